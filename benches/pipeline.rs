@@ -1,0 +1,3 @@
+//! What one record costs.
+
+fn main() {}

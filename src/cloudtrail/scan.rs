@@ -1,0 +1,1 @@
+//! Walks JSON text without building anything.

@@ -1,0 +1,396 @@
+//! Every setting, its meaning, its default and its check.
+//!
+//! Layers, each over the one before: the defaults below, the file, the environment (`TRAILTAG__KAFKA__GROUP_ID`).
+//! Unknown keys are errors.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::detection::severity::Level;
+use crate::format::Format;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The cluster, the topics that are read, and the clients' settings.
+    pub kafka: Kafka,
+    /// The guarantee, and how much goes into one commit.
+    pub delivery: Delivery,
+    /// How many workers read in this process; 0 is one per core.
+    pub workers: usize,
+    /// How far a message may unfold, and how strictly it is read.
+    pub input: Input,
+    /// Rules, severity and lists.
+    pub detection: Detection,
+    /// What to do about a finding.
+    pub remediation: Remediation,
+    /// Where findings go: every finding goes to every route that wants its level.
+    pub routes: Vec<Route>,
+    /// What happens to messages in which nothing matched.
+    pub unmatched: Unmatched,
+    /// Where unreadable messages go.
+    pub dead_letter: DeadLetter,
+    /// Metrics and health.
+    pub http: Http,
+    /// The program's own log, on standard error.
+    pub log: Log,
+    /// How long a stop may take: what is in flight is finished and committed within it.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            kafka: Kafka::default(),
+            delivery: Delivery::default(),
+            workers: 0,
+            input: Input::default(),
+            detection: Detection::default(),
+            remediation: Remediation::default(),
+            routes: vec![Route {
+                name: "findings".into(),
+                topic: "trailtag.findings".into(),
+                ..Route::default()
+            }],
+            unmatched: Unmatched::default(),
+            dead_letter: DeadLetter::default(),
+            http: Http::default(),
+            log: Log::default(),
+            shutdown_grace: Duration::from_secs(25),
+        }
+    }
+}
+
+/// The cluster, the topics that are read, and the clients' settings.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// The brokers to ask first, each `host:port`.
+    pub bootstrap_servers: Vec<String>,
+    /// The consumer group: one for all processes that share the work.
+    pub group_id: String,
+    /// The topics that carry CloudTrail.
+    pub topics: Vec<String>,
+    /// How to prove who we are, and to know who the broker is.
+    pub security: Security,
+    /// librdkafka properties for every client; those that the guarantees rest on are refused by name.
+    pub client: BTreeMap<String, String>,
+    /// librdkafka properties for consumers only.
+    pub consumer: BTreeMap<String, String>,
+    /// librdkafka properties for producers only.
+    pub producer: BTreeMap<String, String>,
+    /// The memory in bytes that librdkafka's queues of all workers may take together.
+    pub memory_budget: usize,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: vec!["localhost:9092".into()],
+            group_id: "trailtag".into(),
+            topics: vec!["cloudtrail".into()],
+            security: Security::default(),
+            client: BTreeMap::new(),
+            consumer: BTreeMap::new(),
+            producer: BTreeMap::new(),
+            memory_budget: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// How to prove who we are, and to know who the broker is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Security {
+    /// Encryption and authentication.
+    pub protocol: Protocol,
+    /// A user name and password, with the `sasl_…` protocols.
+    pub sasl: Sasl,
+    /// Certificates, with the `ssl` and `sasl_ssl` protocols.
+    pub tls: Tls,
+}
+
+/// Encryption and authentication of the connection to the brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Neither.
+    #[default]
+    Plaintext,
+    /// TLS, with a client certificate where one is set.
+    Ssl,
+    /// SASL in the clear.
+    SaslPlaintext,
+    /// SASL over TLS.
+    SaslSsl,
+}
+
+/// A user name and password.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sasl {
+    /// How the password is proved.
+    pub mechanism: Mechanism,
+    /// The user.
+    pub username: String,
+    /// The password; better in a file or in the environment (`TRAILTAG__KAFKA__SECURITY__SASL__PASSWORD`).
+    #[serde(skip_serializing)]
+    #[schemars(with = "String")]
+    pub password: SecretString,
+    /// A file that holds the password; a line break at its end does not count.
+    pub password_file: PathBuf,
+}
+
+/// How a SASL password is proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mechanism {
+    /// The password itself: over TLS only.
+    Plain,
+    /// SCRAM with SHA-256.
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    /// SCRAM with SHA-512.
+    #[default]
+    #[serde(rename = "scram-sha-512")]
+    ScramSha512,
+}
+
+/// Certificates, in PEM files.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The authorities that may sign the brokers' certificates; empty is the system's.
+    pub ca_file: PathBuf,
+    /// Our certificate, where brokers ask for one.
+    pub cert_file: PathBuf,
+    /// The key of our certificate.
+    pub key_file: PathBuf,
+}
+
+/// The guarantee, and how much goes into one commit.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delivery {
+    /// What a reader of the output topics may rely on.
+    pub guarantee: Guarantee,
+    /// What the transactional and group instance ids of this process begin with: stable over restarts, different for
+    /// every process. Empty is the group id and the host's name.
+    pub transactional_id_prefix: String,
+    /// A commit comes at the latest after this many messages, when there is something to forward.
+    pub batch_records: usize,
+    /// A finding waits at most this long for company.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub linger: Duration,
+    /// How often offsets are committed when there is nothing to forward.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub commit_interval: Duration,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            guarantee: Guarantee::default(),
+            transactional_id_prefix: String::new(),
+            batch_records: 10_000,
+            linger: Duration::from_millis(50),
+            commit_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a reader of the output topics may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// A `read_committed` reader sees each document once.
+    #[default]
+    ExactlyOnce,
+    /// Never less than once.
+    AtLeastOnce,
+}
+
+/// How far a message may unfold, and how strictly it is read.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Input {
+    /// The bytes that all layers of one message may decode to together.
+    pub max_decoded_bytes: usize,
+    /// How many layers may be nested.
+    pub max_depth: usize,
+    /// Whether what no rule can want is parsed all the same.
+    pub validate: Validate,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            max_decoded_bytes: 64 * 1024 * 1024,
+            max_depth: 6,
+            validate: Validate::default(),
+        }
+    }
+}
+
+/// Which messages are parsed whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Validate {
+    /// Those in which a rule could match; others must begin and end as a known form does.
+    #[default]
+    Matched,
+    /// All: broken JSON is a dead letter wherever it stands.
+    Full,
+}
+
+/// Rules, severity and lists.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Detection {
+    /// The severity model; empty is the built-in one (config/severity.yaml).
+    pub severity_file: PathBuf,
+    /// Further Sigma rule files or folders.
+    pub rules: Vec<PathBuf>,
+}
+
+/// What to do about a finding.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Remediation {
+    /// The catalogue; empty is the built-in one (config/remediation.yaml).
+    pub file: PathBuf,
+}
+
+/// One output topic and what it gets.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Route {
+    /// The name in metrics and logs; no two routes share one.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// The form of the documents.
+    pub format: Format,
+    /// The mildest level that is forwarded.
+    pub min_severity: Level,
+    /// What becomes the Kafka key.
+    pub key: Key,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            topic: String::new(),
+            format: Format::default(),
+            min_severity: Level::Informational,
+            key: Key::default(),
+        }
+    }
+}
+
+/// What becomes the Kafka key of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Key {
+    /// The record's `eventID`, or a hash of its bytes: sinks that write by key become idempotent.
+    #[default]
+    EventId,
+    /// The account that received the record: one account stays in order.
+    AccountId,
+    /// None.
+    None,
+}
+
+/// What happens to messages in which nothing matched.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Unmatched {
+    /// Drop them, or forward them.
+    pub action: Action,
+    /// The topic, with `forward`.
+    pub topic: String,
+}
+
+/// What to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing.
+    #[default]
+    Drop,
+    /// Send the original message on, untouched: key, headers, timestamp and value.
+    Forward,
+}
+
+/// Where unreadable messages go.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetter {
+    /// The topic.
+    pub topic: String,
+}
+
+impl Default for DeadLetter {
+    fn default() -> Self {
+        Self {
+            topic: "trailtag.dead-letter".into(),
+        }
+    }
+}
+
+/// Metrics and health.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// The address that serves /metrics, /livez and /readyz.
+    pub listen: String,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:9598".into(),
+        }
+    }
+}
+
+/// The program's own log, on standard error.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// One JSON object a line, or text for a person.
+    pub format: LogFormat,
+    /// The quietest level that is written; or a filter such as `info,trailtag::kafka=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            level: "info".into(),
+        }
+    }
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// Text for a person.
+    Text,
+}

@@ -1,0 +1,1 @@
+//! What one matched record became: the type between detection and formats.

@@ -1,0 +1,3 @@
+//! The `trailtag` program: arguments in, exit code out.
+
+fn main() {}

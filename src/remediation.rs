@@ -1,0 +1,1 @@
+//! The remediation catalogue and its templates.

@@ -1,0 +1,1 @@
+//! Everything around the workers: signals, metrics, health.

@@ -1,0 +1,1 @@
+//! Realistic CloudTrail that was never anybody's.
