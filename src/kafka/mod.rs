@@ -9,12 +9,14 @@
 //! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
 //! - [`reader`]: a consumer and its positions, kept in step
 //! - [`worker`]: the loop around them
+//! - [`connect`]: are the brokers there, and may we do what we must
 //! - [`topics`]: what the brokers say about topics: existence, size limits, permissions
 //!
 //! `BaseConsumer`, not `StreamConsumer`: rebalance callbacks run inside `poll`, on the worker's own thread, so that
 //! nothing ever races with a commit, and there is no wake-up to be missed.
 
 pub mod client;
+pub mod connect;
 pub mod delivery;
 mod native;
 pub mod positions;

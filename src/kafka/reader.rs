@@ -338,6 +338,14 @@ impl Reader {
         Ok(())
     }
 
+    /// Ends the series of this worker's partitions.
+    pub fn forget(&mut self) {
+        for (topic, partition) in std::mem::take(&mut self.owned) {
+            self.metrics.forget_lag(&topic, partition);
+        }
+        self.metrics.stopped(&self.worker, 0);
+    }
+
     /// The group's state of this moment, which fences members of the past.
     #[must_use]
     pub fn group(&self) -> Option<ConsumerGroupMetadata> {

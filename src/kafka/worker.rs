@@ -171,7 +171,9 @@ pub fn run(setting: Setting) -> Result<(), WorkerError> {
         troubles: 0,
         batch_bytes: share.batch_bytes(),
     };
-    worker.turn()
+    let result = worker.turn();
+    worker.leave();
+    result
 }
 
 impl Worker {
@@ -185,6 +187,17 @@ impl Worker {
             }
         }
         self.drain()
+    }
+
+    /// What is in flight at the end is read again, here or elsewhere, and the series of this worker's partitions end.
+    fn leave(&mut self) {
+        self.drop_revoked();
+        self.report();
+        for position in self.reader.positions.iter_mut() {
+            let returned = position.rewind(position.settled, &Tally::default());
+            self.setting.metrics.returned(&returned);
+        }
+        self.reader.forget();
     }
 
     /// What is done now and then, not for each message.
