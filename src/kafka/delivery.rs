@@ -27,6 +27,7 @@ use super::native;
 use super::positions::{Position, Positions};
 use super::reader::{Broken, Reader};
 use crate::config::{Config, Guarantee};
+use crate::dead_letter::Reason;
 use crate::pipeline::Tally;
 
 /// One slice of a wait.
@@ -66,6 +67,8 @@ pub struct Entry {
     pub payload: Option<Vec<u8>>,
     /// The timestamp in milliseconds since the epoch; none is the time of sending.
     pub timestamp: Option<i64>,
+    /// For a dead letter: why it is one.
+    pub why: Option<(Reason, String)>,
 }
 
 impl Entry {

@@ -229,3 +229,131 @@ impl Position {
             .is_some_and(|barrier| barrier.offset == offset)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one_ignored() -> Tally {
+        Tally { ignored: 1, ..Tally::default() }
+    }
+
+    #[test]
+    fn waits_grow_and_end() {
+        let waits: Vec<_> = (1..=9).map(|attempt| backoff(attempt).as_millis()).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        assert_eq!(backoff(u32::MAX), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn a_barrier_counts_its_tries_and_falls_when_it_is_passed() {
+        let now = Instant::now();
+        let mut positions = Positions::default();
+        let place = positions.place("in", 0, 10);
+        let position = positions.at_mut(place).unwrap();
+        position.read(10, &one_ignored());
+        position.read(11, &one_ignored());
+        position.rewind(10, &Tally::default());
+        assert_eq!(position.stop_at(11, now), (1, FIRST_WAIT));
+        assert_eq!(position.admit(10, now), Admission::Process, "what stands before the barrier goes on");
+        position.read(10, &one_ignored());
+        assert!(position.is_stopped(now));
+        assert_eq!(position.admit(11, now), Admission::Blocked);
+        assert_eq!(position.admit(12, now), Admission::Blocked);
+        let later = now + FIRST_WAIT;
+        assert_eq!(position.admit(11, later), Admission::Process);
+        assert!(position.is_retry(11));
+        assert_eq!(position.stop_at(11, later), (2, FIRST_WAIT * 2));
+        position.read(11, &one_ignored());
+        position.settle();
+        assert_eq!(position.barrier, None);
+        assert_eq!(position.settled, 12);
+    }
+
+    #[test]
+    fn a_partition_that_comes_back_is_another() {
+        let mut positions = Positions::default();
+        positions.place("in", 0, 5);
+        let first = positions.remove("in", 0).unwrap().id;
+        let place = positions.place("in", 0, 5);
+        assert_ne!(positions.at(place).unwrap().id, first);
+        assert!(positions.find(first).is_none());
+    }
+
+    /// What can happen to a partition between two commits.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Read(u8),
+        Commit,
+        /// The message this far behind the settled offset fails, with or without a transaction.
+        Fail { behind: u8, exactly_once: bool },
+        Abort,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (1u8..6).prop_map(Step::Read),
+            2 => Just(Step::Commit),
+            2 => (0u8..8, any::<bool>()).prop_map(|(behind, exactly_once)| Step::Fail { behind, exactly_once }),
+            1 => Just(Step::Abort),
+        ];
+        proptest::collection::vec(step, 1..60)
+    }
+
+    proptest! {
+        /// Promises 1 and 3: the settled offset only grows, every offset below it was delivered, a failed message is
+        /// never passed before it was delivered, and what is pending is exactly what was read since.
+        #[test]
+        fn settled_never_passes_what_is_not_delivered(steps in steps()) {
+            let mut now = Instant::now();
+            let mut positions = Positions::default();
+            let place = positions.place("in", 0, 0);
+            let mut delivered = std::collections::BTreeSet::new();
+            let mut returned = 0;
+            let mut received = 0;
+            let mut settled = 0;
+            for step in steps {
+                let position = positions.at_mut(place).unwrap();
+                let before = position.settled;
+                match step {
+                    Step::Read(count) => for _ in 0..count {
+                        match position.admit(position.next, now) {
+                            Admission::Process => { position.read(position.next, &one_ignored()); received += 1; }
+                            Admission::Blocked => { now += LONGEST_WAIT; }
+                            Admission::Stale => prop_assert!(false, "the next offset is never stale"),
+                        }
+                    },
+                    Step::Commit => {
+                        delivered.extend(position.settled..position.next);
+                        settled += position.settle().records();
+                    }
+                    Step::Abort => {
+                        returned += position.rewind(position.settled, &Tally::default()).records();
+                    }
+                    Step::Fail { behind, exactly_once } => {
+                        let offset = position.settled + i64::from(behind);
+                        if offset >= position.next { continue; }
+                        if exactly_once {
+                            returned += position.rewind(position.settled, &Tally::default()).records();
+                        } else {
+                            delivered.extend(position.settled..offset);
+                            let mut prefix = Tally::default();
+                            for _ in position.settled..offset { prefix.add(&one_ignored()); }
+                            returned += position.rewind(offset, &prefix).records();
+                            settled += prefix.records();
+                            position.settle_before(offset, &prefix);
+                        }
+                        position.stop_at(offset, now);
+                        prop_assert!(position.settled <= offset);
+                        prop_assert_eq!(position.admit(offset, now), Admission::Blocked);
+                    }
+                }
+                prop_assert!(position.settled >= before);
+                prop_assert!((0..position.settled).all(|offset| delivered.contains(&offset)));
+                prop_assert_eq!(position.pending.records(), u64::try_from(position.next - position.settled).unwrap());
+                prop_assert_eq!(received - returned, settled + position.pending.records());
+            }
+        }
+    }
+}

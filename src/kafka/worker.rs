@@ -11,7 +11,7 @@
 //! from the committed offset; a message that failed is tried again after a growing wait, and nothing behind it in its
 //! partition is read meanwhile. The other partitions go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -516,6 +516,18 @@ impl Worker {
     fn forwarded<'a>(&self, entries: impl Iterator<Item = &'a Entry>) {
         let mut counts: BTreeMap<Target, u64> = BTreeMap::new();
         for entry in entries {
+            if let Some((reason, error)) = &entry.why {
+                let position = self.reader.positions.find(entry.position);
+                warn!(
+                    topic = position.map(|position| position.topic.as_str()),
+                    partition = position.map(|position| position.partition),
+                    offset = entry.offset,
+                    index = entry.index,
+                    reason = reason.as_str(),
+                    error,
+                    "dead-lettered"
+                );
+            }
             *counts.entry(entry.target).or_default() += 1;
         }
         for (target, count) in counts {
@@ -703,15 +715,6 @@ fn take(
             }
         }
         for dead_letter in outputs.dead_letters.drain(..) {
-            warn!(
-                topic,
-                partition,
-                offset,
-                index = dead_letter.index,
-                reason = dead_letter.reason.as_str(),
-                error = dead_letter.error,
-                "dead-lettered"
-            );
             batch.push(source.dead_letter(dead_letter));
         }
         batch.first_output.get_or_insert_with(Instant::now);
@@ -727,17 +730,14 @@ fn take(
     Taken::In
 }
 
-/// Replaces documents that a broker refused by dead letters with the whole message.
+/// Replaces documents that a broker refused by dead letters with the whole message, one a record.
 fn refuse(refused: &[Refused], payload: &[u8], outputs: &mut Outputs, tally: &mut Tally) {
+    let mut records = BTreeSet::new();
     for it in refused {
-        let Target::Route(route) = it.target else {
-            continue;
-        };
+        let Target::Route(route) = it.target else { continue };
         let before = outputs.documents.len();
-        outputs
-            .documents
-            .retain(|document| !(document.route == route && Some(document.index) == it.index));
-        if outputs.documents.len() < before {
+        outputs.documents.retain(|document| !(document.route == route && Some(document.index) == it.index));
+        if outputs.documents.len() < before && records.insert(it.index) {
             tally.matched = tally.matched.saturating_sub(1);
             tally.dead_letter(it.reason);
             outputs.dead_letters.push(DeadLetter {
@@ -776,6 +776,7 @@ impl Source<'_> {
             headers: None,
             payload: None,
             timestamp: None,
+            why: None,
         }
     }
 
@@ -835,6 +836,7 @@ impl Source<'_> {
             .map_or_else(OwnedHeaders::new, rdkafka::message::BorrowedHeaders::detach);
         let offset = self.message.offset().to_string();
         let partition = self.message.partition().to_string();
+        let why = (dead_letter.reason, dead_letter.error.clone());
         let mut ours = vec![
             ("trailtag.reason", dead_letter.reason.as_str().to_owned()),
             ("trailtag.error", dead_letter.error),
@@ -864,6 +866,7 @@ impl Source<'_> {
             key: self.message.key().map(<[u8]>::to_vec),
             headers: Some(headers),
             payload: Some(dead_letter.payload),
+            why: Some(why),
             ..self.entry(Target::DeadLetter, dead_letter.index)
         }
     }

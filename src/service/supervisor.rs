@@ -43,6 +43,9 @@ pub enum ServiceError {
     /// A client's settings cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Signals cannot be listened for.
+    #[error("signals cannot be listened for")]
+    Signal(#[source] std::io::Error),
     /// A thread cannot be started.
     #[error("a worker's thread cannot be started")]
     Thread(#[source] std::io::Error),
