@@ -734,9 +734,13 @@ fn take(
 fn refuse(refused: &[Refused], payload: &[u8], outputs: &mut Outputs, tally: &mut Tally) {
     let mut records = BTreeSet::new();
     for it in refused {
-        let Target::Route(route) = it.target else { continue };
+        let Target::Route(route) = it.target else {
+            continue;
+        };
         let before = outputs.documents.len();
-        outputs.documents.retain(|document| !(document.route == route && Some(document.index) == it.index));
+        outputs
+            .documents
+            .retain(|document| !(document.route == route && Some(document.index) == it.index));
         if outputs.documents.len() < before && records.insert(it.index) {
             tally.matched = tally.matched.saturating_sub(1);
             tally.dead_letter(it.reason);
