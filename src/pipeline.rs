@@ -30,8 +30,8 @@ pub struct Document {
     pub headers: Vec<(&'static str, String)>,
     /// The document.
     pub payload: Vec<u8>,
-    /// The finding's level.
-    pub level: Level,
+    /// When the event happened, in milliseconds since the epoch, where the record says so.
+    pub event_time: Option<i64>,
 }
 
 /// What messages became, and buffers that are reused from one to the next.
@@ -68,5 +68,74 @@ impl Tally {
     #[must_use]
     pub const fn records(&self) -> u64 {
         self.ignored + self.matched + self.dead_lettered
+    }
+
+    /// Counts a dead letter, and the record or message that it was.
+    pub fn dead_letter(&mut self, reason: Reason) {
+        self.dead_lettered += 1;
+        if let Some(count) = self.dead_letters.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Counts an element that carries no record.
+    pub fn skip(&mut self, kind: Skip) {
+        if let Some(count) = self.skipped.get_mut(kind as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Counts a finding.
+    pub fn finding(&mut self, level: Level) {
+        if let Some(count) = self.findings.get_mut(level as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.zip(other, |mine, theirs| mine + theirs);
+    }
+
+    /// Takes another tally, which is part of this one, away from it.
+    pub fn subtract(&mut self, other: &Self) {
+        self.zip(other, u64::saturating_sub);
+    }
+
+    fn zip(&mut self, other: &Self, combine: impl Fn(u64, u64) -> u64) {
+        let lists = [
+            (self.skipped.as_mut_slice(), other.skipped.as_slice()),
+            (
+                self.dead_letters.as_mut_slice(),
+                other.dead_letters.as_slice(),
+            ),
+            (self.findings.as_mut_slice(), other.findings.as_slice()),
+        ];
+        for (mine, theirs) in lists
+            .into_iter()
+            .flat_map(|(mine, theirs)| mine.iter_mut().zip(theirs))
+        {
+            *mine = combine(*mine, *theirs);
+        }
+        self.ignored = combine(self.ignored, other.ignored);
+        self.matched = combine(self.matched, other.matched);
+        self.dead_lettered = combine(self.dead_lettered, other.dead_lettered);
+    }
+}
+
+/// Everything between bytes and documents, ready to run.
+#[derive(Debug)]
+pub struct Pipeline {}
+
+impl Pipeline {
+    /// Turns one message into documents and dead letters, which are added to `out`, and counts them.
+    pub fn process(&self, _payload: &[u8], _origin: &Origin<'_>, _out: &mut Outputs) -> Tally {
+        Tally::default()
+    }
+
+    /// How many rules are in use.
+    #[must_use]
+    pub fn rules(&self) -> usize {
+        0
     }
 }

@@ -1,1 +1,25 @@
 //! The worker, and the two delivery guarantees.
+//!
+//! A worker is one OS thread with its own consumer and its own producer; workers share nothing, and Kafka's group
+//! protocol spreads partitions over workers, processes and pods. In here flows a topic; out of here flow documents,
+//! dead letters and committed offsets. What a message *means* is decided by [`crate::pipeline`], never here.
+//!
+//! - [`client`]: settings, security, what librdkafka tells us
+//! - [`positions`]: what each partition has read, settled and must not pass
+//! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
+//! - [`reader`]: a consumer and its positions, kept in step
+//! - [`worker`]: the loop around them
+//! - [`connect`]: are the brokers there, and may we do what we must
+//! - [`topics`]: what the brokers say about topics: existence, size limits, permissions
+//!
+//! `BaseConsumer`, not `StreamConsumer`: rebalance callbacks run inside `poll`, on the worker's own thread, so that
+//! nothing ever races with a commit, and there is no wake-up to be missed.
+
+pub mod client;
+pub mod connect;
+pub mod delivery;
+mod native;
+pub mod positions;
+pub mod reader;
+pub mod topics;
+pub mod worker;

@@ -1,1 +1,6 @@
 //! Everything around the workers: signals, metrics, health.
+
+pub mod health;
+pub mod http;
+pub mod metrics;
+pub mod supervisor;

@@ -1,0 +1,386 @@
+//! librdkafka's settings for this program, and what librdkafka tells us back.
+//!
+//! The guarantees rest on some of these settings; [`crate::config`] refuses them in the pass-through by name, so that
+//! what is set here holds.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::ProducerContext;
+use rdkafka::statistics::Statistics;
+use secrecy::ExposeSecret;
+use tracing::{debug, error, info, warn};
+
+use crate::config::{Config, Guarantee, Mechanism, Protocol};
+
+/// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
+/// before this program aborts it itself, which would come back as "fenced".
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often librdkafka reports statistics, which is where the lag comes from.
+const STATISTICS_INTERVAL_MS: &str = "5000";
+
+/// Why a client cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The password file cannot be read.
+    #[error("kafka.security.sasl.password_file {path} cannot be read")]
+    Password {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+}
+
+/// The settings that every client shares: brokers, security, the user's `kafka.client`.
+pub fn common(config: &Config) -> Result<ClientConfig, ClientError> {
+    let kafka = &config.kafka;
+    let mut client = ClientConfig::new();
+    client.set_log_level(RDKafkaLogLevel::Info);
+    client.set("bootstrap.servers", kafka.bootstrap_servers.join(","));
+    client.set("client.id", "trailtag");
+    let security = &kafka.security;
+    let protocol = match security.protocol {
+        Protocol::Plaintext => "plaintext",
+        Protocol::Ssl => "ssl",
+        Protocol::SaslPlaintext => "sasl_plaintext",
+        Protocol::SaslSsl => "sasl_ssl",
+    };
+    client.set("security.protocol", protocol);
+    if matches!(
+        security.protocol,
+        Protocol::SaslPlaintext | Protocol::SaslSsl
+    ) {
+        client.set(
+            "sasl.mechanism",
+            match security.sasl.mechanism {
+                Mechanism::Plain => "PLAIN",
+                Mechanism::ScramSha256 => "SCRAM-SHA-256",
+                Mechanism::ScramSha512 => "SCRAM-SHA-512",
+            },
+        );
+        client.set("sasl.username", &security.sasl.username);
+        let file = &security.sasl.password_file;
+        if file.as_os_str().is_empty() {
+            client.set("sasl.password", security.sasl.password.expose_secret());
+        } else {
+            let text = std::fs::read_to_string(file).map_err(|error| ClientError::Password {
+                path: file.display().to_string(),
+                error,
+            })?;
+            client.set("sasl.password", text.trim_end_matches(['\r', '\n']));
+        }
+    }
+    if matches!(security.protocol, Protocol::Ssl | Protocol::SaslSsl) {
+        for (property, path) in [
+            ("ssl.ca.location", &security.tls.ca_file),
+            ("ssl.certificate.location", &security.tls.cert_file),
+            ("ssl.key.location", &security.tls.key_file),
+        ] {
+            if !path.as_os_str().is_empty() {
+                client.set(property, path.display().to_string());
+            } else if property == "ssl.ca.location" {
+                // A static build has no compiled-in path to the system's certificates.
+                client.set(property, "probe");
+            }
+        }
+    }
+    for (property, value) in &kafka.client {
+        client.set(property, value);
+    }
+    Ok(client)
+}
+
+/// What one worker's clients are called, and how much memory they may take.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// The transactional and the group instance id: stable over restarts, so that a restart fences its own past and
+    /// gets its own partitions back.
+    pub id: String,
+    /// The bytes for librdkafka's queues and the batch together.
+    pub memory: usize,
+}
+
+impl Share {
+    /// The share of worker number `worker` of `workers`.
+    #[must_use]
+    pub fn of(config: &Config, worker: usize, workers: usize) -> Self {
+        let prefix = match config.delivery.transactional_id_prefix.as_str() {
+            "" => format!("{}-{}", config.kafka.group_id, host_name()),
+            prefix => prefix.to_owned(),
+        };
+        Self {
+            id: format!("{prefix}-{worker}"),
+            memory: config.kafka.memory_budget / workers.max(1),
+        }
+    }
+
+    /// The bytes of documents after which a batch is committed whatever else.
+    #[must_use]
+    pub const fn batch_bytes(&self) -> usize {
+        self.memory / 4
+    }
+}
+
+/// The host's name, which in Kubernetes is the pod's.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// A worker's consumer.
+pub fn consumer(config: &Config, share: &Share) -> Result<ClientConfig, ClientError> {
+    let mut client = common(config)?;
+    // Half of the memory for messages that wait, a quarter for a response that is being read; the rest is the batch's.
+    let queued_kilobytes = (share.memory / 2 / 1024).max(1024);
+    let fetch_bytes = (share.memory / 4).max(1024 * 1024);
+    client
+        .set("group.id", &config.kafka.group_id)
+        .set("group.instance.id", &share.id)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // Also makes the coordinator hold back offsets of transactions that are still open.
+        .set("isolation.level", "read_committed")
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
+        .set("queued.max.messages.kbytes", queued_kilobytes.to_string())
+        .set("queued.min.messages", "100000")
+        .set("fetch.max.bytes", fetch_bytes.to_string())
+        // Small queues are often full; by default librdkafka then looks away for a second.
+        .set("fetch.queue.backoff.ms", "10");
+    for (property, value) in &config.kafka.consumer {
+        if property == "group.instance.id" && value.is_empty() {
+            client.remove(property);
+        } else {
+            client.set(property, value);
+        }
+    }
+    Ok(client)
+}
+
+/// A worker's producer. `limit` is the smallest size limit among its topics: no produce batch may exceed it, or the
+/// broker refuses documents that would fit alone.
+pub fn producer(config: &Config, share: &Share, limit: usize) -> Result<ClientConfig, ClientError> {
+    let mut client = common(config)?;
+    client
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("compression.type", "lz4")
+        // As the Java client does it, so that one key meets one partition whoever writes.
+        .set("partitioner", "murmur2_random")
+        // A missing topic is reported, not waited for: its partitions must not hold up the others.
+        .set("topic.metadata.propagation.max.ms", "2000")
+        .set("batch.size", limit.clamp(1, 1_000_000).to_string())
+        // Limits on size are the topics', and are checked before a document is sent.
+        .set("message.max.bytes", "1000000000")
+        .set(
+            "queue.buffering.max.kbytes",
+            (share.memory / 1024).max(1024).to_string(),
+        );
+    for (property, value) in &config.kafka.producer {
+        client.set(property, value);
+    }
+    if config.delivery.guarantee == Guarantee::ExactlyOnce {
+        client.set("transactional.id", &share.id).set(
+            "transaction.timeout.ms",
+            TRANSACTION_TIMEOUT.as_millis().to_string(),
+        );
+    }
+    Ok(client)
+}
+
+/// One change of what a consumer owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// These partitions are ours from here on (none, when the group has more members than partitions).
+    Assigned(Vec<(String, i32)>),
+    /// These partitions are no longer ours.
+    Revoked(Vec<(String, i32)>),
+}
+
+/// How far the reading of one partition is behind its readable end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lag {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Messages between the position and the last stable offset.
+    pub messages: i64,
+}
+
+/// What a consumer's callbacks leave for its worker. They run inside `poll`, on the worker's thread; the locks are
+/// there because librdkafka's interface cannot know that.
+#[derive(Debug, Default)]
+pub struct ConsumerSide {
+    changes: Mutex<Vec<Change>>,
+    lags: Mutex<Vec<Lag>>,
+}
+
+impl ConsumerSide {
+    /// The changes since the last call, oldest first.
+    pub fn changes(&self) -> Vec<Change> {
+        take(&self.changes)
+    }
+
+    /// Whether there are changes that were not taken yet.
+    pub fn has_changes(&self) -> bool {
+        !self
+            .changes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// The lags of the last statistics, empty when there were none since the last call.
+    pub fn lags(&self) -> Vec<Lag> {
+        take(&self.lags)
+    }
+}
+
+fn take<T>(list: &Mutex<Vec<T>>) -> Vec<T> {
+    std::mem::take(
+        &mut *list
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner),
+    )
+}
+
+impl ClientContext for ConsumerSide {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log("consumer", level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client_error("consumer", &error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let lags = statistics
+            .topics
+            .into_values()
+            .flat_map(|topic| {
+                let name = topic.topic;
+                topic.partitions.into_values().filter_map(move |partition| {
+                    // The client's own `consumer_lag` does not see offsets that a transaction committed.
+                    (partition.partition >= 0
+                        && partition.app_offset >= 0
+                        && partition.ls_offset >= 0)
+                        .then(|| Lag {
+                            topic: name.clone(),
+                            partition: partition.partition,
+                            messages: (partition.ls_offset - partition.app_offset).max(0),
+                        })
+                })
+            })
+            .collect();
+        *self
+            .lags
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = lags;
+    }
+}
+
+impl ConsumerContext for ConsumerSide {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let change = match rebalance {
+            Rebalance::Assign(list) => Change::Assigned(partitions(list)),
+            Rebalance::Revoke(list) => {
+                if consumer.assignment_lost() {
+                    warn!("the partitions were lost: this member was silent for too long");
+                }
+                Change::Revoked(partitions(list))
+            }
+            Rebalance::Error(error) => {
+                error!(%error, "rebalance failed");
+                return;
+            }
+        };
+        debug!(?change, "rebalance");
+        self.changes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(change);
+    }
+}
+
+fn partitions(list: &rdkafka::TopicPartitionList) -> Vec<(String, i32)> {
+    list.elements()
+        .iter()
+        .map(|element| (element.topic().to_owned(), element.partition()))
+        .collect()
+}
+
+/// A delivery that failed: the tag of the message, and why.
+pub type Failed = (usize, RDKafkaErrorCode);
+
+/// What a producer's delivery reports leave for its worker; they arrive on the producer's own thread.
+#[derive(Debug, Default)]
+pub struct ProducerSide {
+    failures: Mutex<Vec<Failed>>,
+}
+
+impl ProducerSide {
+    /// The failures since the last call.
+    pub fn failures(&self) -> Vec<Failed> {
+        take(&self.failures)
+    }
+}
+
+impl ClientContext for ProducerSide {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log("producer", level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client_error("producer", &error, reason);
+    }
+}
+
+impl ProducerContext for ProducerSide {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        if let Err((error, message)) = result {
+            let code = error
+                .rdkafka_error_code()
+                .unwrap_or(RDKafkaErrorCode::Unknown);
+            debug!(topic = message.topic(), %error, "delivery failed");
+            self.failures
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push((tag, code));
+        }
+    }
+}
+
+fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => {
+            error!(client, facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning => warn!(client, facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => info!(client, facility, "{message}"),
+        RDKafkaLogLevel::Debug => debug!(client, facility, "{message}"),
+    }
+}
+
+/// librdkafka's own notices: it goes on trying by itself, so they are warnings.
+fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
+    warn!(client, %error, reason, "the client reports a problem");
+}

@@ -1,0 +1,271 @@
+//! `check --connect`: do the brokers answer, do the topics exist, may we do with them what we must.
+//!
+//! Nothing is written: what we may do is asked, not tried. The one trace is a transactional id that ends in `-check`.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+
+use super::client::{self, ClientError, Share};
+use super::native::{self, TopicAnswer};
+use crate::config::{Action, Config, Guarantee};
+
+/// How long to wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One thing that is wrong, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The setting that it hangs on, such as `routes[1].topic`.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Complaint {
+    fn new(key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Asks the brokers, and returns everything that would keep the service from working.
+pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
+    let settings = client::common(config)?;
+    let mut complaints = Vec::new();
+    let consumer = match group_member(&settings, config) {
+        Ok(consumer) => consumer,
+        Err(error) => return Ok(vec![refused_settings(&error)]),
+    };
+    let topics = topics(config);
+    let mut names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let answers = match native::describe_topics(consumer.client(), &names, PATIENCE) {
+        Ok(answers) => answers,
+        Err(code) => {
+            // Serves the client's error events, which say more than "timed out" does.
+            let _ = consumer.poll(Duration::from_millis(100));
+            complaints.push(unreachable(config, code, &consumer.context().said()));
+            return Ok(complaints);
+        }
+    };
+    for topic in &topics {
+        let answer = answers.iter().find(|answer| answer.name == topic.name);
+        complaints.extend(answer.and_then(|answer| topic.judge(answer)));
+    }
+    complaints.extend(group(&consumer, config));
+    if config.delivery.guarantee == Guarantee::ExactlyOnce {
+        complaints.extend(transactions(&settings, config));
+    }
+    Ok(complaints)
+}
+
+/// A topic of the configuration.
+struct Topic {
+    key: String,
+    name: String,
+    written: bool,
+}
+
+impl Topic {
+    fn judge(&self, answer: &TopicAnswer) -> Option<Complaint> {
+        let name = &self.name;
+        let (verb, operation) = if self.written {
+            ("write", "WRITE")
+        } else {
+            ("read", "READ")
+        };
+        let complaint =
+            |message: String, hint: String| Some(Complaint::new(&self.key, message, hint));
+        match answer.error {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                complaint(
+                    format!("topic {name} does not exist"),
+                    "create it, or correct the name".to_owned(),
+                )
+            }
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => complaint(
+                format!("no permission to see topic {name}"),
+                format!("grant this user DESCRIBE and {operation} on it"),
+            ),
+            Some(code) => complaint(
+                format!("topic {name}: {code}"),
+                "see the brokers' log".to_owned(),
+            ),
+            None if self.written && !answer.write || !self.written && !answer.read => complaint(
+                format!("no permission to {verb} topic {name}"),
+                format!("grant this user {operation} on it"),
+            ),
+            None => None,
+        }
+    }
+}
+
+fn topics(config: &Config) -> Vec<Topic> {
+    let topic = |key: String, name: &str, written| Topic {
+        key,
+        name: name.to_owned(),
+        written,
+    };
+    let mut topics: Vec<_> = config
+        .kafka
+        .topics
+        .iter()
+        .enumerate()
+        .map(|(place, name)| topic(format!("kafka.topics[{place}]"), name, false))
+        .collect();
+    topics.extend(
+        config
+            .routes
+            .iter()
+            .enumerate()
+            .map(|(place, route)| topic(format!("routes[{place}].topic"), &route.topic, true)),
+    );
+    if config.unmatched.action == Action::Forward {
+        topics.push(topic(
+            "unmatched.topic".to_owned(),
+            &config.unmatched.topic,
+            true,
+        ));
+    }
+    topics.push(topic(
+        "dead_letter.topic".to_owned(),
+        &config.dead_letter.topic,
+        true,
+    ));
+    topics
+}
+
+fn group_member(
+    settings: &ClientConfig,
+    config: &Config,
+) -> Result<BaseConsumer<Listener>, KafkaError> {
+    let mut settings = settings.clone();
+    settings
+        .set("group.id", &config.kafka.group_id)
+        .set("enable.auto.commit", "false");
+    settings.create_with_context(Listener::default())
+}
+
+fn refused_settings(error: &KafkaError) -> Complaint {
+    Complaint::new(
+        "kafka",
+        format!("the client refuses its settings: {error}"),
+        "correct kafka.client or kafka.security",
+    )
+}
+
+fn unreachable(config: &Config, code: RDKafkaErrorCode, said: &[String]) -> Complaint {
+    let servers = config.kafka.bootstrap_servers.join(", ");
+    let said = if said.is_empty() {
+        code.to_string()
+    } else {
+        said.join("; ")
+    };
+    let seconds = PATIENCE.as_secs();
+    Complaint::new(
+        "kafka.bootstrap_servers",
+        format!("no broker of {servers} answered within {seconds} s: {said}"),
+        "check the addresses, that the brokers run, and kafka.security",
+    )
+}
+
+fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Complaint> {
+    let group = &config.kafka.group_id;
+    let mut list = TopicPartitionList::new();
+    for topic in &config.kafka.topics {
+        list.add_partition(topic, 0);
+    }
+    let error = consumer.committed_offsets(list, PATIENCE).err()?;
+    Some(match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => Complaint::new(
+            "kafka.group_id",
+            format!("no permission for consumer group {group}"),
+            "grant this user READ on the group",
+        ),
+        _ => Complaint::new(
+            "kafka.group_id",
+            format!("the offsets of consumer group {group} cannot be read: {error}"),
+            "see the brokers' log",
+        ),
+    })
+}
+
+fn transactions(settings: &ClientConfig, config: &Config) -> Option<Complaint> {
+    let worker = Share::of(config, 0, 1).id;
+    let prefix = worker.trim_end_matches(|character: char| character.is_ascii_digit());
+    let id = format!("{prefix}check");
+    let mut settings = settings.clone();
+    settings.set("transactional.id", &id);
+    let producer: ThreadedProducer<Listener> =
+        match settings.create_with_context(Listener::default()) {
+            Ok(producer) => producer,
+            Err(error) => return Some(refused_settings(&error)),
+        };
+    let error = producer.init_transactions(PATIENCE).err()?;
+    let key = "delivery.transactional_id_prefix";
+    Some(match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Complaint::new(
+            key,
+            format!("no permission for transactional ids that begin with {prefix}"),
+            "grant this user WRITE and DESCRIBE on them (pattern type prefixed), or set delivery.guarantee to at_least_once",
+        ),
+        _ => Complaint::new(
+            key,
+            format!("a transaction cannot be begun with id {id}: {error}"),
+            "see the brokers' log, or set delivery.guarantee to at_least_once",
+        ),
+    })
+}
+
+/// Keeps what the client says about connections, which is where a wrong password shows.
+#[derive(Debug, Default)]
+struct Listener {
+    said: Mutex<Vec<String>>,
+}
+
+impl Listener {
+    fn said(&self) -> Vec<String> {
+        self.said
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl ClientContext for Listener {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(?level, facility, "{message}");
+    }
+
+    fn error(&self, _: KafkaError, reason: &str) {
+        let mut said = self
+            .said
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if said.len() < 3 && !said.iter().any(|it| it == reason) {
+            said.push(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Listener {}
+
+impl ProducerContext for Listener {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}

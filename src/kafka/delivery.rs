@@ -1,0 +1,542 @@
+//! A batch and its offsets to the brokers: exactly once, or at least once.
+//!
+//! The contract: [`Sink::deliver`] returns [`Outcome::Delivered`] only when every document and dead letter of the batch
+//! is acknowledged and every offset is committed. Whatever else it returns, no offset at or after a failed message was
+//! committed, and the worker reads again from there.
+//!
+//! - **exactly once**: begin, produce, offsets into the transaction, commit. One failure aborts all.
+//! - **at least once**: produce idempotently, wait for every report, commit the offsets of what stands: all of a
+//!   partition, or what came before its first failure.
+//!
+//! Every wait is cut into slices between which the consumer is polled with its partitions paused, so that this member
+//! stays in its group while a broker is away.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::Offset;
+use tracing::{debug, warn};
+
+use super::client::ProducerSide;
+use super::native;
+use super::positions::{Position, Positions};
+use super::reader::{Broken, Reader};
+use crate::config::{Config, Guarantee};
+use crate::dead_letter::Reason;
+use crate::pipeline::Tally;
+
+/// One slice of a wait.
+const SLICE: Duration = Duration::from_millis(500);
+/// How long one transactional call may block: the loop must turn in between.
+const CALL: Duration = Duration::from_secs(5);
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A route, by its place in the configuration.
+    Route(usize),
+    /// The topic for messages in which nothing matched.
+    Unmatched,
+    /// The topic for what cannot be read or sent.
+    DeadLetter,
+}
+
+/// One message to be produced.
+#[derive(Debug)]
+pub struct Entry {
+    /// The [`Position::id`] of the partition that it came from.
+    pub position: u64,
+    /// The offset of the message that it came from.
+    pub offset: i64,
+    /// The record's place within that message.
+    pub index: Option<u32>,
+    /// What the partition's unsettled messages before that one became.
+    pub before: Tally,
+    /// Where it goes.
+    pub target: Target,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The headers; taken when it is sent.
+    pub headers: Option<OwnedHeaders>,
+    /// The value; none is a null.
+    pub payload: Option<Vec<u8>>,
+    /// The timestamp in milliseconds since the epoch; none is the time of sending.
+    pub timestamp: Option<i64>,
+    /// For a dead letter: why it is one.
+    pub why: Option<(Reason, String)>,
+}
+
+impl Entry {
+    /// The bytes that this takes in memory, and about as many on the wire.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len) + 256
+    }
+}
+
+/// What a failed delivery asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again: it may pass.
+    Retry,
+    /// The broker refuses this document for what it is: it would refuse it again.
+    DeadLetter,
+}
+
+impl Verdict {
+    /// What the failure of a message for `target` asks for. A dead letter is never given up.
+    #[must_use]
+    pub const fn of(code: RDKafkaErrorCode, target: Target) -> Self {
+        match code {
+            RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord => match target
+            {
+                Target::DeadLetter => Self::Retry,
+                Target::Route(_) | Target::Unmatched => Self::DeadLetter,
+            },
+            _ => Self::Retry,
+        }
+    }
+}
+
+/// A message of the batch that was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// Its place in the batch.
+    pub entry: usize,
+    /// Why.
+    pub code: RDKafkaErrorCode,
+    /// What it asks for.
+    pub verdict: Verdict,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All of it stands, offsets included.
+    Delivered,
+    /// All of it is delivered, but the offsets could not be committed (at least once): the next commit includes them.
+    Uncommitted(KafkaError),
+    /// Some messages were not delivered. With `exactly_once` nothing of the batch stands; with `at_least_once`
+    /// everything else does, and the offsets before the first failure of each partition are committed.
+    Failed(Vec<Failure>),
+    /// Nothing of it stands, and no message is to blame.
+    Aborted(String),
+    /// Partitions of the batch were taken away in the middle of it, or time ran out: nothing of it stands.
+    Interrupted,
+}
+
+/// Why a producer must be built anew.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// librdkafka refuses the settings.
+    #[error("the producer cannot be created")]
+    Create(#[source] KafkaError),
+    /// Another producer uses the same transactional id.
+    #[error(
+        "the transactional id {id} is used by another process as well: give each process its own delivery.transactional_id_prefix"
+    )]
+    Fenced {
+        /// The id.
+        id: String,
+        /// What librdkafka said.
+        #[source]
+        error: KafkaError,
+    },
+    /// Any other error after which the producer is of no use.
+    #[error("{call} failed for good")]
+    Fatal {
+        /// The call.
+        call: &'static str,
+        /// What librdkafka said.
+        #[source]
+        error: KafkaError,
+    },
+}
+
+/// A producer and the topics that it writes.
+pub struct Sink {
+    producer: ThreadedProducer<ProducerSide>,
+    guarantee: Guarantee,
+    id: String,
+    routes: Vec<String>,
+    unmatched: String,
+    dead_letter: String,
+    /// Counts batches, so that a late report of an aborted one is not taken for this one's.
+    epoch: usize,
+    /// Send one message at a time: the broker refused a whole produce batch for its size, and we must know which.
+    one_by_one: bool,
+}
+
+/// What a transactional call's failure asks for.
+enum Failed {
+    Again,
+    Abort(KafkaError),
+    Fatal(KafkaError),
+}
+
+fn classify(error: KafkaError) -> Failed {
+    match &error {
+        KafkaError::Transaction(inner) if inner.is_fatal() => Failed::Fatal(error),
+        KafkaError::Transaction(inner) if inner.txn_requires_abort() => Failed::Abort(error),
+        KafkaError::Transaction(inner) if inner.is_retriable() => Failed::Again,
+        // The flush inside `commit_transaction` ran out of time.
+        KafkaError::Flush(_) => Failed::Again,
+        _ => Failed::Fatal(error),
+    }
+}
+
+impl Sink {
+    /// A producer with these settings; for `exactly_once`, [`Sink::begin`] must follow.
+    pub fn new(
+        settings: &rdkafka::ClientConfig,
+        config: &Config,
+        id: String,
+    ) -> Result<Self, SinkError> {
+        let producer = settings
+            .create_with_context(ProducerSide::default())
+            .map_err(SinkError::Create)?;
+        Ok(Self {
+            producer,
+            guarantee: config.delivery.guarantee,
+            id,
+            routes: config
+                .routes
+                .iter()
+                .map(|route| route.topic.clone())
+                .collect(),
+            unmatched: config.unmatched.topic.clone(),
+            dead_letter: config.dead_letter.topic.clone(),
+            epoch: 0,
+            one_by_one: false,
+        })
+    }
+
+    /// Aborts what a predecessor with the same id left open, and fences it. Tries until it works or `idle` breaks.
+    pub fn begin(
+        &self,
+        idle: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, SinkError> {
+        if self.guarantee == Guarantee::AtLeastOnce {
+            return Ok(ControlFlow::Continue(()));
+        }
+        loop {
+            if idle().is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            match self.producer.init_transactions(CALL).map_err(classify) {
+                Ok(()) => return Ok(ControlFlow::Continue(())),
+                Err(Failed::Again) => debug!("waiting for the transaction coordinator"),
+                Err(Failed::Abort(error) | Failed::Fatal(error)) => {
+                    return Err(self.fatal("init_transactions", error));
+                }
+            }
+        }
+    }
+
+    /// Sends a batch and commits the offsets of everything read so far.
+    pub fn deliver(
+        &mut self,
+        entries: &mut [Entry],
+        reader: &mut Reader,
+    ) -> Result<Outcome, SinkError> {
+        if entries.is_empty() {
+            return Ok(
+                match reader.commit(&offsets(&reader.positions, |position| position.next)) {
+                    Ok(()) => Outcome::Delivered,
+                    Err(error) => Outcome::Uncommitted(error),
+                },
+            );
+        }
+        match self.guarantee {
+            Guarantee::ExactlyOnce => self.exactly_once(entries, reader),
+            Guarantee::AtLeastOnce => self.at_least_once(entries, reader),
+        }
+    }
+
+    fn exactly_once(
+        &mut self,
+        entries: &mut [Entry],
+        reader: &mut Reader,
+    ) -> Result<Outcome, SinkError> {
+        self.producer
+            .begin_transaction()
+            .map_err(|error| self.fatal("begin_transaction", error))?;
+        let failures = match self.send(entries, reader) {
+            ControlFlow::Continue(failures) => failures,
+            ControlFlow::Break(_) => return self.abort(Outcome::Interrupted, reader),
+        };
+        if !failures.is_empty() {
+            if let Some((code, _)) = self.producer.client().fatal_error() {
+                return Err(self.fatal("produce", KafkaError::Global(code)));
+            }
+            // Once one message has failed, the others of its transaction fail for that alone.
+            let blamed: Vec<_> = failures
+                .into_iter()
+                .filter(|failure| !is_collateral(failure.code))
+                .collect();
+            let outcome = if blamed.is_empty() {
+                Outcome::Aborted("the transaction failed under its messages".to_owned())
+            } else {
+                Outcome::Failed(blamed)
+            };
+            return self.abort(outcome, reader);
+        }
+        let offsets = offsets(&reader.positions, |position| position.next);
+        loop {
+            // Read anew for each try: it carries the generation, which is what fences a member of the past.
+            let Some(group) = reader.group() else {
+                return self.abort(
+                    Outcome::Aborted("the consumer has no group yet".to_owned()),
+                    reader,
+                );
+            };
+            match self
+                .producer
+                .send_offsets_to_transaction(&offsets, &group, CALL)
+                .map_err(classify)
+            {
+                Ok(()) => break,
+                Err(Failed::Again) if reader.idle().is_continue() => {}
+                Err(Failed::Again) => return self.abort(Outcome::Interrupted, reader),
+                Err(Failed::Abort(error)) => {
+                    return self.abort(
+                        Outcome::Aborted(format!("send_offsets_to_transaction: {error}")),
+                        reader,
+                    );
+                }
+                Err(Failed::Fatal(error)) => {
+                    return Err(self.fatal("send_offsets_to_transaction", error));
+                }
+            }
+        }
+        loop {
+            match self.producer.commit_transaction(CALL).map_err(classify) {
+                Ok(()) => return Ok(Outcome::Delivered),
+                // Once the offsets are in, only the coordinator can say how it ended; a partition that leaves now is
+                // read by its new owner after that, so a revoke is no reason to break off.
+                Err(Failed::Again) => {
+                    let _ = reader.idle();
+                    if reader.is_out_of_time() {
+                        return Ok(Outcome::Interrupted);
+                    }
+                }
+                Err(Failed::Abort(error)) => {
+                    return self.abort(
+                        Outcome::Aborted(format!("commit_transaction: {error}")),
+                        reader,
+                    );
+                }
+                Err(Failed::Fatal(error)) => return Err(self.fatal("commit_transaction", error)),
+            }
+        }
+    }
+
+    fn abort(&self, outcome: Outcome, reader: &mut Reader) -> Result<Outcome, SinkError> {
+        loop {
+            match self.producer.abort_transaction(CALL).map_err(classify) {
+                Ok(()) => break,
+                Err(Failed::Again) => {
+                    let _ = reader.idle();
+                    // The next holder of the id aborts it.
+                    if reader.is_out_of_time() {
+                        break;
+                    }
+                }
+                Err(Failed::Abort(error) | Failed::Fatal(error)) => {
+                    return Err(self.fatal("abort_transaction", error));
+                }
+            }
+        }
+        // Reports of what the abort purged are of no interest.
+        let _ = self.producer.context().failures();
+        Ok(outcome)
+    }
+
+    fn at_least_once(
+        &mut self,
+        entries: &mut [Entry],
+        reader: &mut Reader,
+    ) -> Result<Outcome, SinkError> {
+        let ControlFlow::Continue(failures) = self.send(entries, reader) else {
+            return Ok(Outcome::Interrupted);
+        };
+        if let Some((code, _)) = self.producer.client().fatal_error() {
+            return Err(self.fatal("produce", KafkaError::Global(code)));
+        }
+        let stops = first_failures(entries, &failures);
+        let offsets = offsets(&reader.positions, |position| {
+            stops.get(&position.id).copied().unwrap_or(position.next)
+        });
+        let committed = reader.commit(&offsets);
+        Ok(match (committed, failures.is_empty()) {
+            (Ok(()), true) => Outcome::Delivered,
+            (Ok(()), false) => Outcome::Failed(failures),
+            (Err(error), true) => Outcome::Uncommitted(error),
+            (Err(error), false) => {
+                warn!(%error, "offsets were not committed; what was delivered may be delivered again");
+                Outcome::Failed(failures)
+            }
+        })
+    }
+
+    /// Hands everything to the producer and waits for every report. Breaks when the reader does.
+    fn send(
+        &mut self,
+        entries: &mut [Entry],
+        reader: &mut Reader,
+    ) -> ControlFlow<Broken, Vec<Failure>> {
+        self.epoch = (self.epoch + 1) % EPOCHS;
+        let _ = self.producer.context().failures();
+        let mut failures = Vec::new();
+        for (place, entry) in entries.iter_mut().enumerate() {
+            let topic = match entry.target {
+                Target::Route(route) => self.routes.get(route).map_or("", String::as_str),
+                Target::Unmatched => &self.unmatched,
+                Target::DeadLetter => &self.dead_letter,
+            };
+            let mut record =
+                BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, tag(self.epoch, place));
+            record.key = entry.key.as_deref();
+            record.payload = entry.payload.as_deref();
+            record.timestamp = entry.timestamp;
+            record.headers = entry.headers.take();
+            loop {
+                match self.producer.send(record) {
+                    Ok(()) => break,
+                    // Back-pressure: what is queued must leave first.
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                        record = again;
+                        if !native::flush(&self.producer, SLICE) {
+                            self.idle(reader)?;
+                        }
+                    }
+                    Err((error, _)) => {
+                        let code = error
+                            .rdkafka_error_code()
+                            .unwrap_or(RDKafkaErrorCode::Unknown);
+                        failures.push((place, code));
+                        break;
+                    }
+                }
+            }
+            if self.one_by_one {
+                self.wait(reader)?;
+            }
+        }
+        self.wait(reader)?;
+        let reported = self.producer.context().failures().into_iter();
+        failures.extend(
+            reported
+                .filter(|(tag, _)| tag % EPOCHS == self.epoch)
+                .map(|(tag, code)| (tag / EPOCHS, code)),
+        );
+        // A broker judges a produce batch as a whole: innocent documents fail with the one that is too large. Then all
+        // are tried again, one by one, before any is given up.
+        let certain = self.one_by_one || entries.len() == 1;
+        self.one_by_one = failures
+            .iter()
+            .any(|(_, code)| *code == RDKafkaErrorCode::MessageSizeTooLarge);
+        let failure = |(entry, code)| {
+            let target = entries
+                .get(entry)
+                .map_or(Target::DeadLetter, |entry: &Entry| entry.target);
+            let verdict = match Verdict::of(code, target) {
+                Verdict::DeadLetter if !certain => Verdict::Retry,
+                verdict => verdict,
+            };
+            Failure {
+                entry,
+                code,
+                verdict,
+            }
+        };
+        ControlFlow::Continue(failures.into_iter().map(failure).collect())
+    }
+
+    fn wait(&self, reader: &mut Reader) -> ControlFlow<Broken> {
+        while !native::flush(&self.producer, SLICE) {
+            self.idle(reader)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// One turn of a wait. What a partition that was taken away sent is aborted in a transaction; without one it is on
+    /// its way already, and the others' need not be sent twice for it.
+    fn idle(&self, reader: &mut Reader) -> ControlFlow<Broken> {
+        match reader.idle() {
+            ControlFlow::Break(Broken::Revoked) if self.guarantee == Guarantee::AtLeastOnce => {
+                ControlFlow::Continue(())
+            }
+            other => other,
+        }
+    }
+
+    fn fatal(&self, call: &'static str, error: KafkaError) -> SinkError {
+        let fenced = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::Fenced
+                    | RDKafkaErrorCode::ProducerFenced
+                    | RDKafkaErrorCode::InvalidProducerEpoch
+            )
+        );
+        if fenced {
+            SinkError::Fenced {
+                id: self.id.clone(),
+                error,
+            }
+        } else {
+            SinkError::Fatal { call, error }
+        }
+    }
+}
+
+/// Whether a message failed only because its transaction had failed already.
+const fn is_collateral(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::State | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+    )
+}
+
+/// How many batches are told apart by their tags.
+const EPOCHS: usize = 1 << 16;
+
+const fn tag(epoch: usize, place: usize) -> usize {
+    place * EPOCHS + epoch
+}
+
+/// The offset of the first failed message of each partition, by the position's id.
+#[must_use]
+pub fn first_failures(entries: &[Entry], failures: &[Failure]) -> BTreeMap<u64, i64> {
+    let mut stops = BTreeMap::new();
+    for entry in failures
+        .iter()
+        .filter_map(|failure| entries.get(failure.entry))
+    {
+        let stop = stops.entry(entry.position).or_insert(entry.offset);
+        *stop = entry.offset.min(*stop);
+    }
+    stops
+}
+
+/// The offsets to commit: `next` of every partition for which it is beyond what is settled.
+fn offsets(positions: &Positions, next: impl Fn(&Position) -> i64) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for position in positions.iter() {
+        let next = next(position);
+        if next > position.settled
+            && let Err(error) =
+                list.add_partition_offset(&position.topic, position.partition, Offset::Offset(next))
+        {
+            // Only an offset that Kafka cannot represent fails here; then it is not committed, which is safe.
+            warn!(%error, topic = position.topic, partition = position.partition, next, "offset left out of the commit");
+        }
+    }
+    list
+}

@@ -1,0 +1,404 @@
+//! A worker's consumer, the positions of its partitions, and everything that keeps the two in step.
+//!
+//! Partitions can stand still for two reasons, told apart here: the whole consumer is held while a commit takes long
+//! (it is polled so that it stays in its group, and must not hand out messages), or one partition waits at a message
+//! whose delivery failed.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::Offset;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::client::{self, Change, ConsumerSide, Share};
+use super::positions::{Position, Positions};
+use super::worker::{Setting, WorkerError};
+use crate::config::Config;
+use crate::service::health::WorkerHealth;
+use crate::service::metrics::Metrics;
+
+/// How long a seek may take; it is local to the client.
+const SEEK: Duration = Duration::from_secs(10);
+
+/// Why a wait ends before what was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// Partitions were taken away meanwhile.
+    Revoked,
+    /// The time for a stop has passed.
+    Deadline,
+}
+
+/// A partition, by topic and number.
+type Partition = (String, i32);
+
+/// A consumer and where it stands.
+pub struct Reader {
+    /// The consumer; polled by the worker.
+    pub consumer: BaseConsumer<ConsumerSide>,
+    /// Where each partition stands.
+    pub positions: Positions,
+    /// When a stop has to be over.
+    pub deadline: Option<Instant>,
+    owned: BTreeSet<Partition>,
+    stopped: BTreeSet<Partition>,
+    /// Positions of partitions that were taken away since the worker last asked.
+    gone: Vec<Position>,
+    /// All partitions are paused, for the time of a commit.
+    held: bool,
+    /// Messages that were handed out while held: to be read again.
+    echoes: Vec<(Partition, i64)>,
+    worker: String,
+    metrics: Arc<Metrics>,
+    health: Arc<WorkerHealth>,
+    shutdown: CancellationToken,
+}
+
+impl Reader {
+    /// A consumer that is not in its group yet.
+    pub fn new(config: &Config, share: &Share, setting: &Setting) -> Result<Self, WorkerError> {
+        let settings = client::consumer(config, share)?;
+        let consumer = settings
+            .create_with_context(ConsumerSide::default())
+            .map_err(WorkerError::Consumer)?;
+        Ok(Self {
+            consumer,
+            positions: Positions::default(),
+            deadline: None,
+            owned: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            gone: Vec::new(),
+            held: false,
+            echoes: Vec::new(),
+            worker: setting.number.to_string(),
+            metrics: Arc::clone(&setting.metrics),
+            health: Arc::clone(&setting.health),
+            shutdown: setting.shutdown.clone(),
+        })
+    }
+
+    /// Joins the group.
+    pub fn subscribe(&self, topics: &[String]) -> Result<(), KafkaError> {
+        let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+        self.consumer.subscribe(&topics)
+    }
+
+    /// Says that the loop turns; breaks when the worker is to stop. For waits before the group is joined.
+    pub fn wait_for_producer(&self) -> ControlFlow<()> {
+        self.beat();
+        if self.shutdown.is_cancelled() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Says that the loop turns.
+    pub fn beat(&self) {
+        self.metrics.turned(&self.worker, self.health.turned());
+    }
+
+    /// Reports what the client's statistics say.
+    pub fn report(&self) {
+        for lag in self.consumer.context().lags() {
+            // Statistics go on about partitions that are gone; their lag is the new owner's to report.
+            if self.owned.contains(&(lag.topic.clone(), lag.partition)) {
+                self.metrics.lag(&lag);
+            }
+        }
+    }
+
+    /// Whether a rebalance happened that was not looked at yet.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.consumer.context().has_changes()
+    }
+
+    /// The positions of partitions that were taken away since the last call.
+    pub fn gone(&mut self) -> Vec<Position> {
+        self.look_at_changes();
+        std::mem::take(&mut self.gone)
+    }
+
+    /// The same, without forgetting them.
+    pub fn gone_mut(&mut self) -> &mut [Position] {
+        &mut self.gone
+    }
+
+    fn look_at_changes(&mut self) -> bool {
+        let mut revoked = false;
+        for change in self.consumer.context().changes() {
+            self.metrics.rebalanced();
+            match change {
+                Change::Assigned(partitions) => {
+                    info!(
+                        worker = self.worker,
+                        count = partitions.len(),
+                        ?partitions,
+                        "partitions assigned"
+                    );
+                    self.health.joined();
+                    if self.held {
+                        self.pause(&partitions);
+                    }
+                    self.owned.extend(partitions);
+                }
+                Change::Revoked(partitions) => {
+                    info!(
+                        worker = self.worker,
+                        count = partitions.len(),
+                        ?partitions,
+                        "partitions revoked"
+                    );
+                    revoked |= !partitions.is_empty();
+                    for partition in partitions {
+                        self.metrics.forget_lag(&partition.0, partition.1);
+                        self.owned.remove(&partition);
+                        self.stopped.remove(&partition);
+                        self.echoes.retain(|(echo, _)| *echo != partition);
+                        self.gone
+                            .extend(self.positions.remove(&partition.0, partition.1));
+                    }
+                    self.metrics.stopped(&self.worker, self.stopped.len());
+                }
+            }
+        }
+        revoked
+    }
+
+    /// Stays in the group for up to `wait` without taking messages. True when partitions were taken away.
+    pub fn hold(&mut self, wait: Duration) -> bool {
+        self.beat();
+        if !self.held {
+            self.held = true;
+            let owned: Vec<_> = self.owned.iter().cloned().collect();
+            self.pause(&owned);
+        }
+        match self.consumer.poll(wait) {
+            // One that was on its way when the partitions were paused.
+            Some(Ok(message)) => {
+                let partition = (message.topic().to_owned(), message.partition());
+                // The first one of a partition is where it goes on.
+                if !self.echoes.iter().any(|(echo, _)| *echo == partition) {
+                    self.echoes.push((partition, message.offset()));
+                }
+            }
+            Some(Err(error)) => debug!(worker = self.worker, %error, "while waiting"),
+            None => {}
+        }
+        self.look_at_changes()
+    }
+
+    /// One turn of a wait within a commit.
+    pub fn idle(&mut self) -> ControlFlow<Broken> {
+        if self.hold(Duration::ZERO) {
+            return ControlFlow::Break(Broken::Revoked);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => ControlFlow::Break(Broken::Deadline),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Whether the time for a stop has passed.
+    #[must_use]
+    pub fn is_out_of_time(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Takes messages again, after [`Reader::hold`].
+    pub fn release(&mut self) -> Result<(), KafkaError> {
+        if !std::mem::take(&mut self.held) {
+            return Ok(());
+        }
+        let echoes = std::mem::take(&mut self.echoes);
+        let back: Vec<_> = echoes
+            .into_iter()
+            .map(|(partition, offset)| {
+                let known = self
+                    .positions
+                    .iter()
+                    .find(|it| it.topic == partition.0 && it.partition == partition.1);
+                let next = known.map_or(offset, |position| position.next);
+                (partition, next)
+            })
+            .collect();
+        self.seek(back.into_iter())?;
+        let flowing: Vec<_> = self.owned.difference(&self.stopped).cloned().collect();
+        let list = list(&flowing);
+        if list.count() > 0 {
+            self.consumer.resume(&list)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the consumer back to where rewound positions stand, and stops those that wait.
+    pub fn seek_back(&mut self) -> Result<(), KafkaError> {
+        let mut back = Vec::new();
+        for position in self
+            .positions
+            .iter_mut()
+            .filter(|position| position.rewound)
+        {
+            position.rewound = false;
+            back.push(((position.topic.clone(), position.partition), position.next));
+        }
+        self.seek(back.into_iter())?;
+        let now = Instant::now();
+        let stopped: Vec<_> = self
+            .positions
+            .iter()
+            .filter(|position| position.is_stopped(now))
+            .map(|position| (position.topic.clone(), position.partition))
+            .collect();
+        self.pause(&stopped);
+        self.stopped.extend(stopped);
+        self.metrics.stopped(&self.worker, self.stopped.len());
+        Ok(())
+    }
+
+    /// A message at or behind its partition's barrier was read: back to where the position stands, and wait there.
+    pub fn stand_still(&mut self, topic: &str, partition: i32) -> Result<(), KafkaError> {
+        let key = (topic.to_owned(), partition);
+        let next = self
+            .positions
+            .iter()
+            .find(|position| position.partition == partition && position.topic == topic)
+            .map(|position| position.next);
+        if let Some(next) = next {
+            self.seek(std::iter::once((key.clone(), next)))?;
+        }
+        self.pause(std::slice::from_ref(&key));
+        self.stopped.insert(key);
+        self.metrics.stopped(&self.worker, self.stopped.len());
+        Ok(())
+    }
+
+    /// Lets partitions flow whose wait is over.
+    pub fn resume_due(&mut self) {
+        if self.stopped.is_empty() || self.held {
+            return;
+        }
+        let now = Instant::now();
+        let waiting = |partition: &Partition| {
+            self.positions.iter().any(|it| {
+                it.topic == partition.0 && it.partition == partition.1 && it.is_stopped(now)
+            })
+        };
+        let due: Vec<_> = self
+            .stopped
+            .iter()
+            .filter(|partition| !waiting(partition))
+            .cloned()
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        if let Err(error) = self.consumer.resume(&list(&due)) {
+            warn!(worker = self.worker, %error, "resume failed; tried again shortly");
+            return;
+        }
+        self.stopped.retain(|partition| !due.contains(partition));
+        self.metrics.stopped(&self.worker, self.stopped.len());
+    }
+
+    fn pause(&self, partitions: &[Partition]) {
+        let list = list(partitions);
+        if list.count() > 0
+            && let Err(error) = self.consumer.pause(&list)
+        {
+            // Messages that come all the same are sought back, or found blocked.
+            warn!(worker = self.worker, %error, "pause failed");
+        }
+    }
+
+    fn seek(&self, targets: impl Iterator<Item = (Partition, i64)>) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset) in targets {
+            list.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let done = self.consumer.seek_partitions(list, SEEK)?;
+        for element in done.elements() {
+            if let Err(error) = element.error() {
+                error!(topic = element.topic(), partition = element.partition(), %error, "cannot go back");
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the series of this worker's partitions.
+    pub fn forget(&mut self) {
+        for (topic, partition) in std::mem::take(&mut self.owned) {
+            self.metrics.forget_lag(&topic, partition);
+        }
+        self.metrics.stopped(&self.worker, 0);
+    }
+
+    /// The group's state of this moment, which fences members of the past.
+    #[must_use]
+    pub fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
+    }
+
+    /// Commits offsets without a transaction, and waits for it.
+    pub fn commit(&self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
+        if offsets.count() == 0 {
+            Ok(())
+        } else {
+            self.consumer.commit(offsets, CommitMode::Sync)
+        }
+    }
+
+    /// An error that came instead of a message. Errs when the consumer cannot go on.
+    pub fn failed(&self, error: KafkaError) -> Result<(), KafkaError> {
+        match error {
+            KafkaError::MessageConsumptionFatal(_) => return Err(error),
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
+            ) => warn!(
+                worker = self.worker,
+                "an input topic does not exist; waiting for it"
+            ),
+            KafkaError::MessageConsumption(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                error!(
+                    worker = self.worker,
+                    "no permission to read an input topic (needs READ and DESCRIBE)"
+                );
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                error!(
+                    worker = self.worker,
+                    "no permission for the consumer group (needs READ)"
+                );
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::PollExceeded) => {
+                error!(
+                    worker = self.worker,
+                    "silent for longer than max.poll.interval.ms: the partitions are lost"
+                );
+            }
+            error => warn!(worker = self.worker, %error, "the consumer reports a problem"),
+        }
+        Ok(())
+    }
+}
+
+fn list(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    list
+}

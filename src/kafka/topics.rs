@@ -1,0 +1,102 @@
+//! What the brokers say about topics: whether they exist, how large a message they take, what we may do with them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tracing::{info, warn};
+
+use super::worker::Limits;
+use crate::config::{Action, Config};
+
+/// How long to wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a broker takes when it was not told otherwise (its `message.max.bytes`).
+pub const DEFAULT_LIMIT: usize = 1_048_588;
+/// What Kafka adds around a message, at the most, beyond its key, value and headers.
+pub const OVERHEAD: usize = 512;
+
+/// The topics that are written, each once.
+#[must_use]
+pub fn written(config: &Config) -> Vec<&str> {
+    let mut topics: Vec<&str> = config
+        .routes
+        .iter()
+        .map(|route| route.topic.as_str())
+        .collect();
+    if config.unmatched.action == Action::Forward {
+        topics.push(&config.unmatched.topic);
+    }
+    topics.push(&config.dead_letter.topic);
+    topics.sort_unstable();
+    topics.dedup();
+    topics
+}
+
+/// Asks how large a message each written topic takes. A topic that does not exist or does not say takes what brokers
+/// take by default.
+pub async fn limits(settings: &ClientConfig, config: &Config) -> Limits {
+    let topics = written(config);
+    let known = match describe(settings, &topics).await {
+        Ok(known) => known,
+        Err(error) => {
+            warn!(%error, "the topics' size limits are unknown; the brokers' default is assumed");
+            BTreeMap::new()
+        }
+    };
+    info!(limits = ?known, "size limits of the output topics");
+    let limit = |topic: &str| known.get(topic).copied().unwrap_or(DEFAULT_LIMIT);
+    Limits {
+        routes: config
+            .routes
+            .iter()
+            .map(|route| limit(&route.topic))
+            .collect(),
+        unmatched: limit(&config.unmatched.topic),
+        dead_letter: limit(&config.dead_letter.topic),
+    }
+}
+
+async fn describe(
+    settings: &ClientConfig,
+    topics: &[&str],
+) -> Result<BTreeMap<String, usize>, KafkaError> {
+    let admin: AdminClient<DefaultClientContext> = AdminClient::from_config(settings)?;
+    let resources: Vec<_> = topics
+        .iter()
+        .map(|topic| ResourceSpecifier::Topic(topic))
+        .collect();
+    let answers = admin
+        .describe_configs(
+            &resources,
+            &AdminOptions::new().request_timeout(Some(PATIENCE)),
+        )
+        .await?;
+    let mut known = BTreeMap::new();
+    for (topic, answer) in topics.iter().zip(answers) {
+        match answer {
+            Ok(resource) => {
+                let limit = resource
+                    .get("max.message.bytes")
+                    .and_then(|entry| entry.value.as_ref());
+                if let Some(limit) = limit.and_then(|limit| limit.parse().ok()) {
+                    known.insert((*topic).to_owned(), limit);
+                }
+            }
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                warn!(
+                    topic,
+                    "the output topic does not exist: create it; until then what is for it waits"
+                );
+            }
+            Err(error) => {
+                warn!(topic, %error, "the topic's size limit is unknown (needs DESCRIBE_CONFIGS); the brokers' default is assumed");
+            }
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,83 @@
+//! What /livez and /readyz answer.
+//!
+//! Alive is a worker whose loop turned lately: it turns while a broker is away, too, so that an outage never restarts
+//! anything. Ready is one that has joined its group (an empty assignment counts) and whose last delivery was
+//! acknowledged.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A loop that has not turned for this long is stuck: no call that it makes blocks for half as long.
+pub const STUCK_AFTER: Duration = Duration::from_secs(120);
+
+/// What one worker says of itself.
+#[derive(Debug)]
+pub struct WorkerHealth {
+    turned: AtomicU64,
+    joined: AtomicBool,
+    delivering: AtomicBool,
+}
+
+impl Default for WorkerHealth {
+    fn default() -> Self {
+        Self {
+            turned: AtomicU64::new(now()),
+            joined: AtomicBool::new(false),
+            delivering: AtomicBool::new(true),
+        }
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl WorkerHealth {
+    /// The loop turned. Returns when, in seconds since the epoch.
+    pub fn turned(&self) -> u64 {
+        let now = now();
+        self.turned.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// The group gave an assignment, if only an empty one.
+    pub fn joined(&self) {
+        self.joined.store(true, Ordering::Relaxed);
+    }
+
+    /// The worker begins afresh.
+    pub fn left(&self) {
+        self.joined.store(false, Ordering::Relaxed);
+    }
+
+    /// The last delivery was acknowledged, or was not.
+    pub fn delivered(&self, acknowledged: bool) {
+        self.delivering.store(acknowledged, Ordering::Relaxed);
+    }
+
+    /// Whether the last delivery was acknowledged.
+    #[must_use]
+    pub fn is_delivering(&self) -> bool {
+        self.delivering.load(Ordering::Relaxed)
+    }
+
+    /// Whether the loop turned lately.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        now().saturating_sub(self.turned.load(Ordering::Relaxed)) < STUCK_AFTER.as_secs()
+    }
+
+    /// Whether the worker does its work; if not, what is missing.
+    #[must_use]
+    pub fn unready(&self) -> Option<&'static str> {
+        if !self.joined.load(Ordering::Relaxed) {
+            Some("the consumer group is not joined")
+        } else if !self.delivering.load(Ordering::Relaxed) {
+            Some("the last delivery was not acknowledged")
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! What Prometheus scrapes.
+//!
+//! Workers add up while they work and report once a batch. Reports that belong together are made under one gate that a
+//! scrape closes, so that the conservation law holds at every scrape:
+//!
+//! ```text
+//! records_received − records_returned = ignored + matched + dead_lettered + in flight
+//! ```
+//!
+//! Returned are records that were read, not settled, and given back: the partition moved to another member, or an
+//! aborted transaction is read again. Labels are closed lists or configuration; never an ARN, an account or a user.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::cloudtrail::envelope::Skip;
+use crate::dead_letter::Reason;
+use crate::detection::severity::Level;
+use crate::kafka::client::Lag;
+use crate::pipeline::Tally;
+
+/// Every metric of the program.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Memory, CPU and files of the process, under the names that every dashboard knows, without our prefix.
+    process: Registry,
+    /// Reports take it shared, a scrape takes it alone.
+    gate: RwLock<()>,
+    messages_received: IntCounterVec,
+    bytes_received: IntCounterVec,
+    records_received: IntCounter,
+    records_returned: IntCounter,
+    records_in_flight: IntGauge,
+    records: IntCounterVec,
+    skipped_messages: IntCounterVec,
+    findings: IntCounterVec,
+    forwarded: IntCounterVec,
+    dead_letters: IntCounterVec,
+    delivery_failures: IntCounterVec,
+    batch_duration: Histogram,
+    transaction_duration: Histogram,
+    event_delay: Histogram,
+    consumer_lag: IntGaugeVec,
+    partitions_stopped: IntGaugeVec,
+    rebalances: IntCounter,
+    transactions: IntCounterVec,
+    worker_last_poll: IntGaugeVec,
+    worker_restarts: IntCounter,
+    rules_loaded: IntGauge,
+    config_reloads: IntCounterVec,
+}
+
+/// What a transaction ended as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transaction {
+    /// Its documents and offsets are visible.
+    Committed,
+    /// None of it is.
+    Aborted,
+}
+
+impl Metrics {
+    /// All metrics, at zero, with a series for every value that a closed label can have: a counter that appears only
+    /// with its first event hides that event from `rate()`.
+    pub fn new(routes: &[String]) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("trailtag".to_owned()), None)?;
+        let process = Registry::new();
+        process.register(Box::new(ProcessCollector::for_self()))?;
+        let new = Maker {
+            registry: &registry,
+        };
+        let metrics = Self {
+            messages_received: new.counters("messages_received_total", "Messages read.", &["topic"])?,
+            bytes_received: new.counters("bytes_received_total", "Bytes of message values read.", &["topic"])?,
+            records_received: new.counter("records_received_total", "CloudTrail records read.")?,
+            records_returned: new.counter(
+                "records_returned_total",
+                "Records read and given back unsettled, after a revoke or an abort; they are received again.",
+            )?,
+            records_in_flight: new.gauge("records_in_flight", "Records read and not settled yet.")?,
+            records: new.counters("records_total", "Records settled, by what became of them.", &["result"])?,
+            skipped_messages: new.counters(
+                "skipped_messages_total",
+                "Messages and list elements that are valid and carry no record, by kind.",
+                &["kind"],
+            )?,
+            findings: new.counters("findings_total", "Findings, by severity.", &["severity"])?,
+            forwarded: new.counters("forwarded_total", "Documents delivered, by route.", &["route"])?,
+            dead_letters: new.counters("dead_letters_total", "Dead letters delivered, by reason.", &["reason"])?,
+            delivery_failures: new.counters(
+                "delivery_failures_total",
+                "Documents and dead letters whose delivery failed and is tried again or given up, by route.",
+                &["route"],
+            )?,
+            batch_duration: new.histogram(
+                "batch_duration_seconds",
+                "From the first message of a batch to its commit.",
+                prometheus::exponential_buckets(0.005, 2.0, 13)?,
+            )?,
+            transaction_duration: new.histogram(
+                "transaction_duration_seconds",
+                "From the begin of a transaction to its end.",
+                prometheus::exponential_buckets(0.005, 2.0, 13)?,
+            )?,
+            event_delay: new.histogram(
+                "event_delay_seconds",
+                "From a finding's eventTime to its arrival here.",
+                prometheus::exponential_buckets(1.0, 2.0, 16)?,
+            )?,
+            consumer_lag: new.gauges(
+                "consumer_lag",
+                "Readable messages not read yet, of the partitions that this process owns.",
+                &["topic", "partition"],
+            )?,
+            partitions_stopped: new.gauges(
+                "partitions_stopped",
+                "Partitions that stand still at a message whose delivery failed.",
+                &["worker"],
+            )?,
+            rebalances: new.counter("rebalances_total", "Changes of what this process owns.")?,
+            transactions: new.counters("transactions_total", "Transactions, by how they ended.", &["result"])?,
+            worker_last_poll: new.gauges(
+                "worker_last_poll_timestamp_seconds",
+                "When a worker's loop last turned.",
+                &["worker"],
+            )?,
+            worker_restarts: new.counter("worker_restarts_total", "Workers begun afresh after a fatal error.")?,
+            rules_loaded: new.gauge("rules_loaded", "Rules in use.")?,
+            config_reloads: new.counters(
+                "config_reloads_total",
+                "Reloads of rules, lists and remediation, by result.",
+                &["result"],
+            )?,
+            gate: RwLock::new(()),
+            registry: registry.clone(),
+            process,
+        };
+        new.gauges(
+            "build_info",
+            "The running version.",
+            &["version", "librdkafka"],
+        )?
+        .with_label_values(&[
+            env!("CARGO_PKG_VERSION"),
+            &rdkafka::util::get_rdkafka_version().1,
+        ])
+        .set(1);
+        for (family, values) in [
+            (
+                &metrics.records,
+                &["ignored", "matched", "dead_lettered"][..],
+            ),
+            (&metrics.skipped_messages, &Skip::ALL.map(Skip::as_str)[..]),
+            (&metrics.findings, &Level::ALL.map(Level::as_str)[..]),
+            (&metrics.dead_letters, &Reason::ALL.map(Reason::as_str)[..]),
+            (&metrics.transactions, &["committed", "aborted"][..]),
+            (&metrics.config_reloads, &["accepted", "rejected"][..]),
+        ] {
+            for value in values {
+                let _ = family.with_label_values(&[value]);
+            }
+        }
+        for route in routes {
+            let _ = metrics.forwarded.with_label_values(&[route]);
+            let _ = metrics.delivery_failures.with_label_values(&[route]);
+        }
+        Ok(metrics)
+    }
+
+    /// The text that Prometheus reads.
+    pub fn scrape(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut families = {
+            let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            self.registry.gather()
+        };
+        families.extend(self.process.gather());
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(text)
+    }
+
+    fn together(&self, report: impl FnOnce()) {
+        let _shared = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        report();
+    }
+
+    /// Messages of one topic were read, and held these records.
+    pub fn received(&self, topic: &str, messages: u64, bytes: u64, records: u64) {
+        self.together(|| {
+            self.messages_received
+                .with_label_values(&[topic])
+                .inc_by(messages);
+            self.bytes_received
+                .with_label_values(&[topic])
+                .inc_by(bytes);
+            self.records_received.inc_by(records);
+            self.records_in_flight.add(signed(records));
+        });
+    }
+
+    /// What was read is settled.
+    pub fn settled(&self, tally: &Tally) {
+        self.together(|| {
+            for (result, count) in [
+                ("ignored", tally.ignored),
+                ("matched", tally.matched),
+                ("dead_lettered", tally.dead_lettered),
+            ] {
+                self.records.with_label_values(&[result]).inc_by(count);
+            }
+            self.records_in_flight.sub(signed(tally.records()));
+            add_all(
+                &self.skipped_messages,
+                Skip::ALL.map(Skip::as_str),
+                tally.skipped,
+            );
+            add_all(
+                &self.dead_letters,
+                Reason::ALL.map(Reason::as_str),
+                tally.dead_letters,
+            );
+            add_all(
+                &self.findings,
+                Level::ALL.map(Level::as_str),
+                tally.findings,
+            );
+        });
+    }
+
+    /// What was read is given back, and will be read again, here or elsewhere.
+    pub fn returned(&self, tally: &Tally) {
+        self.together(|| {
+            self.records_returned.inc_by(tally.records());
+            self.records_in_flight.sub(signed(tally.records()));
+        });
+    }
+
+    /// Documents were delivered.
+    pub fn forwarded(&self, route: &str, documents: u64) {
+        self.forwarded.with_label_values(&[route]).inc_by(documents);
+    }
+
+    /// Deliveries failed.
+    pub fn delivery_failed(&self, route: &str, documents: u64) {
+        self.delivery_failures
+            .with_label_values(&[route])
+            .inc_by(documents);
+    }
+
+    /// A batch ended.
+    pub fn batch(&self, took: Duration) {
+        self.batch_duration.observe(took.as_secs_f64());
+    }
+
+    /// A transaction ended.
+    pub fn transaction(&self, end: Transaction, took: Duration) {
+        let result = match end {
+            Transaction::Committed => "committed",
+            Transaction::Aborted => "aborted",
+        };
+        self.transactions.with_label_values(&[result]).inc();
+        self.transaction_duration.observe(took.as_secs_f64());
+    }
+
+    /// A finding arrived this long after its event.
+    pub fn event_delay(&self, delay: Duration) {
+        self.event_delay.observe(delay.as_secs_f64());
+    }
+
+    /// The lag of one partition that this process owns.
+    pub fn lag(&self, lag: &Lag) {
+        self.consumer_lag
+            .with_label_values(&[&lag.topic, &lag.partition.to_string()])
+            .set(lag.messages);
+    }
+
+    /// A partition is no longer ours: its lag is somebody else's to report.
+    pub fn forget_lag(&self, topic: &str, partition: i32) {
+        // An error says that there was no such series, which is what is wanted.
+        let _ = self
+            .consumer_lag
+            .remove_label_values(&[topic, &partition.to_string()]);
+    }
+
+    /// How many partitions of a worker stand still.
+    pub fn stopped(&self, worker: &str, partitions: usize) {
+        self.partitions_stopped
+            .with_label_values(&[worker])
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
+    }
+
+    /// What this process owns changed.
+    pub fn rebalanced(&self) {
+        self.rebalances.inc();
+    }
+
+    /// A worker's loop turned at this time, in seconds since the epoch.
+    pub fn turned(&self, worker: &str, seconds: u64) {
+        self.worker_last_poll
+            .with_label_values(&[worker])
+            .set(signed(seconds));
+    }
+
+    /// A worker began afresh.
+    pub fn restarted(&self) {
+        self.worker_restarts.inc();
+    }
+
+    /// How many rules are in use.
+    pub fn rules(&self, rules: usize) {
+        self.rules_loaded
+            .set(i64::try_from(rules).unwrap_or(i64::MAX));
+    }
+
+    /// Rules, lists and remediation were read again.
+    pub fn reloaded(&self, accepted: bool) {
+        self.config_reloads
+            .with_label_values(&[if accepted { "accepted" } else { "rejected" }])
+            .inc();
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn add_all<const N: usize>(family: &IntCounterVec, labels: [&'static str; N], counts: [u64; N]) {
+    for (label, count) in labels
+        .into_iter()
+        .zip(counts)
+        .filter(|(_, count)| *count > 0)
+    {
+        family.with_label_values(&[label]).inc_by(count);
+    }
+}
+
+struct Maker<'a> {
+    registry: &'a Registry,
+}
+
+impl Maker<'_> {
+    fn register<C: Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: Vec<f64>,
+    ) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(
+            HistogramOpts::new(name, help).buckets(buckets),
+        )?)
+    }
+}

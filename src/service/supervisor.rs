@@ -1,0 +1,199 @@
+//! Starts the workers, keeps them running, and stops them.
+//!
+//! One thread a worker, and one for the pages. A worker that fails in a way that needs new clients is begun afresh in
+//! place, after a growing wait; the process ends only when it is told to, or when the stop takes too long.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::health::WorkerHealth;
+use super::http::{self, Pages};
+use super::metrics::Metrics;
+use crate::config::Config;
+use crate::kafka::client::{self, ClientError};
+use crate::kafka::positions::backoff;
+use crate::kafka::topics;
+use crate::kafka::worker::{self, Setting, WorkerError};
+use crate::pipeline::Pipeline;
+
+/// A worker that ran this long before it failed begins its waits anew.
+const GOOD_RUN: Duration = Duration::from_secs(60);
+
+/// Why the service ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The metrics cannot be set up.
+    #[error("the metrics cannot be set up")]
+    Metrics(#[from] prometheus::Error),
+    /// The address is taken, or not ours.
+    #[error("http.listen {address} cannot be bound; set another address, or stop what uses it")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A client's settings cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Signals cannot be listened for.
+    #[error("signals cannot be listened for")]
+    Signal(#[source] std::io::Error),
+    /// A thread cannot be started.
+    #[error("a worker's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// A worker could not finish in time, or panicked.
+    #[error("worker {worker} did not end well: {error}")]
+    Worker {
+        /// Its number.
+        worker: usize,
+        /// What it said.
+        error: String,
+    },
+}
+
+/// How many workers a configuration asks for.
+#[must_use]
+pub fn workers(config: &Config) -> usize {
+    match config.workers {
+        0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        workers => workers,
+    }
+}
+
+/// Runs the service until `shutdown` is cancelled, then drains it.
+pub async fn run(
+    config: Arc<Config>,
+    pipeline: watch::Receiver<Arc<Pipeline>>,
+    shutdown: CancellationToken,
+) -> Result<(), ServiceError> {
+    let address = config.http.listen.clone();
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|error| ServiceError::Listen {
+            address: address.clone(),
+            error,
+        })?;
+    let mut routes: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| route.name.clone())
+        .collect();
+    routes.extend(["unmatched".to_owned(), "dead_letter".to_owned()]);
+    let metrics = Arc::new(Metrics::new(&routes)?);
+    metrics.rules(pipeline.borrow().rules());
+    let number = workers(&config);
+    let healths: Arc<[Arc<WorkerHealth>]> = (0..number)
+        .map(|_| Arc::new(WorkerHealth::default()))
+        .collect();
+    let done = CancellationToken::new();
+    let pages = Pages {
+        metrics: Arc::clone(&metrics),
+        workers: Arc::clone(&healths),
+        shutdown: shutdown.clone(),
+    };
+    let server = tokio::spawn(http::serve(listener, pages, done.clone()));
+    info!(
+        address,
+        workers = number,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving /metrics, /livez and /readyz"
+    );
+
+    let limits = Arc::new(topics::limits(&client::common(&config)?, &config).await);
+    let mut ends = Vec::with_capacity(number);
+    for (worker, health) in healths.iter().enumerate() {
+        let setting = Setting {
+            config: Arc::clone(&config),
+            number: worker,
+            workers: number,
+            pipeline: pipeline.clone(),
+            limits: Arc::clone(&limits),
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(health),
+            shutdown: shutdown.clone(),
+        };
+        let (end, ended) = tokio::sync::oneshot::channel();
+        thread::Builder::new()
+            .name(format!("worker-{worker}"))
+            .spawn(move || {
+                // An error means that nobody waits any more.
+                let _ = end.send(keep_running(&setting));
+            })
+            .map_err(ServiceError::Thread)?;
+        ends.push(ended);
+    }
+    let mut result = Ok(());
+    for (worker, end) in ends.into_iter().enumerate() {
+        let error = match end.await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "its thread panicked".to_owned(),
+        };
+        error!(worker, error, "worker did not end well");
+        shutdown.cancel();
+        result = Err(ServiceError::Worker { worker, error });
+    }
+    done.cancel();
+    if let Ok(Err(error)) = server.await {
+        error!(%error, "the pages ended with an error");
+    }
+    info!("stopped");
+    result
+}
+
+/// Runs a worker again and again until it ends by itself.
+fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
+    let mut failures = 0;
+    loop {
+        let begun = Instant::now();
+        let error = match worker::run(setting.clone()) {
+            Ok(()) => return Ok(()),
+            Err(error @ WorkerError::Unfinished(_)) => return Err(error),
+            Err(error) => error,
+        };
+        if setting.shutdown.is_cancelled() {
+            return Err(error);
+        }
+        failures = if begun.elapsed() > GOOD_RUN {
+            1
+        } else {
+            failures + 1
+        };
+        let wait = backoff(failures);
+        error!(
+            worker = setting.number,
+            error = chain(&error),
+            failures,
+            retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            "worker failed; it begins afresh"
+        );
+        setting.metrics.restarted();
+        setting.health.left();
+        setting.health.delivered(false);
+        let until = Instant::now() + wait;
+        while Instant::now() < until && !setting.shutdown.is_cancelled() {
+            setting.health.turned();
+            thread::sleep(Duration::from_millis(50));
+        }
+        if setting.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        setting.health.delivered(true);
+    }
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
