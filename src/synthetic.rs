@@ -1,1 +1,0 @@
-//! Realistic CloudTrail that was never anybody's.
