@@ -58,6 +58,14 @@ pub struct Outputs {
     pub(crate) scratch: Scratch,
 }
 
+impl Outputs {
+    /// Nothing yet, for topics that take this much, by the place of the route.
+    #[must_use]
+    pub fn with_limits(limits: Vec<usize>) -> Self {
+        Self { limits, ..Self::default() }
+    }
+}
+
 /// How many of what: adds up over messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {

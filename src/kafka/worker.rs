@@ -156,10 +156,7 @@ pub fn run(setting: Setting) -> Result<(), WorkerError> {
     info!(worker = setting.number, id = share.id, guarantee = ?config.delivery.guarantee, "worker ready");
     let mut setting = setting;
     let pipeline = Arc::clone(&setting.pipeline.borrow_and_update());
-    let outputs = Outputs {
-        limits: setting.limits.routes.clone(),
-        ..Outputs::default()
-    };
+    let outputs = Outputs::with_limits(setting.limits.routes.clone());
     let mut worker = Worker {
         setting,
         reader,
