@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::detection::facts::Facts;
+use crate::detection::severity::first_line;
 use crate::detection::sigma::{Set, SigmaError};
 
 /// The built-in catalogue.
@@ -173,7 +174,7 @@ impl Catalogue {
     /// unknown value is found here and not at the first event.
     pub fn parse(yaml: &str) -> Result<Self, Vec<CatalogueError>> {
         let file: File = serde_saphyr::from_str(yaml)
-            .map_err(|error| vec![CatalogueError::Yaml(error.to_string())])?;
+            .map_err(|error| vec![CatalogueError::Yaml(first_line(&error))])?;
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.add_filter("sh", shell);

@@ -126,6 +126,12 @@ pub struct Severity {
     pub cap: Option<u8>,
 }
 
+/// A YAML error without the excerpt that follows it: which line and column, and what is wrong there.
+pub(crate) fn first_line(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
 /// The factors, ready to be asked.
 #[derive(Debug)]
 pub struct Model {
@@ -163,7 +169,7 @@ impl Model {
     /// A model from YAML, with every fault in it.
     pub fn parse(yaml: &str) -> Result<Self, Vec<ModelError>> {
         let file: File = serde_saphyr::from_str(yaml)
-            .map_err(|error| vec![ModelError::Yaml(error.to_string())])?;
+            .map_err(|error| vec![ModelError::Yaml(first_line(&error))])?;
         let factors = file.factors;
         let mut errors = Vec::new();
         for factor in &factors {
