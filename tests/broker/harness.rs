@@ -252,8 +252,23 @@ fn a_wrong_password_is_no_login() {
     let broker = SecureBroker::shared();
     let (user, password) = (unique("user"), unique("password"));
     broker.create_user(&user, &password);
-    let login = broker.login(&user, "wrong");
-    assert!(login.try_read("any", "read_committed").is_err());
+    let consumer: BaseConsumer = broker
+        .login(&user, "wrong")
+        .client()
+        .set("group.id", unique("group"))
+        .create()
+        .unwrap();
+    consumer.subscribe(&["any"]).unwrap();
+    wait_until(PATIENCE, "the login is refused", || {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Err(error))
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) =>
+            {
+                Ok(())
+            }
+            seen => Err(format!("{:?}", seen.map(|read| read.map(|_| "a message")))),
+        }
+    });
 }
 
 /// Whatever happens to the tests, no broker outlives them, and none of its data stays.

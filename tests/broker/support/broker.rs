@@ -28,7 +28,7 @@ impl Broker {
             Ok(brokers) if !brokers.is_empty() => {
                 let mut client = ClientConfig::new();
                 client.set("bootstrap.servers", brokers);
-                Self::new(client, None)
+                Self::new(client, true, None)
             }
             _ => Self::start(),
         })
@@ -43,14 +43,15 @@ impl Broker {
             client: ClientConfig::new(),
         };
         let server = Server::start(&setup);
-        Self::new(server.client(&setup), Some(server))
+        Self::new(server.client(&setup), true, Some(server))
     }
 
-    /// A login on a cluster.
-    pub(super) fn new(client: ClientConfig, server: Option<Server>) -> Self {
+    /// A login on a cluster. An `idempotent` producer never sends twice; but it is lost for good once the broker refuses
+    /// it, which is no use to a login that waits for a grant.
+    pub(super) fn new(client: ClientConfig, idempotent: bool, server: Option<Server>) -> Self {
         let mut producer = client.clone();
         producer
-            .set("enable.idempotence", "true")
+            .set("enable.idempotence", idempotent.to_string())
             .set("linger.ms", "2")
             // How large a message may be is for the topic to say.
             .set("message.max.bytes", "100000000");

@@ -73,7 +73,7 @@ super.users=User:{ADMIN};User:ANONYMOUS
             client: login(files.path(), ADMIN, &password),
         };
         let server = Server::start(&setup);
-        let admin = Broker::new(server.client(&setup), Some(server));
+        let admin = Broker::new(server.client(&setup), true, Some(server));
         // Kafka's own tools log in by this file.
         let properties = format!(
             "security.protocol=SASL_SSL
@@ -125,7 +125,7 @@ ssl.truststore.location={}
     pub(crate) fn login(&self, name: &str, password: &str) -> Broker {
         let mut client = login(self.files.path(), name, password);
         client.set("bootstrap.servers", self.admin.bootstrap());
-        Broker::new(client, None)
+        Broker::new(client, false, None)
     }
 
     /// Allows a user `operations` (`Read`, `Write`, `Describe`, …) on a resource, and waits until the broker knows.
