@@ -1,8 +1,20 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
-use crate::cloudtrail::envelope::{Scratch, Skip};
+use std::path::PathBuf;
+
+use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
+use crate::cloudtrail::prefilter::Prefilter;
+use crate::cloudtrail::record::{Identity, Record, RecordError};
+use crate::config::{Config, Route, Validate};
 use crate::dead_letter::{DeadLetter, Reason};
+use crate::detection::rules::Detector;
 use crate::detection::severity::Level;
+use crate::finding::Finding;
+use crate::format;
+use crate::remediation::Catalogue;
+
+/// What Kafka adds around a message, at the most, beyond its key, value and headers.
+const OVERHEAD: usize = 128;
 
 /// Where a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +56,14 @@ pub struct Outputs {
     /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
     pub limits: Vec<usize>,
     pub(crate) scratch: Scratch,
+}
+
+impl Outputs {
+    /// Nothing yet, for topics that take this much, by the place of the route.
+    #[must_use]
+    pub fn with_limits(limits: Vec<usize>) -> Self {
+        Self { limits, ..Self::default() }
+    }
 }
 
 /// How many of what: adds up over messages.
@@ -123,19 +143,203 @@ impl Tally {
     }
 }
 
-/// Everything between bytes and documents, ready to run.
+/// Everything between bytes and documents, ready to run. Pure: the same bytes give the same documents.
 #[derive(Debug)]
-pub struct Pipeline {}
+pub struct Pipeline {
+    limits: Limits,
+    prefilter: Prefilter,
+    detector: Detector,
+    catalogue: Catalogue,
+    routes: Vec<Route>,
+}
+
+/// Why a pipeline cannot be built: everything that is wrong, one line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", faults.join("\n"))]
+pub struct PipelineError {
+    /// The faults.
+    pub faults: Vec<String>,
+}
 
 impl Pipeline {
-    /// Turns one message into documents and dead letters, which are added to `out`, and counts them.
-    pub fn process(&self, _payload: &[u8], _origin: &Origin<'_>, _out: &mut Outputs) -> Tally {
-        Tally::default()
+    /// Loads rules, severity and remediation as the configuration says, with every fault in them.
+    pub fn from_config(config: &Config) -> Result<Self, PipelineError> {
+        let file = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let mut faults = Vec::new();
+        let severity = file(&config.detection.severity_file);
+        let detector = Detector::load(&config.detection.rules, severity.as_deref())
+            .map_err(|errors| faults.extend(errors.iter().map(ToString::to_string)));
+        let remediation = file(&config.remediation.file);
+        let name = remediation.as_ref().map_or_else(
+            || "the built-in remediation".to_owned(),
+            |it| it.display().to_string(),
+        );
+        let catalogue = Catalogue::load(remediation.as_deref())
+            .map_err(|errors| faults.extend(errors.iter().map(|error| format!("{name}: {error}"))));
+        let (Ok(detector), Ok(catalogue)) = (detector, catalogue) else {
+            return Err(PipelineError { faults });
+        };
+        Ok(Self {
+            limits: Limits {
+                decoded_bytes: config.input.max_decoded_bytes,
+                depth: config.input.max_depth,
+                validate: config.input.validate == Validate::Full,
+            },
+            prefilter: Prefilter::new(detector.names()),
+            detector,
+            catalogue,
+            routes: config.routes.clone(),
+        })
     }
 
     /// How many rules are in use.
     #[must_use]
     pub fn rules(&self) -> usize {
-        0
+        self.detector.len()
     }
+
+    /// Turns one message into documents and dead letters, which are added to `out`, and counts what became of it.
+    pub fn process(&self, payload: &[u8], origin: &Origin<'_>, out: &mut Outputs) -> Tally {
+        let mut tally = Tally::default();
+        if !self.limits.validate && self.prefilter.is_one_ignored_record(payload) {
+            tally.ignored = 1;
+            return tally;
+        }
+        let Outputs {
+            documents,
+            dead_letters,
+            limits,
+            scratch,
+        } = out;
+        envelope::open(
+            payload,
+            &self.limits,
+            scratch,
+            &mut |element| match element {
+                Element::Skipped(kind) => tally.skip(kind),
+                Element::Rejected(rejection) => {
+                    tally.dead_letter(rejection.reason);
+                    dead_letters.push(DeadLetter {
+                        reason: rejection.reason,
+                        error: rejection.error,
+                        index: rejection.index,
+                        payload: rejection.bytes.to_vec(),
+                    });
+                }
+                Element::Record(raw) => match self.record(&raw, origin, documents, limits) {
+                    Ok(None) => tally.ignored += 1,
+                    Ok(Some(level)) => {
+                        tally.matched += 1;
+                        tally.finding(level);
+                    }
+                    Err(dead_letter) => {
+                        tally.dead_letter(dead_letter.reason);
+                        dead_letters.push(dead_letter);
+                    }
+                },
+            },
+        );
+        tally
+    }
+
+    /// One record: its level when it is ours, and a document for each route that wants it.
+    fn record(
+        &self,
+        raw: &RawRecord<'_>,
+        origin: &Origin<'_>,
+        documents: &mut Vec<Document>,
+        limits: &[usize],
+    ) -> Result<Option<Level>, DeadLetter> {
+        if !self.prefilter.may_match(raw.json) {
+            return Ok(None);
+        }
+        let unreadable = |error: &RecordError| DeadLetter {
+            reason: Reason::InvalidJson,
+            error: chain(error),
+            index: Some(raw.index),
+            payload: raw.json.to_vec(),
+        };
+        let identity = Identity::of(raw.json).map_err(|error| unreadable(&error))?;
+        if !self.detector.wants(&identity) {
+            return Ok(None);
+        }
+        let record = Record::parse(raw.json).map_err(|error| unreadable(&error))?;
+        let Some(verdict) = self.detector.evaluate(&record) else {
+            return Ok(None);
+        };
+        let remediation = self.catalogue.select(&verdict.facts, &verdict.event);
+        let finding = Finding::new(&record, raw, &verdict, remediation, origin);
+        let mut too_large = Vec::new();
+        for (place, route) in self
+            .routes
+            .iter()
+            .enumerate()
+            .filter(|(_, route)| finding.level() >= route.min_severity)
+        {
+            let document = document(place, route, &finding, raw)?;
+            let limit = limits.get(place).copied().unwrap_or(usize::MAX);
+            let size = document.size();
+            if size > limit {
+                too_large.push(format!(
+                    "route {}: the document has {size} bytes with its key and headers, topic {} takes {limit}",
+                    route.name, route.topic
+                ));
+            } else {
+                documents.push(document);
+            }
+        }
+        if too_large.is_empty() {
+            return Ok(Some(finding.level()));
+        }
+        Err(DeadLetter {
+            reason: Reason::DocumentTooLarge,
+            error: too_large.join("; "),
+            index: Some(raw.index),
+            payload: raw.json.to_vec(),
+        })
+    }
+}
+
+fn document(
+    place: usize,
+    route: &Route,
+    finding: &Finding<'_>,
+    raw: &RawRecord<'_>,
+) -> Result<Document, DeadLetter> {
+    let mut payload = Vec::with_capacity(raw.json.len() + 4096);
+    format::write(route.format, finding, &mut payload).map_err(|error| DeadLetter {
+        reason: Reason::InvalidJson,
+        error: error.to_string(),
+        index: Some(raw.index),
+        payload: raw.json.to_vec(),
+    })?;
+    Ok(Document {
+        route: place,
+        index: raw.index,
+        key: finding.key(route.key),
+        headers: finding.headers(route.format),
+        payload,
+        event_time: finding.event_time,
+    })
+}
+
+impl Document {
+    /// The bytes that a topic's size limit counts: value, key and headers, and what Kafka adds at the most.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + 10)
+            .sum();
+        self.payload.len() + self.key.as_ref().map_or(0, String::len) + headers + OVERHEAD
+    }
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -57,3 +57,18 @@ pub struct Identity<'a> {
     /// `eventName`, none where it is missing or no string.
     pub event_name: Option<Cow<'a, str>>,
 }
+
+impl<'a> Identity<'a> {
+    /// Reads the two names.
+    pub fn of(json: &'a [u8]) -> Result<Self, RecordError> {
+        #[derive(serde::Deserialize)]
+        struct Names<'a> {
+            #[serde(borrow, rename = "eventSource")]
+            event_source: Option<Cow<'a, str>>,
+            #[serde(borrow, rename = "eventName")]
+            event_name: Option<Cow<'a, str>>,
+        }
+        let names: Names<'a> = serde_json::from_slice(json).map_err(RecordError::Json)?;
+        Ok(Self { event_source: names.event_source, event_name: names.event_name })
+    }
+}

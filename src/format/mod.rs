@@ -1,6 +1,10 @@
 //! Findings to bytes: one function a format.
 
+mod native;
+
 use serde::{Deserialize, Serialize};
+
+use crate::finding::Finding;
 
 /// The form in which a route's documents leave.
 #[derive(
@@ -31,5 +35,16 @@ impl Format {
         match self {
             Self::Native => "native",
         }
+    }
+}
+
+/// Appends the document of a finding. Errs only when the record's text is no JSON, which a finding's always is.
+pub fn write(
+    format: Format,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
+    match format {
+        Format::Native => native::write(finding, out),
     }
 }

@@ -236,13 +236,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn one_ignored() -> Tally {
-        Tally { ignored: 1, ..Tally::default() }
+        Tally {
+            ignored: 1,
+            ..Tally::default()
+        }
     }
 
     #[test]
     fn waits_grow_and_end() {
-        let waits: Vec<_> = (1..=9).map(|attempt| backoff(attempt).as_millis()).collect();
-        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        let waits: Vec<_> = (1..=9)
+            .map(|attempt| backoff(attempt).as_millis())
+            .collect();
+        assert_eq!(
+            waits,
+            [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]
+        );
         assert_eq!(backoff(u32::MAX), LONGEST_WAIT);
     }
 
@@ -256,7 +264,11 @@ mod tests {
         position.read(11, &one_ignored());
         position.rewind(10, &Tally::default());
         assert_eq!(position.stop_at(11, now), (1, FIRST_WAIT));
-        assert_eq!(position.admit(10, now), Admission::Process, "what stands before the barrier goes on");
+        assert_eq!(
+            position.admit(10, now),
+            Admission::Process,
+            "what stands before the barrier goes on"
+        );
         position.read(10, &one_ignored());
         assert!(position.is_stopped(now));
         assert_eq!(position.admit(11, now), Admission::Blocked);
@@ -287,7 +299,10 @@ mod tests {
         Read(u8),
         Commit,
         /// The message this far behind the settled offset fails, with or without a transaction.
-        Fail { behind: u8, exactly_once: bool },
+        Fail {
+            behind: u8,
+            exactly_once: bool,
+        },
         Abort,
     }
 

@@ -17,8 +17,6 @@ use crate::config::{Action, Config};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What a broker takes when it was not told otherwise (its `message.max.bytes`).
 pub const DEFAULT_LIMIT: usize = 1_048_588;
-/// What Kafka adds around a message, at the most, beyond its key, value and headers.
-pub const OVERHEAD: usize = 512;
 
 /// The topics that are written, each once.
 #[must_use]

@@ -156,10 +156,7 @@ pub fn run(setting: Setting) -> Result<(), WorkerError> {
     info!(worker = setting.number, id = share.id, guarantee = ?config.delivery.guarantee, "worker ready");
     let mut setting = setting;
     let pipeline = Arc::clone(&setting.pipeline.borrow_and_update());
-    let outputs = Outputs {
-        limits: setting.limits.routes.clone(),
-        ..Outputs::default()
-    };
+    let outputs = Outputs::with_limits(setting.limits.routes.clone());
     let mut worker = Worker {
         setting,
         reader,
@@ -734,9 +731,13 @@ fn take(
 fn refuse(refused: &[Refused], payload: &[u8], outputs: &mut Outputs, tally: &mut Tally) {
     let mut records = BTreeSet::new();
     for it in refused {
-        let Target::Route(route) = it.target else { continue };
+        let Target::Route(route) = it.target else {
+            continue;
+        };
         let before = outputs.documents.len();
-        outputs.documents.retain(|document| !(document.route == route && Some(document.index) == it.index));
+        outputs
+            .documents
+            .retain(|document| !(document.route == route && Some(document.index) == it.index));
         if outputs.documents.len() < before && records.insert(it.index) {
             tally.matched = tally.matched.saturating_sub(1);
             tally.dead_letter(it.reason);

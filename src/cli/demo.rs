@@ -1,0 +1,246 @@
+//! `trailtag demo`: the real worker on a cluster inside this process.
+//!
+//! librdkafka's mock cluster keeps 5 MB a partition and drops older data in silence, and it shows aborted records: so
+//! the demo feeds it slowly and delivers at least once. It proves nothing about exactly-once; the tests against a real
+//! broker do.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::demo_view;
+use crate::config::{self, Config, Guarantee};
+use crate::pipeline::Pipeline;
+use crate::service::supervisor::{self, ServiceError};
+use crate::synthetic::{Generator, Options, Shape};
+
+/// The topics of the demo's cluster.
+const INPUT: &str = "cloudtrail";
+const OUTPUT: &str = "trailtag.findings";
+const DEAD_LETTER: &str = "trailtag.dead-letter";
+/// How many records one burst holds, and how long the pause after it is: a speed that a person can follow, and far
+/// below what the mock cluster loses data at.
+const BURST: u64 = 50;
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long the demo waits for the last findings.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Findings are one in this many records: rare in life, frequent enough to watch.
+const MATCH_RATE: f64 = 0.005;
+
+/// What the demo is asked to do.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// How many records are fed; 0 goes on until the demo is stopped.
+    pub records: u64,
+    /// What the synthetic records begin with.
+    pub seed: u64,
+    /// The address of /metrics.
+    pub listen: String,
+    /// Whether findings are coloured.
+    pub colour: bool,
+}
+
+/// Why the demo ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The cluster in the process, or a client of it, failed.
+    #[error("the cluster inside the demo failed")]
+    Kafka(#[from] KafkaError),
+    /// The service failed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// Findings cannot be written.
+    #[error("cannot write to standard output")]
+    Output(#[from] std::io::Error),
+    /// A thread of the demo panicked.
+    #[error("a thread of the demo panicked")]
+    Thread,
+    /// Not all findings came back.
+    #[error("{seen} of {expected} findings came back within {} s", PATIENCE.as_secs())]
+    Missing {
+        /// How many came.
+        seen: u64,
+        /// How many there are.
+        expected: u64,
+    },
+}
+
+/// What was fed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fed {
+    records: u64,
+    findings: u64,
+    bytes: u64,
+}
+
+impl Demo {
+    /// The configuration of the service that the demo runs.
+    fn config(&self, servers: &str) -> Config {
+        let mut config = Config::default();
+        config.kafka.bootstrap_servers = vec![servers.to_owned()];
+        config.kafka.topics = vec![INPUT.to_owned()];
+        // A mock cluster has no past to fence and no pods to recognise.
+        config.kafka.consumer.insert("group.instance.id".to_owned(), String::new());
+        config.delivery.guarantee = Guarantee::AtLeastOnce;
+        config.workers = 1;
+        config.routes = vec![config::Route {
+            name: "findings".to_owned(),
+            topic: OUTPUT.to_owned(),
+            ..config::Route::default()
+        }];
+        config.dead_letter.topic = DEAD_LETTER.to_owned();
+        config.http.listen.clone_from(&self.listen);
+        config
+    }
+
+    /// Runs until all records are through, or `shutdown` is cancelled.
+    pub async fn run(self, pipeline: Pipeline, shutdown: CancellationToken) -> Result<(), DemoError> {
+        let cluster = MockCluster::new(1)?;
+        for (topic, partitions) in [(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)] {
+            cluster.create_topic(topic, partitions, 1)?;
+        }
+        let servers = cluster.bootstrap_servers();
+        let config = self.config(&servers);
+        let pipeline = Arc::new(pipeline);
+        let (_pipelines, shared) = watch::channel(Arc::clone(&pipeline));
+        let stop = CancellationToken::new();
+        let service = tokio::spawn(supervisor::run(Arc::new(config), shared, stop.clone()));
+
+        writeln!(
+            std::io::stdout().lock(),
+            "CloudTrail flows into a cluster inside this process, and findings come out. Metrics: http://{}/metrics\n",
+            self.listen
+        )?;
+        let began = Instant::now();
+        let feeder = {
+            let (demo, servers, shutdown) = (self.clone(), servers.clone(), shutdown.clone());
+            tokio::task::spawn_blocking(move || feed(&demo, &servers, &pipeline, &shutdown))
+        };
+        let (fed_known, fed) = watch::channel(None);
+        let viewer = {
+            let (demo, shutdown) = (self.clone(), shutdown.clone());
+            tokio::task::spawn_blocking(move || view(&demo, &servers, &fed, &shutdown))
+        };
+        let result = feeder.await.map_err(|_| DemoError::Thread)?;
+        let fed = *result.as_ref().unwrap_or(&Fed::default());
+        // The viewer waits for a number of findings, and must learn that there will be no more, however the feeding ended.
+        fed_known.send_replace(Some(fed.findings));
+        let seen = viewer.await.map_err(|_| DemoError::Thread)?;
+        stop.cancel();
+        service.await.map_err(|_| DemoError::Thread)??;
+        result?;
+        let seen = seen?;
+        if seen < fed.findings && !shutdown.is_cancelled() {
+            return Err(DemoError::Missing { seen, expected: fed.findings });
+        }
+        summary(fed, seen, began.elapsed())?;
+        Ok(())
+    }
+}
+
+/// Feeds synthetic records in bursts, and counts what must come out.
+fn feed(demo: &Demo, servers: &str, pipeline: &Pipeline, shutdown: &CancellationToken) -> Result<Fed, DemoError> {
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", servers).set("linger.ms", "5").create()?;
+    let mut generator = Generator::new(&Options { seed: demo.seed, match_rate: MATCH_RATE, shape: Shape::Record });
+    let mut outputs = crate::pipeline::Outputs::default();
+    let mut payload = Vec::new();
+    let mut fed = Fed::default();
+    while (demo.records == 0 || fed.records < demo.records) && !shutdown.is_cancelled() {
+        let left = if demo.records == 0 { BURST } else { (demo.records - fed.records).min(BURST) };
+        for _ in 0..left {
+            fed.records += generator.write(1, &mut payload);
+            fed.bytes += payload.len() as u64;
+            let origin = crate::pipeline::Origin { topic: INPUT, partition: 0, offset: 0, timestamp: None };
+            fed.findings += pipeline.process(&payload, &origin, &mut outputs).matched;
+            outputs.documents.clear();
+            outputs.dead_letters.clear();
+            send(&producer, &payload)?;
+        }
+        producer.flush(PATIENCE)?;
+        std::thread::sleep(PAUSE);
+    }
+    Ok(fed)
+}
+
+fn send(producer: &ThreadedProducer<DefaultProducerContext>, payload: &[u8]) -> Result<(), KafkaError> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(INPUT).payload(payload);
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                record = again;
+                std::thread::sleep(PAUSE);
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+/// Prints findings as they come out, until all that were fed have.
+fn view(
+    demo: &Demo,
+    servers: &str,
+    expected: &watch::Receiver<Option<u64>>,
+    shutdown: &CancellationToken,
+) -> Result<u64, DemoError> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", "demo-view")
+        .set("auto.offset.reset", "earliest")
+        .create()?;
+    consumer.subscribe(&[OUTPUT])?;
+    let mut seen = 0;
+    let mut last = Instant::now();
+    loop {
+        let expected = *expected.borrow();
+        let enough = expected.is_some_and(|expected| seen >= expected || last.elapsed() > PATIENCE);
+        if enough || shutdown.is_cancelled() {
+            return Ok(seen);
+        }
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            last = Instant::now();
+            seen += 1;
+            let text = demo_view::render(message.payload().unwrap_or_default(), demo.colour);
+            std::io::stdout().lock().write_all(text.as_bytes())?;
+        }
+    }
+}
+
+fn summary(fed: Fed, seen: u64, took: Duration) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{} records ({:.1} MB) in, {seen} findings out, in {:.1} s. Each finding is scored, explained and comes with what to do.",
+        fed.records,
+        megabytes(fed.bytes),
+        took.as_secs_f64()
+    )
+}
+
+#[allow(clippy::cast_precision_loss)] // for the eye only
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_delivers_at_least_once_since_a_mock_cluster_knows_no_transactions() {
+        let demo = Demo { records: 1, seed: 1, listen: "127.0.0.1:0".to_owned(), colour: false };
+        let config = demo.config("127.0.0.1:1");
+        assert_eq!(config.delivery.guarantee, Guarantee::AtLeastOnce);
+        assert_eq!(config.workers, 1);
+    }
+}

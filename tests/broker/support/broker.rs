@@ -1,0 +1,75 @@
+//! A cluster as one of its clients sees it, and the one that the tests share.
+
+use std::sync::OnceLock;
+
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::ThreadedProducer;
+
+use super::java::{Server, Setup};
+use super::topics::Reports;
+
+/// A cluster, and a login on it.
+pub(crate) struct Broker {
+    client: ClientConfig,
+    pub(super) admin: AdminClient<DefaultClientContext>,
+    pub(super) producer: ThreadedProducer<Reports>,
+    /// Where we started it ourselves; it ends with this.
+    _server: Option<Server>,
+}
+
+impl Broker {
+    /// The broker of this test run: the one that `TRAILTAG_TEST_BROKERS` names (`host:port,…`, without encryption), else
+    /// one that is started on the first call.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(|| match std::env::var("TRAILTAG_TEST_BROKERS") {
+            Ok(brokers) if !brokers.is_empty() => {
+                let mut client = ClientConfig::new();
+                client.set("bootstrap.servers", brokers);
+                Self::new(client, true, None)
+            }
+            _ => Self::start(),
+        })
+    }
+
+    /// A broker of the test's own, which ends when this is dropped: for tests that would disturb the others.
+    pub(crate) fn start() -> Self {
+        let setup = Setup {
+            listener: "PLAINTEXT",
+            properties: String::new(),
+            format: Vec::new(),
+            client: ClientConfig::new(),
+        };
+        let server = Server::start(&setup);
+        Self::new(server.client(&setup), true, Some(server))
+    }
+
+    /// A login on a cluster. An `idempotent` producer never sends twice; but it is lost for good once the broker refuses
+    /// it, which is no use to a login that waits for a grant.
+    pub(super) fn new(client: ClientConfig, idempotent: bool, server: Option<Server>) -> Self {
+        let mut producer = client.clone();
+        producer
+            .set("enable.idempotence", idempotent.to_string())
+            .set("linger.ms", "2")
+            // How large a message may be is for the topic to say.
+            .set("message.max.bytes", "100000000");
+        Self {
+            admin: client.create().unwrap(),
+            producer: producer.create_with_context(Reports).unwrap(),
+            client,
+            _server: server,
+        }
+    }
+
+    /// The settings of a new client with this login.
+    pub(crate) fn client(&self) -> ClientConfig {
+        self.client.clone()
+    }
+
+    /// The addresses to begin with: `host:port`, with commas between.
+    pub(crate) fn bootstrap(&self) -> &str {
+        self.client.get("bootstrap.servers").unwrap()
+    }
+}

@@ -1,0 +1,17 @@
+//! What tests on a real broker are written with: a broker ([`Broker::shared`]), topics and messages on it, the program
+//! under test ([`Trailtag`]), and waiting ([`wait_until`]).
+//!
+//! Nothing here asserts what trailtag does: that is for the tests.
+
+mod broker;
+mod java;
+mod secure;
+mod topics;
+mod trailtag;
+mod wait;
+
+pub(crate) use broker::Broker;
+pub(crate) use secure::{Resource, SecureBroker};
+pub(crate) use topics::Message;
+pub(crate) use trailtag::{Process, Settings, Trailtag, get, sum, trailtag, write_config};
+pub(crate) use wait::{PATIENCE, free_port, unique, wait_until};

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs cargo-deny in $TRAILTAG_COMPONENTS/cargo-deny-VERSION, and prints the program's path. Does nothing when it is there.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+version=0.20.2
+home=$TRAILTAG_COMPONENTS/cargo-deny-$version
+if [ ! -x "$home/bin/cargo-deny" ]; then
+    say "building cargo-deny $version, once (a few minutes)"
+    mkdir -p "$TRAILTAG_COMPONENTS"
+    build=$(mktemp -d "$home.build.XXXXXX")
+    trap 'rm -rf "$build"' EXIT
+    # It runs for a second: time that the optimizer takes would never come back.
+    export CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+    retry cargo install --quiet --locked --version "$version" --root "$home" --target-dir "$build" cargo-deny >&2 ||
+        fail "cargo install cargo-deny failed"
+fi
+echo "$home/bin/cargo-deny"
