@@ -1,2 +1,389 @@
-//! The commands: one file each.
+//! The commands: one file each. Arguments come in parsed, an [`Outcome`] or a [`Failure`] goes out; only `main` turns
+//! those into an exit code and a line on standard error.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Config};
+use crate::pipeline::Pipeline;
+
+pub mod check;
+pub mod demo;
+pub mod demo_view;
+pub mod generate;
+pub mod process;
 pub mod run;
+pub mod schema;
+
+/// Finds RemoveRoleFromInstanceProfile in CloudTrail on Kafka, scores it, says what to do, and forwards it exactly once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trailtag",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  trailtag demo                                   see it work: no Kafka, no configuration
+  trailtag check --config trailtag.yaml --connect is everything right, here and on the brokers?
+  trailtag run --config trailtag.yaml             the service
+  zcat log.json.gz | trailtag process             findings in a file, on standard output
+
+Exit codes:
+  0 done   64 bad configuration or arguments   65 bad input, with --strict   70 fatal failure at run time"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service: read CloudTrail from Kafka, forward findings
+    #[command(after_help = "\
+Runs until SIGTERM or SIGINT, then finishes and commits what is in flight within shutdown_grace.
+Metrics and health are served on http.listen: /metrics, /livez, /readyz.
+
+Examples:
+  trailtag run --config trailtag.yaml
+  TRAILTAG__KAFKA__GROUP_ID=blue trailtag run --config trailtag.yaml")]
+    Run(Run),
+    /// Show it at work on a cluster inside the process: needs no Kafka and no configuration
+    #[command(after_help = "\
+Feeds synthetic CloudTrail to a small cluster inside the process, runs the service on it, and prints findings as they
+come out. While it runs, metrics are at http://127.0.0.1:9598/metrics.
+
+Examples:
+  trailtag demo
+  trailtag demo --records 0      until Ctrl-C
+  NO_COLOR=1 trailtag demo       without colours")]
+    Demo(Demo),
+    /// Process files or standard input without Kafka; findings to standard output, one a line
+    Process(process::Process),
+    /// Check a configuration, and with --connect the brokers, topics and permissions too
+    Check(check::Check),
+    /// Generate realistic synthetic CloudTrail, to standard output or to a topic
+    Generate(generate::Generate),
+    /// Print the JSON Schema of the configuration
+    Schema(schema::Schema),
+}
+
+/// `trailtag run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// `trailtag demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// End after this many records; 0 runs until Ctrl-C
+    #[arg(long, value_name = "N", default_value_t = 3_000)]
+    records: u64,
+    /// What the synthetic records begin with: the same seed shows the same findings
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Where /metrics is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9598")]
+    listen: String,
+}
+
+/// The configuration that a command works with.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file; without it, the defaults and the environment (TRAILTAG__KAFKA__GROUP_ID=…) apply
+    #[arg(long = "config", value_name = "FILE")]
+    path: Option<PathBuf>,
+}
+
+/// How a command ended, when nothing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All done.
+    Done,
+    /// Done, but some input could not be read, and `--strict` asked to be told.
+    BadInput,
+}
+
+impl Outcome {
+    /// What the process exits with.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::BadInput => 65,
+        }
+    }
+}
+
+/// Why a command ended early. Each is for one person to act on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is wrong: every fault, one a line.
+    #[error("{0}")]
+    Configuration(String),
+    /// Arguments that cannot be followed.
+    #[error("{0}")]
+    Arguments(String),
+    /// A file that was named cannot be opened.
+    #[error("cannot open {}; check the name and the permissions", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A payload is longer than the program may hold.
+    #[error(
+        "{origin}: payload {number} exceeds input.max_decoded_bytes ({limit} bytes); raise it, or feed smaller payloads"
+    )]
+    TooLong {
+        /// The file, or `stdin`.
+        origin: String,
+        /// The payload's number, counted from 1.
+        number: i64,
+        /// The limit.
+        limit: usize,
+    },
+    /// Input ended in an error.
+    #[error("cannot read {origin}")]
+    Read {
+        /// The file, or `stdin`.
+        origin: String,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// Output cannot be written.
+    #[error("cannot write to {target}")]
+    Write {
+        /// `standard output`, or the file.
+        target: String,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The runtime that drives the service cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    /// Synthetic records did not reach Kafka.
+    #[error(transparent)]
+    Generate(#[from] generate::KafkaFailure),
+    /// The service failed.
+    #[error(transparent)]
+    Service(#[from] crate::service::supervisor::ServiceError),
+    /// The demo failed.
+    #[error(transparent)]
+    Demo(#[from] demo::DemoError),
+}
+
+impl Failure {
+    /// What the process exits with.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) | Self::Arguments(_) | Self::Open { .. } => 64,
+            Self::TooLong { .. }
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Runtime(_)
+            | Self::Generate(_)
+            | Self::Service(_)
+            | Self::Demo(_) => 70,
+        }
+    }
+
+    fn stdout(error: std::io::Error) -> Self {
+        Self::Write {
+            target: "standard output".to_owned(),
+            error,
+        }
+    }
+
+    /// Whether the reader of what this program writes has left, which is its right.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write { error, .. } | Self::Demo(demo::DemoError::Output(error))
+            if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl Cli {
+    /// Does what was asked. A reader that closes the pipe early ends a command well.
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let result = match self.command {
+            Command::Run(command) => command.run(),
+            Command::Demo(command) => command.run(),
+            Command::Process(command) => command.run(),
+            Command::Check(command) => command.run(),
+            Command::Generate(command) => command.run(),
+            Command::Schema(command) => command.run(),
+        };
+        match result {
+            Err(failure) if failure.is_broken_pipe() => Ok(Outcome::Done),
+            result => result,
+        }
+    }
+}
+
+impl Run {
+    fn run(self) -> Result<Outcome, Failure> {
+        let config = self.config.load()?;
+        let pipeline = pipeline(&config)?;
+        start_log(config.log.format, &config.log.level);
+        runtime()?.block_on(run::serve(config, pipeline))?;
+        Ok(Outcome::Done)
+    }
+}
+
+impl Demo {
+    fn run(self) -> Result<Outcome, Failure> {
+        start_log(config::LogFormat::Text, "warn");
+        let pipeline = pipeline(&Config::default())?;
+        let demo = demo::Demo {
+            records: self.records,
+            seed: self.seed,
+            listen: self.listen,
+            colour: wants_colour(),
+        };
+        runtime()?.block_on(async {
+            let shutdown = CancellationToken::new();
+            let stop = shutdown.clone();
+            tokio::spawn(async move {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    stop.cancel();
+                }
+            });
+            demo.run(pipeline, shutdown).await
+        })?;
+        Ok(Outcome::Done)
+    }
+}
+
+impl ConfigFile {
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The configuration, or all of its faults.
+    fn load(&self) -> Result<Config, Failure> {
+        let config = Config::load(self.path(), environment())
+            .map_err(|faults| Failure::Configuration(faults.to_string()))?;
+        let faults = config.check();
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(Failure::Configuration(lines(&faults)))
+        }
+    }
+}
+
+/// The environment's variables; one that is not Unicode is none of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn lines<T: std::fmt::Display>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    items.join("\n")
+}
+
+fn pipeline(config: &Config) -> Result<Pipeline, Failure> {
+    Pipeline::from_config(config).map_err(|error| Failure::Configuration(in_one_line(&error)))
+}
+
+/// An error and its causes.
+fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// One thread, this one, for what waits (signals, HTTP); the work has threads of its own.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)
+}
+
+/// Starts the program's own log, on standard error. A filter that cannot be read is a fault that `check` names.
+fn start_log(format: config::LogFormat, level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // It fails only where a log runs already, which then goes on.
+    let _ = match format {
+        config::LogFormat::Json => log.json().flatten_event(true).try_init(),
+        config::LogFormat::Text => log
+            .with_ansi(std::io::stderr().is_terminal() && colour_allowed())
+            .try_init(),
+    };
+}
+
+/// Whether standard output is a terminal that may be coloured.
+fn wants_colour() -> bool {
+    std::io::stdout().is_terminal() && colour_allowed()
+}
+
+/// <https://no-color.org>: any value but an empty one switches colour off.
+fn colour_allowed() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Writes to standard output what is written in one go.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Failure::stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_failure_and_a_full_disk_is() {
+        for (kind, expected) in [
+            (std::io::ErrorKind::BrokenPipe, true),
+            (std::io::ErrorKind::StorageFull, false),
+        ] {
+            assert_eq!(Failure::stdout(kind.into()).is_broken_pipe(), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_and_its_causes_make_one_line() {
+        let failure = Failure::Open {
+            path: "rules.yaml".into(),
+            error: std::io::Error::other("gone"),
+        };
+        assert_eq!(
+            in_one_line(&failure),
+            "cannot open rules.yaml; check the name and the permissions: gone"
+        );
+    }
+}

@@ -1,0 +1,405 @@
+//! `trailtag process`: payloads from files or standard input, documents to standard output. The way for Vector, Fluent
+//! Bit, Bento or a shell pipe to embed the pipeline: no Kafka, nothing kept between payloads.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{ConfigFile, Failure, Outcome, pipeline};
+use crate::cloudtrail::envelope::Skip;
+use crate::config::Route;
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::detection::severity::Level;
+use crate::format::Format;
+use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
+
+/// The name of standard input as an origin.
+const STDIN: &str = "stdin";
+
+/// `trailtag process`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each FILE is one message payload, exactly as Kafka would carry it: a record, {\"Records\":[…]}, an EventBridge event, a
+CloudWatch Logs batch, plain or compressed. Standard input is one payload a line; empty lines are nothing.
+Each finding is written once, one a line, whatever the configuration's routes; line breaks between the values of a
+record become spaces. What cannot be read is named on standard error, or kept whole with --dead-letters, one JSON object
+a line: reason, error, source, encoding (utf8 or base64) and payload.
+
+Examples:
+  trailtag process 111122223333_CloudTrail_us-east-1_20260105T0000Z.json.gz
+  zcat *.json.gz | trailtag process --summary json > findings.ndjson
+  trailtag generate --match-rate 0.01 | trailtag process | jq .trailtag.severity")]
+pub struct Process {
+    /// Payloads; - or none is standard input, one payload a line
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The form of the documents
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Keep what cannot be read in FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+    /// Write one JSON line of counts to standard error at the end, and nothing else there
+    #[arg(long, value_enum, value_name = "FORM")]
+    summary: Option<Summary>,
+    /// Exit 65 if anything could not be read
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// The form of the summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Summary {
+    /// One JSON object
+    Json,
+}
+
+impl Process {
+    /// Processes all files, or standard input until it ends.
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let mut config = self.config.load()?;
+        config.routes = vec![Route {
+            name: "stdout".to_owned(),
+            topic: "stdout".to_owned(),
+            format: self.format,
+            ..Route::default()
+        }];
+        let dead_letters = match &self.dead_letters {
+            Some(path) => DeadLetters::File {
+                path: path.clone(),
+                file: BufWriter::new(File::create(path).map_err(|error| Failure::Open {
+                    path: path.clone(),
+                    error,
+                })?),
+            },
+            None if self.summary.is_some() => DeadLetters::Counted,
+            None => DeadLetters::Named,
+        };
+        let limit = config.input.max_decoded_bytes;
+        let mut work = Work {
+            pipeline: pipeline(&config)?,
+            outputs: Outputs::default(),
+            tally: Tally::default(),
+            messages: 0,
+            limit,
+            documents: BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
+            dead_letters,
+        };
+        let stdin = [PathBuf::from("-")];
+        let files = if self.files.is_empty() {
+            stdin.as_slice()
+        } else {
+            &self.files
+        };
+        for file in files {
+            if file == Path::new("-") {
+                work.lines(BufReader::with_capacity(64 * 1024, io::stdin().lock()))?;
+            } else {
+                work.file(file)?;
+            }
+        }
+        work.flush()?;
+        if self.summary == Some(Summary::Json) {
+            let line = summary(work.messages, &work.tally);
+            writeln!(io::stderr().lock(), "{line}").map_err(|error| Failure::Write {
+                target: "standard error".to_owned(),
+                error,
+            })?;
+        }
+        if self.strict && work.tally.dead_lettered > 0 {
+            return Ok(Outcome::BadInput);
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// Where dead letters go.
+enum DeadLetters {
+    /// Whole, to a file.
+    File {
+        path: PathBuf,
+        file: BufWriter<File>,
+    },
+    /// A line each on standard error.
+    Named,
+    /// Into the summary alone, which is to be the only line on standard error.
+    Counted,
+}
+
+/// Everything that goes on while payloads come in.
+struct Work<W> {
+    pipeline: Pipeline,
+    outputs: Outputs,
+    tally: Tally,
+    messages: u64,
+    limit: usize,
+    documents: W,
+    dead_letters: DeadLetters,
+}
+
+impl<W: Write> Work<W> {
+    /// One payload a line, until the input ends.
+    fn lines<R: Read>(&mut self, mut input: BufReader<R>) -> Result<(), Failure> {
+        let mut line = Vec::new();
+        let mut number = 0;
+        loop {
+            // About to wait for more input: whoever feeds us may be waiting for what its last line became.
+            if memchr::memchr(b'\n', input.buffer()).is_none() {
+                self.flush()?;
+            }
+            line.clear();
+            let most = self.limit as u64 + 1;
+            let read = input
+                .by_ref()
+                .take(most)
+                .read_until(b'\n', &mut line)
+                .map_err(|error| Failure::Read {
+                    origin: STDIN.to_owned(),
+                    error,
+                })?;
+            if read == 0 {
+                return Ok(());
+            }
+            let ended = line.pop_if(|byte| *byte == b'\n').is_some();
+            if !ended && read as u64 == most {
+                return Err(Failure::TooLong {
+                    origin: STDIN.to_owned(),
+                    number: number + 1,
+                    limit: self.limit,
+                });
+            }
+            line.pop_if(|byte| ended && *byte == b'\r');
+            if !line.trim_ascii().is_empty() {
+                self.payload(&line, STDIN, number)?;
+                number += 1;
+            }
+        }
+    }
+
+    /// One payload.
+    fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        let origin = path.display().to_string();
+        let file = File::open(path).map_err(|error| Failure::Open {
+            path: path.to_owned(),
+            error,
+        })?;
+        let mut payload = Vec::new();
+        file.take(self.limit as u64 + 1)
+            .read_to_end(&mut payload)
+            .map_err(|error| Failure::Read {
+                origin: origin.clone(),
+                error,
+            })?;
+        if payload.len() > self.limit {
+            return Err(Failure::TooLong {
+                origin,
+                number: 1,
+                limit: self.limit,
+            });
+        }
+        self.payload(&payload, &origin, 0)
+    }
+
+    fn payload(&mut self, payload: &[u8], topic: &str, offset: i64) -> Result<(), Failure> {
+        let origin = Origin {
+            topic,
+            partition: 0,
+            offset,
+            timestamp: None,
+        };
+        self.messages += 1;
+        let tally = self.pipeline.process(payload, &origin, &mut self.outputs);
+        self.tally.add(&tally);
+        for mut document in self.outputs.documents.drain(..) {
+            into_one_line(&mut document.payload);
+            document.payload.push(b'\n');
+            self.documents
+                .write_all(&document.payload)
+                .map_err(Failure::stdout)?;
+        }
+        for letter in self.outputs.dead_letters.drain(..) {
+            self.dead_letters.write(&letter, &origin)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.documents.flush().map_err(Failure::stdout)?;
+        if let DeadLetters::File { path, file } = &mut self.dead_letters {
+            file.flush().map_err(|error| Failure::Write {
+                target: path.display().to_string(),
+                error,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl DeadLetters {
+    fn write(&mut self, letter: &DeadLetter, origin: &Origin<'_>) -> Result<(), Failure> {
+        match self {
+            Self::File { path, file } => {
+                writeln!(file, "{}", kept(letter, origin)).map_err(|error| Failure::Write {
+                    target: path.display().to_string(),
+                    error,
+                })
+            }
+            Self::Named => writeln!(
+                io::stderr().lock(),
+                "trailtag: {}, payload {}{}: {}: {}",
+                origin.topic,
+                origin.offset + 1,
+                letter
+                    .index
+                    .map(|index| format!(", element {}", index + 1))
+                    .unwrap_or_default(),
+                letter.reason.as_str(),
+                letter.error
+            )
+            .map_err(|error| Failure::Write {
+                target: "standard error".to_owned(),
+                error,
+            }),
+            Self::Counted => Ok(()),
+        }
+    }
+}
+
+/// A dead letter as a JSON object from which its bytes can be had back.
+fn kept(letter: &DeadLetter, origin: &Origin<'_>) -> serde_json::Value {
+    let (encoding, payload) = std::str::from_utf8(&letter.payload).map_or_else(
+        |_| ("base64", STANDARD.encode(&letter.payload)),
+        |text| ("utf8", text.to_owned()),
+    );
+    json!({
+        "reason": letter.reason.as_str(),
+        "error": letter.error,
+        "source": {
+            "topic": origin.topic,
+            "partition": origin.partition,
+            "offset": origin.offset,
+            "index": letter.index,
+        },
+        "encoding": encoding,
+        "payload": payload,
+    })
+}
+
+/// Line breaks in JSON stand between values only (within a string they are escaped), where a space means the same.
+fn into_one_line(document: &mut [u8]) {
+    for byte in document {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
+/// The counts, every name always there.
+fn summary(messages: u64, tally: &Tally) -> serde_json::Value {
+    let object = |names: &[&str], counts: &[u64]| -> serde_json::Map<_, _> {
+        names
+            .iter()
+            .zip(counts)
+            .map(|(name, count)| ((*name).to_owned(), json!(count)))
+            .collect()
+    };
+    json!({
+        "messages": messages,
+        "records": tally.records(),
+        "ignored": tally.ignored,
+        "matched": tally.matched,
+        "dead_lettered": tally.dead_lettered,
+        "findings": object(&Level::ALL.map(Level::as_str), &tally.findings),
+        "skipped": object(&Skip::ALL.map(Skip::as_str), &tally.skipped),
+        "dead_letters": object(&Reason::ALL.map(Reason::as_str), &tally.dead_letters),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ORIGIN: Origin<'static> = Origin {
+        topic: STDIN,
+        partition: 0,
+        offset: 6,
+        timestamp: None,
+    };
+
+    fn letter(payload: Vec<u8>) -> DeadLetter {
+        DeadLetter {
+            reason: Reason::NotJson,
+            error: "begins with 0x80".to_owned(),
+            index: None,
+            payload,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_kept_dead_letter_gives_its_bytes_back(payload: Vec<u8>) {
+            let line = kept(&letter(payload.clone()), &ORIGIN).to_string();
+            prop_assert!(!line.contains('\n'));
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let text = value["payload"].as_str().unwrap();
+            let back = match value["encoding"].as_str() {
+                Some("utf8") => text.as_bytes().to_vec(),
+                _ => STANDARD.decode(text).unwrap(),
+            };
+            prop_assert_eq!(back, payload);
+        }
+    }
+
+    #[test]
+    fn a_document_becomes_one_line_that_means_the_same() {
+        let pretty = "{\r\n  \"a\": \"b\\n\"\n}".to_owned();
+        let mut line = pretty.clone().into_bytes();
+        into_one_line(&mut line);
+        assert!(memchr::memchr2(b'\n', b'\r', &line).is_none());
+        let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        assert_eq!(value(&line), value(pretty.as_bytes()));
+    }
+
+    #[test]
+    fn the_summary_names_every_count() {
+        let mut tally = Tally {
+            ignored: 4,
+            matched: 2,
+            ..Tally::default()
+        };
+        tally.dead_letter(Reason::Truncated);
+        tally.skip(Skip::Digest);
+        tally.finding(Level::Low);
+        tally.finding(Level::High);
+        let summary = summary(6, &tally);
+        assert_eq!(
+            ["messages", "records", "ignored", "matched", "dead_lettered"].map(|key| &summary[key]),
+            [6, 7, 4, 2, 1]
+        );
+        assert_eq!(
+            [
+                "/findings/low",
+                "/findings/high",
+                "/findings/critical",
+                "/skipped/digest",
+                "/dead_letters/truncated"
+            ]
+            .map(|key| summary.pointer(key).unwrap()),
+            [1, 1, 0, 1, 1]
+        );
+        assert_eq!(
+            ["findings", "skipped", "dead_letters"]
+                .map(|key| summary[key].as_object().unwrap().len()),
+            [Level::ALL.len(), Skip::ALL.len(), Reason::ALL.len()]
+        );
+    }
+}
