@@ -186,7 +186,7 @@ fn hostile_names_leave_a_placeholder_and_a_note() {
         let (_, value) = document(&payload);
         let item = &value["trailtag"]["remediation"][0];
         let line = "aws iam add-role-to-instance-profile --instance-profile-name '<INSTANCE_PROFILE_NAME>' --role-name web-app";
-        assert_eq!(item["cli"][1], line, "{hostile:?}");
+        assert_eq!(item["cli"][0], line, "{hostile:?}");
         let notes = item["notes"].to_string();
         assert!(notes.contains("<INSTANCE_PROFILE_NAME>: "), "{notes}");
     }

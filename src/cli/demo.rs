@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::demo_view;
 use crate::config::{self, Config, Guarantee};
+use crate::kafka::worker::Limits;
 use crate::pipeline::Pipeline;
 use crate::service::supervisor::{self, ServiceError};
 use crate::synthetic::{Generator, Options, Shape};
@@ -110,10 +111,17 @@ impl Demo {
         }
         let servers = cluster.bootstrap_servers();
         let config = self.config(&servers);
+        // A mock cluster is asked in vain.
+        let limits = Limits::default_of_brokers(&config);
         let pipeline = Arc::new(pipeline);
         let (_pipelines, shared) = watch::channel(Arc::clone(&pipeline));
         let stop = CancellationToken::new();
-        let service = tokio::spawn(supervisor::run(Arc::new(config), shared, stop.clone()));
+        let service = tokio::spawn(supervisor::run(
+            Arc::new(config),
+            Some(limits),
+            shared,
+            stop.clone(),
+        ));
 
         writeln!(
             std::io::stdout().lock(),

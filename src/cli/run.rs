@@ -27,5 +27,5 @@ pub async fn serve(config: Config, pipeline: Pipeline) -> Result<(), ServiceErro
     });
     // The sender is kept for as long as the service runs: a new pipeline would come through it.
     let (_pipelines, pipeline) = watch::channel(Arc::new(pipeline));
-    supervisor::run(Arc::new(config), pipeline, shutdown).await
+    supervisor::run(Arc::new(config), None, pipeline, shutdown).await
 }

@@ -69,6 +69,13 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What brokers take when they were not told otherwise.
+    #[must_use]
+    pub fn default_of_brokers(config: &Config) -> Self {
+        let limit = super::topics::DEFAULT_LIMIT;
+        Self { routes: vec![limit; config.routes.len()], unmatched: limit, dead_letter: limit }
+    }
+
     fn smallest(&self) -> usize {
         self.routes
             .iter()

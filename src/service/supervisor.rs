@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::kafka::client::{self, ClientError};
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
-use crate::kafka::worker::{self, Setting, WorkerError};
+use crate::kafka::worker::{self, Limits, Setting, WorkerError};
 use crate::pipeline::Pipeline;
 
 /// A worker that ran this long before it failed begins its waits anew.
@@ -68,9 +68,10 @@ pub fn workers(config: &Config) -> usize {
     }
 }
 
-/// Runs the service until `shutdown` is cancelled, then drains it.
+/// Runs the service until `shutdown` is cancelled, then drains it. Without `limits`, the brokers are asked for them.
 pub async fn run(
     config: Arc<Config>,
+    limits: Option<Limits>,
     pipeline: watch::Receiver<Arc<Pipeline>>,
     shutdown: CancellationToken,
 ) -> Result<(), ServiceError> {
@@ -107,7 +108,10 @@ pub async fn run(
         "serving /metrics, /livez and /readyz"
     );
 
-    let limits = Arc::new(topics::limits(&client::common(&config)?, &config).await);
+    let limits = Arc::new(match limits {
+        Some(limits) => limits,
+        None => topics::limits(&client::common(&config)?, &config).await,
+    });
     let mut ends = Vec::with_capacity(number);
     for (worker, health) in healths.iter().enumerate() {
         let setting = Setting {
