@@ -13,5 +13,7 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+mod delivery;
 mod harness;
+mod records;
 mod support;
