@@ -28,7 +28,7 @@ const TICK: u64 = 1_000;
 /// `trailtag generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The same seed gives the same bytes, on every machine. Nothing in the records was ever anybody's: account ids and
+The same seed gives the same bytes, on every machine. Nothing in the records was ever anybody's: account ids and \
 addresses are those of documentation, and every access key ends in EXAMPLE.
 
 Examples:

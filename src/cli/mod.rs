@@ -33,7 +33,10 @@ Examples:
   zcat log.json.gz | trailtag process             findings in a file, on standard output
 
 Exit codes:
-  0 done   64 bad configuration or arguments   65 bad input, with --strict   70 fatal failure at run time"
+   0  done
+  64  bad configuration or arguments
+  65  bad input, with --strict
+  70  a fatal failure at run time"
 )]
 pub struct Cli {
     /// What to do.
@@ -55,7 +58,7 @@ Examples:
     Run(Run),
     /// Show it at work on a cluster inside the process: needs no Kafka and no configuration
     #[command(after_help = "\
-Feeds synthetic CloudTrail to a small cluster inside the process, runs the service on it, and prints findings as they
+Feeds synthetic CloudTrail to a small cluster inside the process, runs the service on it, and prints findings as they \
 come out. While it runs, metrics are at http://127.0.0.1:9598/metrics.
 
 Examples:

@@ -24,11 +24,12 @@ const STDIN: &str = "stdin";
 /// `trailtag process`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each FILE is one message payload, exactly as Kafka would carry it: a record, {\"Records\":[…]}, an EventBridge event, a
+Each FILE is one message payload, exactly as Kafka would carry it: a record, {\"Records\":[…]}, an EventBridge event, a \
 CloudWatch Logs batch, plain or compressed. Standard input is one payload a line; empty lines are nothing.
-Each finding is written once, one a line, whatever the configuration's routes; line breaks between the values of a
-record become spaces. What cannot be read is named on standard error, or kept whole with --dead-letters, one JSON object
-a line: reason, error, source, encoding (utf8 or base64) and payload.
+
+Each finding is written once, on one line, whatever the configuration's routes; line breaks between the values of a \
+record become spaces. What cannot be read is named on standard error, or kept whole with --dead-letters, one JSON \
+object a line: reason, error, source, encoding (utf8 or base64) and payload.
 
 Examples:
   trailtag process 111122223333_CloudTrail_us-east-1_20260105T0000Z.json.gz

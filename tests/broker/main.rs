@@ -14,6 +14,7 @@
 )]
 
 mod delivery;
+mod generate;
 mod harness;
 mod records;
 mod support;

@@ -1,0 +1,455 @@
+//! The commands that need no Kafka, run as a user runs them: the real binary, its exit codes, and what it writes where.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // helpers of tests, which may panic
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use base64::Engine;
+use serde_json::Value;
+
+fn trailtag(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trailtag"));
+    command.args(arguments);
+    // What the machine that runs the tests has set is not under test.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TRAILTAG_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    trailtag(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs with `input` on standard input.
+fn run_on(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = trailtag(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || {
+        // A program that ends early closes its input.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn lines(bytes: &[u8]) -> Vec<Value> {
+    text(bytes)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn generated(arguments: &[&str]) -> Vec<u8> {
+    let output = run(&[&["generate"], arguments].concat());
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+    output.stdout
+}
+
+fn is_removal(document: &Value) -> bool {
+    document.pointer("/event/eventName") == Some(&"RemoveRoleFromInstanceProfile".into())
+}
+
+#[test]
+fn help_lists_the_commands_in_the_order_in_which_people_need_them() {
+    let output = run(&["--help"]);
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+    let commands: Vec<&str> = text(&output.stdout)
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(
+        commands,
+        ["run", "demo", "process", "check", "generate", "schema"]
+    );
+}
+
+#[test]
+fn the_help_of_every_command_ends_in_examples() {
+    for command in ["run", "demo", "process", "check", "generate", "schema"] {
+        let output = run(&[command, "--help"]);
+        assert_eq!(code(&output), 0, "{command}");
+        let help = text(&output.stdout);
+        let examples = help.split_once("Examples:").expect(command).1;
+        assert!(
+            examples.contains(&format!("trailtag {command}")),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let output = run(&["--version"]);
+    assert_eq!(
+        (code(&output), text(&output.stdout)),
+        (0, concat!("trailtag ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+}
+
+#[test]
+fn arguments_that_cannot_be_followed_exit_64() {
+    for arguments in [
+        &[] as &[&str],
+        &["frobnicate"],
+        &["generate", "--records", "many"],
+        &["generate", "--match-rate", "2"],
+        &["generate", "--partitions", "0"],
+        &["process", "--format", "yaml"],
+        &["process", "--summary", "xml"],
+        &["process", "no/such/file"],
+        &["process", "--dead-letters", "no/such/folder/file"],
+        &["check", "--config", "no/such/file.yaml"],
+        &["run", "--config", "no/such/file.yaml"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(code(&output), 64, "{arguments:?}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_error_is_one_line_that_says_what_where_and_what_to_do() {
+    let output = run(&["process", "no/such/file"]);
+    assert_eq!(
+        text(&output.stderr),
+        "trailtag: cannot open no/such/file; check the name and the permissions: No such file or directory (os error 2)\n"
+    );
+}
+
+#[test]
+fn the_same_seed_generates_the_same_bytes() {
+    let once = generated(&["--records", "500", "--seed", "7"]);
+    assert_eq!(once, generated(&["--records", "500", "--seed", "7"]));
+    assert_ne!(once, generated(&["--records", "500", "--seed", "8"]));
+    assert_eq!(lines(&once).len(), 500);
+}
+
+#[test]
+fn generate_without_options_gives_10_000_records_ten_of_them_ours() {
+    let removals = lines(&generated(&[]))
+        .iter()
+        .filter(|record| {
+            record["eventName"] == "RemoveRoleFromInstanceProfile"
+                && record["eventSource"] == "iam.amazonaws.com"
+        })
+        .count();
+    assert_eq!(removals, 10);
+}
+
+#[test]
+fn process_finds_what_generate_hid_in_every_shape() {
+    for (shape, messages) in [
+        ("record", 1_000),
+        ("s3_file", 10),
+        ("eventbridge", 1_000),
+        ("cloudwatch", 40),
+    ] {
+        let input = generated(&[
+            "--records",
+            "1000",
+            "--match-rate",
+            "0.02",
+            "--shape",
+            shape,
+        ]);
+        let output = run_on(&["process", "--summary", "json"], &input);
+        assert_eq!(code(&output), 0, "{shape}");
+        let documents = lines(&output.stdout);
+        assert_eq!(documents.len(), 20, "{shape}");
+        assert!(documents.iter().all(is_removal), "{shape}");
+        let summary = lines(&output.stderr);
+        assert_eq!(summary.len(), 1, "{shape}: {}", text(&output.stderr));
+        for (key, expected) in [
+            ("messages", messages),
+            ("records", 1_000),
+            ("ignored", 980),
+            ("matched", 20),
+            ("dead_lettered", 0),
+        ] {
+            assert_eq!(summary[0][key], expected, "{shape}: {key}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_one_payload_and_its_name_is_the_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, shape: &str| -> PathBuf {
+        let mut payload = generated(&["--records", "1", "--match-rate", "1", "--shape", shape]);
+        payload.pop();
+        let path = folder.path().join(name);
+        std::fs::write(&path, payload).unwrap();
+        path
+    };
+    let (record, s3) = (file("a record.json", "record"), file("s3.json", "s3_file"));
+    let (record, s3) = (record.to_str().unwrap(), s3.to_str().unwrap());
+    let output = run(&["process", record, s3]);
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+    let sources: Vec<Value> = lines(&output.stdout)
+        .iter()
+        .map(|document| document["trailtag"]["source"].clone())
+        .collect();
+    assert_eq!(sources.len(), 2);
+    for (source, (topic, envelope)) in sources.iter().zip([(record, "record"), (s3, "s3_file")]) {
+        assert_eq!(source["topic"], topic);
+        assert_eq!(source["partition"], 0);
+        assert_eq!(source["offset"], 0);
+        assert_eq!(source["envelope"], envelope);
+    }
+}
+
+#[test]
+fn a_record_over_many_lines_leaves_on_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = &lines(&generated(&["--records", "1", "--match-rate", "1"]))[0];
+    let path = folder.path().join("pretty.json");
+    std::fs::write(&path, format!("{record:#}\n").replace('\n', "\r\n")).unwrap();
+    let output = run(&["process", path.to_str().unwrap()]);
+    let documents = lines(&output.stdout);
+    assert_eq!(documents.len(), 1);
+    assert_eq!(&documents[0]["event"], record);
+}
+
+#[test]
+fn empty_lines_are_nothing() {
+    let output = run_on(&["process", "--summary", "json"], b"\n  \n\r\n{}\n\n");
+    assert_eq!(lines(&output.stderr)[0]["messages"], 1);
+}
+
+#[test]
+fn the_last_line_needs_no_line_break() {
+    let mut input = generated(&["--records", "2", "--match-rate", "1"]);
+    assert_eq!(input.pop(), Some(b'\n'));
+    let output = run_on(&["process"], &input);
+    assert_eq!(lines(&output.stdout).len(), 2);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_strict_makes_it_65() {
+    let input = b"not json\n";
+    let output = run_on(&["process"], input);
+    assert_eq!(code(&output), 0);
+    assert!(
+        text(&output.stderr).starts_with("trailtag: stdin, payload 1: not_json: "),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(code(&run_on(&["process", "--strict"], input)), 65);
+    assert_eq!(code(&run_on(&["process", "--strict"], b"")), 0);
+}
+
+#[test]
+fn dead_letters_keep_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.ndjson");
+    let payloads: [&[u8]; 3] = [
+        b"not json \xff\xfe",
+        "caf\u{e9} {".as_bytes(),
+        br#"{"eventVersion":"1.08","eventSource":"iam.amazonaws.com","eventName":"RemoveRoleFromInstanceProfile","#,
+    ];
+    let input = payloads.join(&b'\n');
+    let output = run_on(
+        &[
+            "process",
+            "--strict",
+            "--summary",
+            "json",
+            "--dead-letters",
+            kept.to_str().unwrap(),
+        ],
+        &input,
+    );
+    assert_eq!((code(&output), text(&output.stdout)), (65, ""));
+    let summary = &lines(&output.stderr)[0];
+    assert_eq!(summary["dead_lettered"], 3);
+    let by_reason: u64 = summary["dead_letters"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!(by_reason, 3);
+
+    let letters = lines(&std::fs::read(kept).unwrap());
+    assert_eq!(letters.len(), 3);
+    for (number, (letter, payload)) in letters.iter().zip(payloads).enumerate() {
+        let text = letter["payload"].as_str().unwrap();
+        let bytes = match letter["encoding"].as_str().unwrap() {
+            "utf8" => text.as_bytes().to_vec(),
+            "base64" => base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .unwrap(),
+            other => panic!("an encoding that no reader knows: {other}"),
+        };
+        assert_eq!(bytes, payload);
+        assert_eq!(letter["source"]["topic"], "stdin");
+        assert_eq!(letter["source"]["offset"], number);
+        assert!(letter["reason"].is_string() && letter["error"].is_string());
+    }
+}
+
+#[test]
+fn a_line_without_end_is_an_error_and_not_endless_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("small.yaml");
+    std::fs::write(&config, "input: {max_decoded_bytes: 1000000}\n").unwrap();
+    let config = config.to_str().unwrap();
+    let output = run_on(&["process", "--config", config], &vec![b' '; 2_000_000]);
+    assert_eq!(code(&output), 70);
+    assert_eq!(
+        text(&output.stderr),
+        "trailtag: stdin: payload 1 exceeds input.max_decoded_bytes (1000000 bytes); raise it, or feed smaller payloads\n"
+    );
+    let file = folder.path().join("large");
+    std::fs::write(&file, vec![b' '; 1_000_001]).unwrap();
+    let output = run(&["process", "--config", config, file.to_str().unwrap()]);
+    assert_eq!(code(&output), 70);
+}
+
+/// Those who run it as a child and feed it line by line wait for each answer before they go on.
+#[test]
+fn a_finding_comes_out_before_the_next_line_is_whole() {
+    let input = generated(&["--records", "3", "--match-rate", "1"]);
+    let mut child = trailtag(&["process"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut documents = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line_and_a_bit = input.iter().position(|byte| *byte == b'\n').unwrap() + 20;
+    let (first, rest) = input.split_at(line_and_a_bit);
+    stdin.write_all(first).unwrap();
+    let document = documents.next().unwrap().unwrap();
+    assert!(is_removal(&serde_json::from_str(&document).unwrap()));
+    stdin.write_all(rest).unwrap();
+    drop(stdin);
+    assert_eq!(documents.count(), 2);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    for arguments in [
+        &["generate", "--records", "0"] as &[&str],
+        &["generate", "--records", "0", "--shape", "s3_file"],
+    ] {
+        let mut child = trailtag(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 100]).unwrap();
+        drop(stdout);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (code(&output), text(&output.stderr)),
+            (0, ""),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn process_ends_well_when_its_reader_leaves() {
+    let input = generated(&["--records", "2000", "--match-rate", "1"]);
+    let mut child = trailtag(&["process"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    // The program may be gone before it has read everything.
+    let _ = stdin.write_all(&input);
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+}
+
+#[test]
+fn schema_prints_a_json_schema_that_knows_the_settings() {
+    let output = run(&["schema"]);
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for key in ["kafka", "delivery", "routes", "dead_letter", "http"] {
+        assert!(schema["properties"].get(key).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn check_says_what_is_set() {
+    let output = run(&["check"]);
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+    let summary = text(&output.stdout);
+    assert!(summary.contains("reads         cloudtrail\n"), "{summary}");
+    assert!(summary.contains("rules         1\n"), "{summary}");
+    assert!(summary.ends_with("\nok\n"), "{summary}");
+}
+
+#[test]
+fn check_prints_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("trailtag.yaml");
+    std::fs::write(
+        &config,
+        "kafka: {security: {protocol: sasl_ssl, sasl: {username: u, password: hunter2}}}\n",
+    )
+    .unwrap();
+    let output = run(&["check", "--config", config.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(!text(&output.stdout).contains("hunter2"));
+}
+
+#[test]
+fn check_connect_says_that_nobody_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("trailtag.yaml");
+    // Port 1 is reserved, and nothing listens on it.
+    std::fs::write(&config, "kafka: {bootstrap_servers: [\"127.0.0.1:1\"]}\n").unwrap();
+    let output = run(&["check", "--connect", "--config", config.to_str().unwrap()]);
+    assert_eq!((code(&output), text(&output.stdout)), (64, ""));
+    assert!(
+        text(&output.stderr).contains("kafka.bootstrap_servers"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn generate_says_that_nobody_answers() {
+    let output = run(&["generate", "--topic", "t", "--brokers", "127.0.0.1:1"]);
+    assert_eq!((code(&output), text(&output.stdout)), (70, ""));
+    assert!(
+        text(&output.stderr)
+            .contains("no broker of 127.0.0.1:1 answered within 10 s; check --brokers"),
+        "{}",
+        text(&output.stderr)
+    );
+}
