@@ -70,6 +70,20 @@ pub fn trim(text: &[u8]) -> &[u8] {
     text.get(start..end).unwrap_or_default()
 }
 
+/// Whether a text begins with two bytes of an object, an array, or a string of either (of JSON that could hold a record,
+/// that is).
+#[must_use]
+pub fn begins_as_json(text: &[u8]) -> bool {
+    let first = skip_space(text, 0);
+    let second = text.get(skip_space(text, first + 1));
+    match text.get(first) {
+        Some(b'{') => matches!(second, Some(b'"' | b'}')),
+        Some(b'[') => matches!(second, Some(b'{' | b'[' | b'"' | b']')),
+        Some(b'"') => matches!(second, Some(b'{' | b'[' | b'"' | b'\\')),
+        _ => false,
+    }
+}
+
 /// Every byte of a word set to one value.
 const fn splat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
@@ -562,7 +576,9 @@ mod tests {
         })
     }
 
-    fn members(text: &[u8]) -> (Vec<(&[u8], &[u8])>, Result<usize, Fault>) {
+    type Pair<'a> = (&'a [u8], &'a [u8]);
+
+    fn members(text: &[u8]) -> (Vec<Pair<'_>>, Result<usize, Fault>) {
         let mut walk = Members::new(text, 0);
         let mut found = Vec::new();
         while let Some(member) = walk.next_member() {
@@ -576,7 +592,7 @@ mod tests {
     fn an_object_gives_its_members_and_its_end() {
         let text = br#"{ "a" : 1 ,"b\u0063":{"x":["}",{}]} , "d":"\"}" } tail"#;
         let (found, end) = members(text);
-        let expected: [(&[u8], &[u8]); 3] = [
+        let expected: [Pair<'_>; 3] = [
             (b"a", b"1"),
             (br"b\u0063", br#"{"x":["}",{}]}"#),
             (b"d", br#""\"}""#),

@@ -4,7 +4,7 @@
 //! and where to look next ([`Form`]). The order of the checks in [`form`] is the contract: the first that fits wins.
 //! It neither decodes nor descends into what it found; the parent module does.
 
-use super::{Envelope, Skip};
+use super::{Envelope, Skip, layers};
 use crate::cloudtrail::scan::{self, Fault, Members, Short, string_inside, text_is};
 
 /// Declares the known keys once, by the length of their text: most keys of a record tell nothing, and are passed over
@@ -371,7 +371,7 @@ fn record<'a>(known: &Known<'a>) -> Form<'a> {
     }
 }
 
-fn list<'a>(value: Option<&'a [u8]>, envelope: Envelope, items: Items) -> Option<Form<'a>> {
+fn list(value: Option<&[u8]>, envelope: Envelope, items: Items) -> Option<Form<'_>> {
     let list = value.filter(|value| value.starts_with(b"["))?;
     Some(Form::List {
         envelope,
@@ -564,7 +564,8 @@ fn log_shipper<'a>(known: &Known<'a>) -> Option<Form<'a>> {
     })
 }
 
-/// The first that may hold JSON: an object, an array, or a string that begins like one.
+/// The first that may hold JSON: an object, an array, or a string that begins like one, or like a string or base64 of
+/// one.
 fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
     candidates
         .iter()
@@ -573,8 +574,8 @@ fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
         .find(|value| match string_inside(value) {
             Some(inside) => {
                 let short = Short::decode(inside);
-                scan::trim(short.bytes()).starts_with(b"{")
-                    || scan::trim(short.bytes()).starts_with(b"[")
+                matches!(scan::trim(short.bytes()), [b'{' | b'[' | b'"', ..])
+                    || layers::is_base64(short.bytes())
             }
             None => value.starts_with(b"{") || value.starts_with(b"["),
         })

@@ -131,8 +131,9 @@ fn is_csv(text: &[u8]) -> bool {
     line.get(end) == Some(&b',') && memchr::memmem::find(line, b"\"event").is_some()
 }
 
-/// Whether the whole text is base64 of something that begins as a known layer or as JSON does.
-fn is_base64(text: &[u8]) -> bool {
+/// Whether the whole text is base64 of something that begins as a known layer or as JSON does. Two bytes of JSON,
+/// since one is what many a word decodes to (`Info`, `eyelid`).
+pub(super) fn is_base64(text: &[u8]) -> bool {
     let mut beginning = [0; 24];
     let coded = text.get(..text.len().min(24)).unwrap_or_default();
     let coded = coded.get(..coded.len() & !3).unwrap_or_default();
@@ -140,9 +141,8 @@ fn is_base64(text: &[u8]) -> bool {
         return false;
     };
     let beginning = beginning.get(..len).unwrap_or_default();
-    let known = codec(beginning).is_some()
-        || matches!(scan::trim(beginning), [b'{' | b'[' | b'"', ..])
-        || beginning.starts_with(BOM);
+    let known =
+        codec(beginning).is_some() || scan::begins_as_json(beginning) || beginning.starts_with(BOM);
     known
         && text
             .iter()

@@ -28,4 +28,6 @@ pub fn open(
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

@@ -219,3 +219,11 @@ impl Scratch {
         }
     }
 }
+
+#[cfg(test)]
+impl Scratch {
+    /// How much each buffer holds.
+    pub(super) fn capacities(&self) -> Vec<usize> {
+        self.buffers.iter().map(Vec::capacity).collect()
+    }
+}

@@ -641,12 +641,11 @@ fn check(json: &[u8]) -> Result<(), (Reason, String)> {
 /// Whether a text begins as JSON and goes on as no JSON that could hold a record: `[INFO] …`, `{x: …`, `"GET /" 200`.
 /// A line of some log, then.
 fn is_only_looking_like_json(text: &[u8]) -> bool {
-    let next = |from| text.get(skip_space(text, from));
-    match text.first() {
-        Some(b'{') => !matches!(next(1), None | Some(b'"' | b'}')),
-        Some(b'[') => !matches!(next(1), None | Some(b'{' | b'[' | b'"' | b']')),
-        _ => skip_string(text, 0).map_or(true, |(end, _)| !matches!(next(end), None | Some(b'"'))),
+    if text.first() != Some(&b'"') {
+        return text.len() > 1 && !scan::begins_as_json(text);
     }
+    let next = |end| text.get(skip_space(text, end));
+    skip_string(text, 0).map_or(true, |(end, _)| !matches!(next(end), None | Some(b'"')))
 }
 
 /// The place of the next line that begins with a brace, after `from`; the text's length if there is none.
