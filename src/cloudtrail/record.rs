@@ -1,6 +1,14 @@
 //! The parsed view of one CloudTrail record.
+//!
+//! In: the text of a record that the prefilter let through. Out: its two names ([`Identity`], cheap: most candidates
+//! only mention a name that a rule wants), or all of it ([`Record`]). It never changes the text.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// A record that is worth looking at: its text and its values.
 #[derive(Debug)]
@@ -25,12 +33,16 @@ pub enum RecordError {
     Json(#[source] serde_json::Error),
 }
 
+fn utf8(json: &[u8]) -> Result<&str, RecordError> {
+    std::str::from_utf8(json).map_err(|error| RecordError::NotUtf8 {
+        at: error.valid_up_to(),
+    })
+}
+
 impl<'a> Record<'a> {
     /// Parses a whole record.
     pub fn parse(json: &'a [u8]) -> Result<Self, RecordError> {
-        let json = std::str::from_utf8(json).map_err(|error| RecordError::NotUtf8 {
-            at: error.valid_up_to(),
-        })?;
+        let json = utf8(json)?;
         let value = serde_json::from_str(json).map_err(RecordError::Json)?;
         Ok(Self { json, value })
     }
@@ -59,16 +71,175 @@ pub struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// Reads the two names.
+    /// Reads the two names at the top level of a record and checks the grammar of the rest; of duplicate keys the
+    /// last one counts, as in [`Record::parse`]. Borrows from the text unless a name has escapes.
     pub fn of(json: &'a [u8]) -> Result<Self, RecordError> {
-        #[derive(serde::Deserialize)]
-        struct Names<'a> {
-            #[serde(borrow, rename = "eventSource")]
-            event_source: Option<Cow<'a, str>>,
-            #[serde(borrow, rename = "eventName")]
-            event_name: Option<Cow<'a, str>>,
+        serde_json::from_str(utf8(json)?).map_err(RecordError::Json)
+    }
+}
+
+/// The keys that matter here.
+enum Key {
+    Source,
+    Name,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'_> for KeyVisitor {
+            type Value = Key;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a key")
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+                Ok(match key {
+                    "eventSource" => Key::Source,
+                    "eventName" => Key::Name,
+                    _ => Key::Other,
+                })
+            }
         }
-        let names: Names<'a> = serde_json::from_slice(json).map_err(RecordError::Json)?;
-        Ok(Self { event_source: names.event_source, event_name: names.event_name })
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Identity<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IdentityVisitor;
+        impl<'de> Visitor<'de> for IdentityVisitor {
+            type Value = Identity<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a CloudTrail record, a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut identity = Identity::default();
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        Key::Source => identity.event_source = string(map.next_value()?)?,
+                        Key::Name => identity.event_name = string(map.next_value()?)?,
+                        Key::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(identity)
+            }
+        }
+        deserializer.deserialize_map(IdentityVisitor)
+    }
+}
+
+/// The string that a value is, none if it is another type.
+fn string<E: serde::de::Error>(value: &RawValue) -> Result<Option<Cow<'_, str>>, E> {
+    let raw = value.get();
+    let Some(inside) = raw
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    else {
+        return Ok(None);
+    };
+    if !inside.contains('\\') {
+        return Ok(Some(Cow::Borrowed(inside)));
+    }
+    serde_json::from_str(raw)
+        .map(|decoded: String| Some(Cow::Owned(decoded)))
+        .map_err(E::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_two_names_are_borrowed() {
+        let identity = Identity::of(
+            br#" {"eventSource":"iam.amazonaws.com","x":{"eventName":"No"},"eventName":"ListRoles"} "#,
+        )
+        .unwrap();
+        assert!(matches!(
+            identity.event_source,
+            Some(Cow::Borrowed("iam.amazonaws.com"))
+        ));
+        assert!(matches!(
+            identity.event_name,
+            Some(Cow::Borrowed("ListRoles"))
+        ));
+    }
+
+    #[test]
+    fn escapes_in_keys_and_values_are_decoded() {
+        let identity =
+            Identity::of(br#"{"event\u004eame":"\u0052emoveRoleFromInstanceProfile"}"#).unwrap();
+        assert_eq!(
+            identity.event_name.as_deref(),
+            Some("RemoveRoleFromInstanceProfile")
+        );
+        assert_eq!(identity.event_source, None);
+    }
+
+    #[test]
+    fn the_last_duplicate_counts() {
+        let identity = Identity::of(
+            br#"{"eventName":"A","eventSource":"s","eventName":"B","eventSource":null}"#,
+        )
+        .unwrap();
+        assert_eq!(identity.event_name.as_deref(), Some("B"));
+        assert_eq!(identity.event_source, None);
+    }
+
+    #[test]
+    fn a_broken_record_is_an_error() {
+        assert!(matches!(
+            Identity::of(b"{\"a\":\"\xff\"}"),
+            Err(RecordError::NotUtf8 { at: 6 })
+        ));
+        for broken in [
+            &b"{"[..],
+            b"[]",
+            b"{} {}",
+            br#"{"a":tru}"#,
+            br#"{"eventName":"\ud800"}"#,
+        ] {
+            assert!(
+                matches!(Identity::of(broken), Err(RecordError::Json(_))),
+                "{broken:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_values() {
+        let record = Record::parse(br#"{"userIdentity":{"type":"Root","n":1}}"#).unwrap();
+        assert_eq!(record.text(&["userIdentity", "type"]), Some("Root"));
+        assert_eq!(record.text(&["userIdentity", "n"]), None);
+        assert_eq!(record.at(&["userIdentity", "n"]), Some(&1.into()));
+        assert_eq!(record.at(&["nothing", "n"]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_whole_record(
+            members in prop::collection::vec(
+                (
+                    prop::sample::select(vec!["eventName", "eventSource", "event\\u004eame", "other"]),
+                    prop::sample::select(vec!["\"a\"", "\"\\u0062\"", "null", "1", "{\"eventName\":\"x\"}", "[\"y\"]"]),
+                ),
+                0..6,
+            ),
+        ) {
+            let body: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            let json = format!("{{{}}}", body.join(","));
+            let identity = Identity::of(json.as_bytes()).unwrap();
+            let record = Record::parse(json.as_bytes()).unwrap();
+            prop_assert_eq!(identity.event_name.as_deref(), record.text(&["eventName"]));
+            prop_assert_eq!(identity.event_source.as_deref(), record.text(&["eventSource"]));
+        }
     }
 }

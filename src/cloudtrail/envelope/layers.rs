@@ -1,0 +1,373 @@
+//! The layers that lie around JSON: compression, base64, the framings of schema registries, the byte order mark.
+//!
+//! In: bytes. Out: which layer they are in, and what is inside it. Decoding stops at a limit, so that a bomb costs no
+//! more than the limit allows. It knows nothing of CloudTrail, but for two table formats whose rejection can be named.
+
+use std::io::{self, Read};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT as BASE64;
+
+use crate::cloudtrail::scan;
+
+/// What bytes turn out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layer<'a> {
+    /// Nothing, or nothing but white space, or JSON's null.
+    Empty,
+    /// What may be JSON: it begins as JSON does.
+    Text(&'a [u8]),
+    /// Compressed bytes.
+    Compressed(Codec, &'a [u8]),
+    /// Base64 of something that begins as a known layer does.
+    Base64(&'a [u8]),
+    /// The same bytes without a header.
+    Framed(&'a [u8]),
+    /// Known, and not readable here; the text says what it is and what to do.
+    Unsupported(&'static str),
+    /// None of these.
+    Unknown,
+}
+
+/// How bytes are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    Gzip,
+    Zlib,
+    Zstd,
+    Lz4,
+    Snappy,
+}
+
+impl Codec {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zlib => "zlib",
+            Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
+            Self::Snappy => "snappy",
+        }
+    }
+}
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// By its first bytes, how something is compressed.
+fn codec(data: &[u8]) -> Option<Codec> {
+    let known: [(&[u8], Codec); 4] = [
+        (b"\x1f\x8b", Codec::Gzip),
+        (b"\x28\xb5\x2f\xfd", Codec::Zstd),
+        (b"\x04\x22\x4d\x18", Codec::Lz4),
+        (b"\xff\x06\x00\x00sNaPpY", Codec::Snappy),
+    ];
+    known
+        .into_iter()
+        .find_map(|(magic, codec)| data.starts_with(magic).then_some(codec))
+}
+
+/// Recognises the outermost layer.
+pub(super) fn recognise(data: &[u8]) -> Layer<'_> {
+    if let Some(codec) = codec(data) {
+        return Layer::Compressed(codec, data);
+    }
+    match data {
+        [0, _, _, _, _, rest @ ..] => return confluent(rest),
+        [3, compression @ (0 | 5), rest @ ..] if rest.len() >= 16 => {
+            return glue(*compression, rest.get(16..).unwrap_or_default());
+        }
+        [b'P', b'A', b'R', b'1', ..] => {
+            return Layer::Unsupported("a Parquet file: deliver CloudTrail as JSON");
+        }
+        [b'O', b'b', b'j', 1, ..] => {
+            return Layer::Unsupported("an Avro file: deliver CloudTrail as JSON");
+        }
+        _ => {}
+    }
+    if let Some(rest) = data.strip_prefix(BOM) {
+        return Layer::Framed(rest);
+    }
+    let text = scan::trim(data);
+    match text {
+        [] | b"null" => Layer::Empty,
+        [b'"', ..] if is_csv(text) => Layer::Unsupported(
+            "a table of comma-separated values, as CloudTrail Lake exports: deliver CloudTrail as JSON",
+        ),
+        [b'{' | b'[' | b'"', ..] => Layer::Text(text),
+        _ if is_base64(text) => Layer::Base64(text),
+        _ => Layer::Unknown,
+    }
+}
+
+/// What follows the magic byte and the schema id of Confluent's framing.
+fn confluent(rest: &[u8]) -> Layer<'_> {
+    match scan::trim(rest) {
+        [b'{' | b'[', ..] => Layer::Framed(rest),
+        _ => Layer::Unsupported(
+            "Avro or Protobuf in schema registry framing: its schema is not here; use the JSON Schema serialiser",
+        ),
+    }
+}
+
+/// What follows the header of AWS Glue's framing.
+fn glue(compression: u8, rest: &[u8]) -> Layer<'_> {
+    match (compression, scan::trim(rest)) {
+        (5, _) => Layer::Compressed(Codec::Zlib, rest),
+        (_, [b'{' | b'[', ..]) => Layer::Framed(rest),
+        _ => Layer::Unsupported(
+            "Avro or Protobuf in AWS Glue Schema Registry framing: its schema is not here; use JSON Schema",
+        ),
+    }
+}
+
+/// Whether a text that begins with a quote is a table whose first line names CloudTrail's columns.
+fn is_csv(text: &[u8]) -> bool {
+    let line = memchr::memchr(b'\n', text)
+        .and_then(|end| text.get(..end))
+        .unwrap_or(text);
+    let Ok((end, _)) = scan::skip_string(line, 0) else {
+        return false;
+    };
+    line.get(end) == Some(&b',') && memchr::memmem::find(line, b"\"event").is_some()
+}
+
+/// Whether the whole text is base64 of something that begins as a known layer or as JSON does. Two bytes of JSON,
+/// since one is what many a word decodes to (`Info`, `eyelid`).
+pub(super) fn is_base64(text: &[u8]) -> bool {
+    let mut beginning = [0; 24];
+    let coded = text.get(..text.len().min(24)).unwrap_or_default();
+    let coded = coded.get(..coded.len() & !3).unwrap_or_default();
+    let Ok(len) = BASE64.decode_slice(coded, &mut beginning) else {
+        return false;
+    };
+    let beginning = beginning.get(..len).unwrap_or_default();
+    let known =
+        codec(beginning).is_some() || scan::begins_as_json(beginning) || beginning.starts_with(BOM);
+    known
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+}
+
+/// Why a layer did not open.
+#[derive(Debug)]
+pub(super) enum LayerError {
+    /// There is more in it than the limit.
+    TooLarge,
+    /// It does not decode; the text says why.
+    Corrupt(String),
+}
+
+impl From<io::Error> for LayerError {
+    fn from(error: io::Error) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+/// Decompresses into an empty buffer, at most `limit` bytes of it.
+pub(super) fn decompress(
+    codec: Codec,
+    data: &[u8],
+    limit: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), LayerError> {
+    match codec {
+        Codec::Gzip => fill(flate2::bufread::MultiGzDecoder::new(data), limit, into),
+        Codec::Zlib => fill(flate2::bufread::ZlibDecoder::new(data), limit, into),
+        Codec::Snappy => fill(snap::read::FrameDecoder::new(data), limit, into),
+        Codec::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(data)?;
+            decoder.window_log_max(window_log(limit))?;
+            fill(decoder, limit, into)
+        }
+        Codec::Lz4 => {
+            let mut rest = data;
+            while !rest.is_empty() {
+                let frame = rest;
+                fill(lz4_flex::frame::FrameDecoder::new(&mut rest), limit, into)?;
+                let read = frame.len() - rest.len();
+                if !lz4_is_complete(frame.get(..read).unwrap_or_default()) {
+                    return Err(LayerError::Corrupt("the frame has no end mark".to_owned()));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The largest window that a zstd frame may ask for, as a power of two: what the limit can need, within what the
+/// format's decoders grant by default, since the decoder allocates it before it decodes anything.
+fn window_log(limit: usize) -> u32 {
+    limit.max(1).ilog2().saturating_add(1).clamp(23, 27)
+}
+
+/// Whether an LZ4 frame ends with its end mark: the decoder takes a cut between two blocks for the end.
+fn lz4_is_complete(frame: &[u8]) -> bool {
+    let has_checksum = frame.get(4).is_some_and(|flags| flags & 0x04 != 0);
+    let checksum = if has_checksum { 4 } else { 0 };
+    frame
+        .len()
+        .checked_sub(checksum)
+        .and_then(|end| frame.get(..end))
+        .is_some_and(|body| body.ends_with(&[0; 4]))
+}
+
+/// Reads a decoder to its end, or until the buffer would hold more than `limit` bytes.
+fn fill(decoder: impl Read, limit: usize, into: &mut Vec<u8>) -> Result<(), LayerError> {
+    let room = limit.saturating_sub(into.len());
+    let mut bounded = decoder.take(u64::try_from(room).unwrap_or(u64::MAX).saturating_add(1));
+    let outcome = bounded.read_to_end(into);
+    // A bomb may well be corrupt beyond the limit: the limit comes first.
+    if into.len() > limit {
+        into.truncate(limit);
+        return Err(LayerError::TooLarge);
+    }
+    outcome?;
+    Ok(())
+}
+
+/// Decodes base64 into an empty buffer, at most `limit` bytes of it.
+pub(super) fn decode_base64(
+    text: &[u8],
+    limit: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), LayerError> {
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    if (text.len() - padding) / 4 * 3 > limit {
+        return Err(LayerError::TooLarge);
+    }
+    BASE64
+        .decode_vec(text, into)
+        .map_err(|error| LayerError::Corrupt(error.to_string()))?;
+    if into.len() > limit {
+        into.clear();
+        return Err(LayerError::TooLarge);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn lz4(data: &[u8], checksum: bool) -> Vec<u8> {
+        let info = lz4_flex::frame::FrameInfo::new().content_checksum(checksum);
+        let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn open(data: &[u8], limit: usize) -> Result<Vec<u8>, LayerError> {
+        let Layer::Compressed(codec, inside) = recognise(data) else {
+            panic!("not recognised as compressed");
+        };
+        let mut out = Vec::new();
+        decompress(codec, inside, limit, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn every_codec_opens_and_stops_at_the_limit() {
+        let text = vec![b'{'; 5000];
+        let mut snappy = snap::write::FrameEncoder::new(Vec::new());
+        snappy.write_all(&text).unwrap();
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(&text).unwrap();
+        let glue = [&[3, 5][..], &[7; 16], &zlib.finish().unwrap()].concat();
+        for packed in [
+            gzip(&text),
+            zstd::encode_all(&text[..], 1).unwrap(),
+            lz4(&text, false),
+            lz4(&text, true),
+            snappy.into_inner().unwrap(),
+            glue,
+        ] {
+            assert_eq!(open(&packed, 5000).unwrap(), text);
+            assert!(matches!(open(&packed, 4999), Err(LayerError::TooLarge)));
+            let cut = &packed[..packed.len() - 6];
+            assert!(matches!(open(cut, 5000), Err(LayerError::Corrupt(_))));
+        }
+    }
+
+    #[test]
+    fn members_and_frames_are_concatenated() {
+        for packed in [
+            [gzip(b"{}"), gzip(b"[]")].concat(),
+            [lz4(b"{}", true), lz4(b"[]", false)].concat(),
+            [
+                zstd::encode_all(&b"{}"[..], 1).unwrap(),
+                zstd::encode_all(&b"[]"[..], 1).unwrap(),
+            ]
+            .concat(),
+        ] {
+            assert_eq!(open(&packed, 4).unwrap(), b"{}[]");
+            assert!(matches!(open(&packed, 3), Err(LayerError::TooLarge)));
+        }
+    }
+
+    #[test]
+    fn framings_are_stripped_and_binary_ones_named() {
+        assert_eq!(recognise(b"\0\0\0\0\x2a{}"), Layer::Framed(b"{}"));
+        assert_eq!(recognise(b"\0\0\0\0\x2a []"), Layer::Framed(b" []"));
+        assert!(matches!(
+            recognise(b"\0\0\0\0\x2a\0{}"),
+            Layer::Unsupported(_)
+        ));
+        let glue = [&[3, 0][..], &[9; 16], b"{}"].concat();
+        assert_eq!(recognise(&glue), Layer::Framed(b"{}"));
+        let avro = [&[3, 0][..], &[9; 16], b"\x02a"].concat();
+        assert!(matches!(recognise(&avro), Layer::Unsupported(_)));
+        assert_eq!(recognise(b"\xef\xbb\xbf{}"), Layer::Framed(b"{}"));
+        assert!(matches!(recognise(b"PAR1\x15"), Layer::Unsupported(_)));
+        assert!(matches!(recognise(b"Obj\x01\x04"), Layer::Unsupported(_)));
+    }
+
+    #[test]
+    fn text_is_told_from_base64_and_from_nothing() {
+        assert_eq!(recognise(b" \n"), Layer::Empty);
+        assert_eq!(recognise(b"null"), Layer::Empty);
+        assert_eq!(recognise(b" {} "), Layer::Text(b"{}"));
+        assert_eq!(recognise(b"\"a,b\""), Layer::Text(b"\"a,b\""));
+        assert!(matches!(
+            recognise(b"\"eventVersion\",\"eventName\"\n\"1.08\",\"ListRoles\""),
+            Layer::Unsupported(_)
+        ));
+        assert_eq!(recognise(b"eyJhIjoxfQ=="), Layer::Base64(b"eyJhIjoxfQ=="));
+        assert_eq!(recognise(b"eyJhIjoxfQ"), Layer::Base64(b"eyJhIjoxfQ"));
+        let coded = BASE64.encode(gzip(b"{}"));
+        assert!(coded.starts_with("H4sI"));
+        assert_eq!(recognise(coded.as_bytes()), Layer::Base64(coded.as_bytes()));
+        for unknown in [
+            &b"hello"[..],
+            b"12345678",
+            b"eyJh IjoxfQ==",
+            b"\0\0",
+            b"<xml/>",
+            b"helloworld12",
+        ] {
+            assert_eq!(recognise(unknown), Layer::Unknown, "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn base64_stops_at_the_limit() {
+        let mut out = Vec::new();
+        decode_base64(b"eyJhIjoxfQ==", 7, &mut out).unwrap();
+        assert_eq!(out, br#"{"a":1}"#);
+        for limit in [0, 6] {
+            out.clear();
+            let outcome = decode_base64(b"eyJhIjoxfQ==", limit, &mut out);
+            assert!(matches!(outcome, Err(LayerError::TooLarge)));
+        }
+        assert!(matches!(
+            decode_base64(b"eyJ*", 9, &mut out),
+            Err(LayerError::Corrupt(_))
+        ));
+    }
+}

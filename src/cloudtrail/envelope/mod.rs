@@ -1,0 +1,33 @@
+//! Peels layers off a message until CloudTrail records are left.
+//!
+//! In: the bytes of one message. Out: its elements, one call each: records as slices that were not parsed, things that
+//! are valid and carry no record, and things that could not be read. What a message is, is decided by its structure,
+//! never by its topic. [`layers`] opens what lies around JSON, [`forms`] tells the forms of JSON apart; this module
+//! walks through both, holds the limits, and sees to it that a broken element loses only itself. It never parses a
+//! record, and on a warm [`Scratch`] it allocates nothing for plain JSON.
+
+mod forms;
+mod layers;
+mod otel;
+mod time;
+mod types;
+mod walk;
+
+pub use types::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip};
+
+use super::scan;
+
+/// Calls `each` for every element of `payload`, at least once, in order.
+pub fn open(
+    payload: &[u8],
+    limits: &Limits,
+    scratch: &mut Scratch,
+    each: &mut dyn FnMut(Element<'_>),
+) {
+    walk::Walk::new(payload, limits, scratch, each).run();
+}
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,673 @@
+//! The walk through one message: layers, documents, lists, wrappers, until an element is reached.
+
+use serde::de::IgnoredAny;
+
+use super::forms::{Carrier, Coding, Form, Items, Object, form};
+use super::layers::{self, Layer, LayerError};
+use super::otel::{self, Body, Unwritten};
+use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip, time};
+use crate::cloudtrail::scan::{self, Elements, Fault, Members, Undecoded, skip_space, skip_string};
+use crate::dead_letter::Reason;
+
+/// The deepest nesting that the stack is trusted with, whatever the configuration says.
+const DEEPEST: usize = 32;
+
+/// The walk through one message.
+pub(super) struct Walk<'w> {
+    payload: &'w [u8],
+    depth: usize,
+    validate: bool,
+    /// What the message's layers may decode to, and what is left of it.
+    decoded_bytes: usize,
+    remaining: usize,
+    scratch: &'w mut Scratch,
+    each: &'w mut dyn FnMut(Element<'_>),
+    /// How many elements there were.
+    index: u32,
+}
+
+/// Where the walk stands: what the wrappers so far have said.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    /// How many layers lie around this place.
+    depth: usize,
+    envelope: Envelope,
+    time: Option<i64>,
+    custom: bool,
+    /// What something unknown is here: none, and it is an error.
+    otherwise: Option<Skip>,
+    /// The innermost list's element that this is in; none while it is the whole message.
+    element: Option<&'a [u8]>,
+}
+
+impl<'w> Walk<'w> {
+    pub(super) fn new(
+        payload: &'w [u8],
+        limits: &Limits,
+        scratch: &'w mut Scratch,
+        each: &'w mut dyn FnMut(Element<'_>),
+    ) -> Self {
+        Self {
+            payload,
+            depth: limits.depth.min(DEEPEST),
+            validate: limits.validate,
+            decoded_bytes: limits.decoded_bytes,
+            remaining: limits.decoded_bytes,
+            scratch,
+            each,
+            index: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let place = Place {
+            depth: 0,
+            envelope: Envelope::Record,
+            time: None,
+            custom: false,
+            otherwise: None,
+            element: None,
+        };
+        self.bytes(self.payload, place);
+    }
+
+    // Elements.
+
+    fn next_index(&mut self) -> u32 {
+        let index = self.index;
+        self.index = index.saturating_add(1);
+        index
+    }
+
+    fn skip(&mut self, skip: Skip) {
+        self.next_index();
+        (self.each)(Element::Skipped(skip));
+    }
+
+    fn reject(&mut self, reason: Reason, error: String, place: Place<'_>) {
+        let index = self.next_index();
+        (self.each)(Element::Rejected(Rejection {
+            reason,
+            error,
+            index: place.element.map(|_| index),
+            bytes: place.element.unwrap_or(self.payload),
+        }));
+    }
+
+    fn reject_fault(&mut self, fault: Fault, place: Place<'_>) {
+        let reason = match fault {
+            Fault::Truncated { .. } => Reason::Truncated,
+            Fault::Invalid { .. } => Reason::InvalidJson,
+        };
+        self.reject(reason, fault.to_string(), place);
+    }
+
+    /// Rejects what is left of a broken text as one element; where nothing is left, the text itself shows what broke.
+    fn reject_rest(&mut self, text: &[u8], from: usize, fault: Fault, place: Place<'_>) {
+        let rest = scan::trim(text.get(from..).unwrap_or_default());
+        let element = Some(if rest.is_empty() { text } else { rest });
+        self.reject_fault(fault, Place { element, ..place });
+    }
+
+    /// Something that is no form of CloudTrail: an error, unless the wrapper carries other things too.
+    fn unknown(&mut self, place: Place<'_>, describe: impl FnOnce() -> (Reason, String)) {
+        if let Some(skip) = place.otherwise {
+            self.skip(skip);
+        } else {
+            let (reason, error) = describe();
+            self.reject(reason, error, place);
+        }
+    }
+
+    /// Where an element is to be parsed whole: whether it can be.
+    fn is_valid(&mut self, json: &[u8], place: Place<'_>) -> bool {
+        if !self.validate {
+            return true;
+        }
+        match check(json) {
+            Ok(()) => true,
+            Err((reason, error)) => {
+                self.reject(reason, error, place);
+                false
+            }
+        }
+    }
+
+    // Layers of bytes.
+
+    /// One layer further in; none, and a rejection, if that is too deep.
+    fn deeper<'a>(&mut self, place: Place<'a>) -> Option<Place<'a>> {
+        if place.depth >= self.depth {
+            let error = format!("more than {} layers are nested", self.depth);
+            self.reject(Reason::TooDeep, error, place);
+            return None;
+        }
+        Some(Place {
+            depth: place.depth + 1,
+            ..place
+        })
+    }
+
+    fn bytes(&mut self, data: &[u8], place: Place<'_>) {
+        match layers::recognise(data) {
+            Layer::Empty => self.skip(Skip::Empty),
+            Layer::Text(text) => self.documents(text, place),
+            Layer::Framed(rest) => {
+                if let Some(place) = self.deeper(place) {
+                    self.bytes(rest, place);
+                }
+            }
+            Layer::Compressed(codec, data) => {
+                let Some(place) = self.deeper(place) else {
+                    return;
+                };
+                self.decoded(
+                    codec.as_str(),
+                    place,
+                    |limit, into| layers::decompress(codec, data, limit, into),
+                    |walk, data| walk.bytes(data, place),
+                );
+            }
+            Layer::Base64(text) => {
+                if let Some(place) = self.deeper(place) {
+                    self.base64(text, place);
+                }
+            }
+            Layer::Unsupported(what) => {
+                self.reject(Reason::UnsupportedFormat, what.to_owned(), place);
+            }
+            Layer::Unknown => self.unknown(place, || {
+                let error = "neither JSON nor a layer that is known".to_owned();
+                (Reason::NotJson, error)
+            }),
+        }
+    }
+
+    fn base64(&mut self, text: &[u8], place: Place<'_>) {
+        self.decoded(
+            "base64",
+            place,
+            |limit, into| layers::decode_base64(text, limit, into),
+            |walk, data| walk.bytes(data, place),
+        );
+    }
+
+    /// Decodes a layer into a buffer, within what is left of the message's limit, and goes on with it.
+    fn decoded(
+        &mut self,
+        layer: &str,
+        place: Place<'_>,
+        decode: impl FnOnce(usize, &mut Vec<u8>) -> Result<(), LayerError>,
+        then: impl FnOnce(&mut Self, &[u8]),
+    ) {
+        let mut buffer = self.scratch.take();
+        let outcome = decode(self.remaining, &mut buffer);
+        debug_assert!(buffer.len() <= self.remaining, "a layer exceeded its limit");
+        match outcome {
+            Ok(()) => {
+                self.remaining = self.remaining.saturating_sub(buffer.len());
+                then(self, &buffer);
+            }
+            Err(LayerError::TooLarge) => {
+                // Whatever else is in this message, it has had its share: each bomb would cost as much again.
+                self.remaining = 0;
+                let error = format!(
+                    "the message decodes to more than {} bytes (in {layer})",
+                    self.decoded_bytes
+                );
+                self.reject(Reason::DecodedTooLarge, error, place);
+            }
+            Err(LayerError::Corrupt(error)) => {
+                self.remaining = self.remaining.saturating_sub(buffer.len());
+                let error = format!("the {layer} layer does not decode: {error}");
+                self.reject(Reason::CorruptLayer, error, place);
+            }
+        }
+        self.scratch.give_back(buffer);
+    }
+
+    // Documents of JSON.
+
+    /// A text of one or more documents, one after another with or without white space between them. It begins with a
+    /// bracket or a quote, and so must each document, with the same one.
+    fn documents(&mut self, text: &[u8], place: Place<'_>) {
+        match text.first() {
+            Some(b'{') => self.objects(text, place),
+            Some(b'[') => self.one_after_another(text, place, |walk, text, start, place| {
+                let place = walk.deeper(place)?;
+                walk.list(text, start, place, Items::Any)
+            }),
+            _ => {
+                self.one_after_another(text, place, |walk, text, start, place| {
+                    match skip_string(text, start) {
+                        Ok((end, _)) => {
+                            let place = walk.deeper(place)?;
+                            walk.string(text.get(start..end).unwrap_or_default(), place);
+                            Some(end)
+                        }
+                        Err(fault) => {
+                            walk.reject_fault(fault, place);
+                            None
+                        }
+                    }
+                })
+            }
+        }
+    }
+
+    /// Documents that are arrays or strings. `document` says where the one that begins at a place ends; none if it
+    /// broke and took the rest with it.
+    fn one_after_another(
+        &mut self,
+        text: &[u8],
+        place: Place<'_>,
+        document: impl Fn(&mut Self, &[u8], usize, Place<'_>) -> Option<usize>,
+    ) {
+        if is_only_looking_like_json(text) && place.otherwise.is_some() {
+            return self.unknown(place, || (Reason::NotJson, String::new()));
+        }
+        let mut start = 0;
+        loop {
+            let element = if start == 0 {
+                place.element
+            } else {
+                text.get(start..)
+            };
+            let Some(end) = document(self, text, start, Place { element, ..place }) else {
+                return;
+            };
+            start = skip_space(text, end);
+            if start == text.len() {
+                return;
+            }
+            if text.get(start) != text.first() {
+                return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
+            }
+        }
+    }
+
+    /// Documents that are objects. A document that breaks loses itself, up to the next line that begins with a brace;
+    /// without one, the rest.
+    fn objects(&mut self, text: &[u8], place: Place<'_>) {
+        if is_only_looking_like_json(text) && place.otherwise.is_some() {
+            return self.unknown(place, || (Reason::NotJson, String::new()));
+        }
+        // Hostile lines could each be walked to the end of the text before they are given up.
+        let mut patience = text.len().saturating_mul(4).saturating_add(1 << 16);
+        let mut start = 0;
+        let mut line_end = next_line(text, 0);
+        loop {
+            if line_end == text.len()
+                && place.depth < self.depth
+                && let Some(list) = begins_as_s3_file(text, start)
+            {
+                let Some(end) = self.s3_file(text, start, list, place) else {
+                    return;
+                };
+                start = end;
+            } else {
+                let object = Object::walk(text, start);
+                // A string that is not closed makes the walk read strings as structure and structure as strings, over
+                // the end of its line; a document that is written over several lines is told from it by parsing it.
+                let broke = match object.fault {
+                    Some(fault) => Some(fault.at()),
+                    None if object.end > line_end && check(object.json).is_err() => {
+                        Some(object.end)
+                    }
+                    None => None,
+                };
+                patience = patience.saturating_sub(broke.map_or(0, |at| at.saturating_sub(start)));
+                if broke.is_some() && line_end < text.len() && patience > 0 {
+                    let piece = scan::trim(text.get(start..line_end).unwrap_or_default());
+                    let element = Some(piece);
+                    self.object(
+                        &Object::walk(piece, 0),
+                        Place { element, ..place },
+                        Items::Any,
+                    );
+                    start = line_end;
+                } else {
+                    let alone = start == 0
+                        && (object.fault.is_some() || skip_space(text, object.end) == text.len());
+                    let element = if alone {
+                        place.element
+                    } else {
+                        Some(object.json)
+                    };
+                    self.object(&object, Place { element, ..place }, Items::Any);
+                    if object.fault.is_some() {
+                        return;
+                    }
+                    start = object.end;
+                }
+            }
+            start = skip_space(text, start);
+            match text.get(start) {
+                None => return,
+                Some(b'{') => {}
+                Some(_) if line_end < text.len() && start < line_end => {
+                    let element = text.get(start..line_end).map(scan::trim);
+                    let fault = Fault::Invalid { at: start };
+                    self.reject_fault(fault, Place { element, ..place });
+                    start = skip_space(text, line_end);
+                }
+                Some(_) => {
+                    return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
+                }
+            }
+            if start >= line_end {
+                line_end = next_line(text, start);
+            }
+        }
+    }
+
+    /// `{"Records":[…`: by far the most of large texts, so it is walked once, elements being given as they come. What
+    /// follows the list is of no interest, except another list of the same name. The place past the object; none if
+    /// it broke and took the rest with it.
+    fn s3_file(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        list: usize,
+        place: Place<'_>,
+    ) -> Option<usize> {
+        let place = Place {
+            depth: place.depth + 1,
+            envelope: Envelope::S3File,
+            ..place
+        };
+        let whole = text.get(start..).unwrap_or_default();
+        let mut end = self.list(text, list, place, Items::Any)?;
+        let mut members = Members::after(text, end);
+        while let Some(member) = members.next_member() {
+            let Ok(member_end) = member.end else {
+                break;
+            };
+            if member.key == b"Records" && text.get(member.start) == Some(&b'[') {
+                self.list(text, member.start, place, Items::Any)?;
+            }
+            end = member_end;
+        }
+        match members.end() {
+            Ok(end) => Some(end),
+            Err(fault) => {
+                self.reject_rest(whole, end - start, fault, place);
+                None
+            }
+        }
+    }
+
+    /// The elements of the array that opens at `open`. The place past it; none if it broke and took the rest with it.
+    fn list(&mut self, text: &[u8], open: usize, place: Place<'_>, items: Items) -> Option<usize> {
+        let mut elements = Elements::new(text, open);
+        let mut is_empty = true;
+        loop {
+            match elements.begin() {
+                Ok(Some(start)) => {
+                    is_empty = false;
+                    let end = self.item(text, start, place, items)?;
+                    elements.resume(end);
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    self.reject_rest(text, elements.at(), fault, place);
+                    return None;
+                }
+            }
+        }
+        if is_empty {
+            self.skip(Skip::NoRecords);
+        }
+        Some(elements.at())
+    }
+
+    /// The element that begins at `start`. The place past it; none if it broke and took the rest with it.
+    fn item(&mut self, text: &[u8], start: usize, place: Place<'_>, items: Items) -> Option<usize> {
+        if text.get(start) == Some(&b'{') {
+            let object = Object::walk(text, start);
+            let Some(fault) = object.fault else {
+                let element = Some(object.json);
+                self.object(&object, Place { element, ..place }, items);
+                return Some(object.end);
+            };
+            // Its brackets may still say where it ends.
+            if let Ok(end) = scan::skip_value(text, start)
+                && let Some(b',' | b']') = text.get(skip_space(text, end))
+            {
+                let element = text.get(start..end);
+                self.reject_fault(fault, Place { element, ..place });
+                return Some(end);
+            }
+            let element = Some(scan::trim(object.json));
+            self.object(&object, Place { element, ..place }, items);
+            return None;
+        }
+        match scan::skip_value(text, start) {
+            Ok(end) => {
+                let element = text.get(start..end);
+                self.value(element.unwrap_or_default(), Place { element, ..place });
+                Some(end)
+            }
+            Err(fault) => {
+                self.reject_rest(text, start, fault, place);
+                None
+            }
+        }
+    }
+
+    /// A value that stands alone in its slice.
+    fn value(&mut self, value: &[u8], place: Place<'_>) {
+        match value.first() {
+            Some(b'{') => {
+                if place.depth < self.depth
+                    && let Some(list) = begins_as_s3_file(value, 0)
+                {
+                    self.s3_file(value, 0, list, place);
+                } else {
+                    self.object(&Object::walk(value, 0), place, Items::Any);
+                }
+            }
+            Some(b'[') => {
+                if let Some(place) = self.deeper(place) {
+                    self.list(value, 0, place, Items::Any);
+                }
+            }
+            Some(b'"') => self.string(value, place),
+            _ if value == b"null" => self.skip(Skip::Empty),
+            _ => self.unknown(place, || {
+                let error = "a number or a boolean where a record should be".to_owned();
+                (Reason::UnrecognisedEnvelope, error)
+            }),
+        }
+    }
+
+    /// A string with its quotes, and whatever it stands for.
+    fn string(&mut self, value: &[u8], place: Place<'_>) {
+        let inside = scan::string_inside(value).unwrap_or_default();
+        self.unescaped(inside, place, |walk, text| walk.bytes(text, place));
+    }
+
+    /// Goes on with what a string stands for: the string itself, unless it has escapes.
+    fn unescaped(&mut self, inside: &[u8], place: Place<'_>, then: impl FnOnce(&mut Self, &[u8])) {
+        if memchr::memchr(b'\\', inside).is_none() {
+            return then(self, inside);
+        }
+        self.decoded(
+            "JSON string",
+            place,
+            |limit, into| {
+                scan::unescape(inside, limit, into).map_err(|error| match error {
+                    Undecoded::TooLong => LayerError::TooLarge,
+                    Undecoded::Bad(fault) => {
+                        LayerError::Corrupt(format!("bad escape at byte {}", fault.at()))
+                    }
+                })
+            },
+            then,
+        );
+    }
+
+    // Objects.
+
+    fn object(&mut self, object: &Object<'_>, place: Place<'_>, items: Items) {
+        match (form(object, items), object.fault) {
+            (
+                Form::List {
+                    envelope,
+                    list,
+                    items,
+                },
+                fault,
+            ) => {
+                // Of three nested lists that are one form, the outermost counts.
+                let place = if matches!(items, Items::ScopeLogs | Items::LogRecords) {
+                    place
+                } else {
+                    let Some(place) = self.deeper(place) else {
+                        return;
+                    };
+                    place
+                };
+                let whole = self.list(list, 0, Place { envelope, ..place }, items);
+                if let (Some(_), Some(fault)) = (whole, fault) {
+                    self.reject_rest(object.json, object.whole, fault, place);
+                }
+            }
+            (_, Some(fault)) => self.reject_fault(fault, place),
+            (
+                Form::Record {
+                    envelope,
+                    time,
+                    custom,
+                },
+                None,
+            ) => {
+                if self.is_valid(object.json, place) {
+                    let index = self.next_index();
+                    (self.each)(Element::Record(RawRecord {
+                        json: object.json,
+                        envelope: envelope.unwrap_or(place.envelope),
+                        index,
+                        envelope_time: time.and_then(time::of).or(place.time),
+                        custom: custom || place.custom,
+                    }));
+                }
+            }
+            (Form::Skipped(skip), None) => {
+                if self.is_valid(object.json, place) {
+                    self.skip(skip);
+                }
+            }
+            (Form::Carrier(carrier), None) => self.carrier(&carrier, place, items),
+            (Form::Unsupported(what), None) => {
+                self.reject(Reason::UnsupportedFormat, what.to_owned(), place);
+            }
+            (Form::Unknown, None) => self.unknown(place, || {
+                let keys = object.keys();
+                let error =
+                    format!("an object in no form in which CloudTrail is known to travel ({keys})");
+                (Reason::UnrecognisedEnvelope, error)
+            }),
+        }
+    }
+
+    fn carrier(&mut self, carrier: &Carrier<'_>, place: Place<'_>, items: Items) {
+        // An element of a wrapper's list was counted with its wrapper.
+        let place = if items == Items::Any {
+            let Some(place) = self.deeper(place) else {
+                return;
+            };
+            place
+        } else {
+            place
+        };
+        let place = Place {
+            envelope: carrier.envelope,
+            time: carrier.time.and_then(time::of).or(place.time),
+            custom: place.custom || carrier.custom,
+            otherwise: carrier.otherwise.or(place.otherwise),
+            ..place
+        };
+        match carrier.coding {
+            Coding::Json => self.value(carrier.value, place),
+            Coding::Base64 => self.base64_value(carrier.value, place),
+            Coding::AnyValue => match otel::body(carrier.value) {
+                Body::Text(text) => self.string(text, place),
+                Body::Bytes(text) => self.base64_value(text, place),
+                Body::Structure => self.decoded(
+                    "OpenTelemetry",
+                    place,
+                    |limit, into| {
+                        otel::write(carrier.value, limit, into).map_err(|error| match error {
+                            Unwritten::TooLong => LayerError::TooLarge,
+                            Unwritten::Malformed => {
+                                LayerError::Corrupt("not a value of its protocol".to_owned())
+                            }
+                        })
+                    },
+                    |walk, text| walk.value(text, place),
+                ),
+                Body::Other => self.skip(Skip::NotCloudtrail),
+            },
+        }
+    }
+
+    /// A value that should be a string of base64. Some write the JSON itself in its place.
+    fn base64_value(&mut self, value: &[u8], place: Place<'_>) {
+        let Some(inside) = scan::string_inside(value) else {
+            return self.value(value, place);
+        };
+        self.unescaped(inside, place, |walk, text| match scan::trim(text) {
+            [] => walk.skip(Skip::Empty),
+            [b'{' | b'[' | b'"', ..] => walk.bytes(text, place),
+            text => walk.base64(text, place),
+        });
+    }
+}
+
+/// Parses a whole text.
+fn check(json: &[u8]) -> Result<(), (Reason, String)> {
+    let text = std::str::from_utf8(json).map_err(|error| {
+        let error = format!("not valid UTF-8 (byte {})", error.valid_up_to());
+        (Reason::InvalidJson, error)
+    })?;
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(IgnoredAny) => Ok(()),
+        Err(error) if error.is_eof() => Err((Reason::Truncated, error.to_string())),
+        Err(error) => Err((Reason::InvalidJson, error.to_string())),
+    }
+}
+
+/// Whether a text begins as JSON and goes on as no JSON that could hold a record: `[INFO] …`, `{x: …`, `"GET /" 200`.
+/// A line of some log, then.
+fn is_only_looking_like_json(text: &[u8]) -> bool {
+    if text.first() != Some(&b'"') {
+        return text.len() > 1 && !scan::begins_as_json(text);
+    }
+    let next = |end| text.get(skip_space(text, end));
+    skip_string(text, 0).map_or(true, |(end, _)| !matches!(next(end), None | Some(b'"')))
+}
+
+/// The place of the next line that begins with a brace, after `from`; the text's length if there is none.
+fn next_line(text: &[u8], from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    memchr::memchr_iter(b'\n', rest)
+        .map(|at| from + at + 1)
+        .find(|at| text.get(*at) == Some(&b'{'))
+        .unwrap_or(text.len())
+}
+
+/// Where the list opens, if the object at `start` begins with the key `Records` and an array.
+fn begins_as_s3_file(text: &[u8], start: usize) -> Option<usize> {
+    const KEY: &[u8] = b"\"Records\"";
+    let key = skip_space(text, start + 1);
+    if !text.get(key..)?.starts_with(KEY) {
+        return None;
+    }
+    let colon = skip_space(text, key + KEY.len());
+    if text.get(colon) != Some(&b':') {
+        return None;
+    }
+    let list = skip_space(text, colon + 1);
+    (text.get(list) == Some(&b'[')).then_some(list)
+}
