@@ -62,7 +62,10 @@ impl Outputs {
     /// Nothing yet, for topics that take this much, by the place of the route.
     #[must_use]
     pub fn with_limits(limits: Vec<usize>) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 }
 

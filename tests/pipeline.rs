@@ -6,7 +6,12 @@ use trailtag::config::{Config, Route};
 use trailtag::pipeline::{Origin, Outputs, Pipeline, Tally};
 use trailtag::synthetic::{Generator, Options, Shape};
 
-const ORIGIN: Origin<'_> = Origin { topic: "cloudtrail", partition: 3, offset: 42, timestamp: Some(1_767_638_800_000) };
+const ORIGIN: Origin<'_> = Origin {
+    topic: "cloudtrail",
+    partition: 3,
+    offset: 42,
+    timestamp: Some(1_767_638_800_000),
+};
 
 fn pipeline() -> Pipeline {
     Pipeline::from_config(&Config::default()).unwrap()
@@ -83,7 +88,9 @@ fn a_denial_names_the_profile_of_its_message() {
     let message = "User: arn:aws:iam::111122223333:user/alice is not authorized to perform: \
         iam:RemoveRoleFromInstanceProfile on resource: instance profile web-prod because no identity-based policy \
         allows the iam:RemoveRoleFromInstanceProfile action";
-    let payload = with(json!({"errorCode": "AccessDenied", "errorMessage": message, "requestParameters": null}));
+    let payload = with(
+        json!({"errorCode": "AccessDenied", "errorMessage": message, "requestParameters": null}),
+    );
     insta::assert_snapshot!("denied", ours(&payload));
 }
 
@@ -97,7 +104,8 @@ fn a_failure_is_less_than_a_denial() {
 
 #[test]
 fn what_a_record_does_not_say_is_listed() {
-    let payload = with(json!({"userIdentity": null, "requestParameters": null, "eventTime": "yesterday"}));
+    let payload =
+        with(json!({"userIdentity": null, "requestParameters": null, "eventTime": "yesterday"}));
     insta::assert_snapshot!("insufficient", ours(&payload));
 }
 
@@ -116,7 +124,11 @@ fn a_record_without_an_id_gets_one_of_its_bytes() {
 #[test]
 fn headers_say_what_a_reader_filters_by() {
     let (_, outputs) = process(&pipeline(), &with(json!({})));
-    let headers: Vec<_> = outputs.documents[0].headers.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let headers: Vec<_> = outputs.documents[0]
+        .headers
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     assert_eq!(
         headers,
         [
@@ -136,7 +148,10 @@ fn the_original_leaves_byte_for_byte() {
  "eventSource":"iam.amazonaws.com","eventVersion":"1.08","userIdentity":{"type":"Root"},"x":"\/é\u00e9","x":2,"eventID":"e-1"}"#;
     let (bytes, _) = document(original.as_bytes());
     let text = String::from_utf8(bytes).unwrap();
-    assert!(text.starts_with(&format!(r#"{{"event":{original},"trailtag":{{"#)), "{text}");
+    assert!(
+        text.starts_with(&format!(r#"{{"event":{original},"trailtag":{{"#)),
+        "{text}"
+    );
 }
 
 #[test]
@@ -165,7 +180,11 @@ fn a_document_over_its_routes_limit_becomes_a_dead_letter_that_names_both_sizes(
     let dead_letter = &outputs.dead_letters[0];
     assert_eq!(dead_letter.payload, payload);
     let error = &dead_letter.error;
-    assert!(error.starts_with("route findings: the document has ") && error.ends_with("topic trailtag.findings takes 4096"), "{error}");
+    assert!(
+        error.starts_with("route findings: the document has ")
+            && error.ends_with("topic trailtag.findings takes 4096"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -176,13 +195,33 @@ fn a_route_gets_only_what_is_bad_enough_for_it() {
     only_high.min_severity = trailtag::detection::severity::Level::High;
     config.routes.push(only_high);
     let (_, outputs) = process(&Pipeline::from_config(&config).unwrap(), &with(json!({})));
-    assert_eq!(outputs.documents.iter().map(|document| document.route).collect::<Vec<_>>(), [0]);
+    assert_eq!(
+        outputs
+            .documents
+            .iter()
+            .map(|document| document.route)
+            .collect::<Vec<_>>(),
+        [0]
+    );
 }
 
 #[test]
 fn hostile_names_leave_a_placeholder_and_a_note() {
-    for hostile in ["'; rm -rf ~", "$(id)", "a\nb", "a\"b", "a\0b", "a\u{202e}b", "--policy-document", "-x", "é", ""] {
-        let payload = with(json!({"requestParameters": {"instanceProfileName": hostile, "roleName": "web-app"}}));
+    for hostile in [
+        "'; rm -rf ~",
+        "$(id)",
+        "a\nb",
+        "a\"b",
+        "a\0b",
+        "a\u{202e}b",
+        "--policy-document",
+        "-x",
+        "é",
+        "",
+    ] {
+        let payload = with(
+            json!({"requestParameters": {"instanceProfileName": hostile, "roleName": "web-app"}}),
+        );
         let (_, value) = document(&payload);
         let item = &value["trailtag"]["remediation"][0];
         let line = "aws iam add-role-to-instance-profile --instance-profile-name '<INSTANCE_PROFILE_NAME>' --role-name web-app";
@@ -193,7 +232,12 @@ fn hostile_names_leave_a_placeholder_and_a_note() {
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    prop_oneof![Just(Shape::Record), Just(Shape::S3File), Just(Shape::EventBridge), Just(Shape::CloudWatch)]
+    prop_oneof![
+        Just(Shape::Record),
+        Just(Shape::S3File),
+        Just(Shape::EventBridge),
+        Just(Shape::CloudWatch)
+    ]
 }
 
 proptest! {

@@ -90,7 +90,10 @@ impl Demo {
         config.kafka.bootstrap_servers = vec![servers.to_owned()];
         config.kafka.topics = vec![INPUT.to_owned()];
         // A mock cluster has no past to fence and no pods to recognise.
-        config.kafka.consumer.insert("group.instance.id".to_owned(), String::new());
+        config
+            .kafka
+            .consumer
+            .insert("group.instance.id".to_owned(), String::new());
         config.delivery.guarantee = Guarantee::AtLeastOnce;
         config.workers = 1;
         config.routes = vec![config::Route {
@@ -104,7 +107,11 @@ impl Demo {
     }
 
     /// Runs until all records are through, or `shutdown` is cancelled.
-    pub async fn run(self, pipeline: Pipeline, shutdown: CancellationToken) -> Result<(), DemoError> {
+    pub async fn run(
+        self,
+        pipeline: Pipeline,
+        shutdown: CancellationToken,
+    ) -> Result<(), DemoError> {
         let cluster = MockCluster::new(1)?;
         for (topic, partitions) in [(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)] {
             cluster.create_topic(topic, partitions, 1)?;
@@ -148,7 +155,10 @@ impl Demo {
         result?;
         let seen = seen?;
         if seen < fed.findings && !shutdown.is_cancelled() {
-            return Err(DemoError::Missing { seen, expected: fed.findings });
+            return Err(DemoError::Missing {
+                seen,
+                expected: fed.findings,
+            });
         }
         summary(fed, seen, began.elapsed())?;
         Ok(())
@@ -156,19 +166,39 @@ impl Demo {
 }
 
 /// Feeds synthetic records in bursts, and counts what must come out.
-fn feed(demo: &Demo, servers: &str, pipeline: &Pipeline, shutdown: &CancellationToken) -> Result<Fed, DemoError> {
-    let producer: ThreadedProducer<DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", servers).set("linger.ms", "5").create()?;
-    let mut generator = Generator::new(&Options { seed: demo.seed, match_rate: MATCH_RATE, shape: Shape::Record });
+fn feed(
+    demo: &Demo,
+    servers: &str,
+    pipeline: &Pipeline,
+    shutdown: &CancellationToken,
+) -> Result<Fed, DemoError> {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("linger.ms", "5")
+        .create()?;
+    let mut generator = Generator::new(&Options {
+        seed: demo.seed,
+        match_rate: MATCH_RATE,
+        shape: Shape::Record,
+    });
     let mut outputs = crate::pipeline::Outputs::default();
     let mut payload = Vec::new();
     let mut fed = Fed::default();
     while (demo.records == 0 || fed.records < demo.records) && !shutdown.is_cancelled() {
-        let left = if demo.records == 0 { BURST } else { (demo.records - fed.records).min(BURST) };
+        let left = if demo.records == 0 {
+            BURST
+        } else {
+            (demo.records - fed.records).min(BURST)
+        };
         for _ in 0..left {
             fed.records += generator.write(1, &mut payload);
             fed.bytes += payload.len() as u64;
-            let origin = crate::pipeline::Origin { topic: INPUT, partition: 0, offset: 0, timestamp: None };
+            let origin = crate::pipeline::Origin {
+                topic: INPUT,
+                partition: 0,
+                offset: 0,
+                timestamp: None,
+            };
             fed.findings += pipeline.process(&payload, &origin, &mut outputs).matched;
             outputs.documents.clear();
             outputs.dead_letters.clear();
@@ -180,7 +210,10 @@ fn feed(demo: &Demo, servers: &str, pipeline: &Pipeline, shutdown: &Cancellation
     Ok(fed)
 }
 
-fn send(producer: &ThreadedProducer<DefaultProducerContext>, payload: &[u8]) -> Result<(), KafkaError> {
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    payload: &[u8],
+) -> Result<(), KafkaError> {
     let mut record = BaseRecord::<[u8], [u8]>::to(INPUT).payload(payload);
     loop {
         match producer.send(record) {
@@ -246,7 +279,12 @@ mod tests {
 
     #[test]
     fn the_demo_delivers_at_least_once_since_a_mock_cluster_knows_no_transactions() {
-        let demo = Demo { records: 1, seed: 1, listen: "127.0.0.1:0".to_owned(), colour: false };
+        let demo = Demo {
+            records: 1,
+            seed: 1,
+            listen: "127.0.0.1:0".to_owned(),
+            colour: false,
+        };
         let config = demo.config("127.0.0.1:1");
         assert_eq!(config.delivery.guarantee, Guarantee::AtLeastOnce);
         assert_eq!(config.workers, 1);

@@ -129,7 +129,11 @@ pub struct Severity {
 /// A YAML error without the excerpt that follows it: which line and column, and what is wrong there.
 pub(crate) fn first_line(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned()
 }
 
 /// The factors, ready to be asked.

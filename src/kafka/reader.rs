@@ -105,8 +105,15 @@ impl Reader {
         self.metrics.turned(&self.worker, self.health.turned());
     }
 
-    /// Reports what the client's statistics say.
+    /// Reports what the client's statistics say, and how many partitions stand still.
     pub fn report(&self) {
+        let standing = self
+            .positions
+            .iter()
+            .filter(|position| position.barrier.is_some())
+            .count();
+        self.metrics.stopped(&self.worker, standing);
+        self.health.standing(standing);
         for lag in self.consumer.context().lags() {
             // Statistics go on about partitions that are gone; their lag is the new owner's to report.
             if self.owned.contains(&(lag.topic.clone(), lag.partition)) {
@@ -166,7 +173,6 @@ impl Reader {
                         self.gone
                             .extend(self.positions.remove(&partition.0, partition.1));
                     }
-                    self.metrics.stopped(&self.worker, self.stopped.len());
                 }
             }
         }
@@ -261,7 +267,6 @@ impl Reader {
             .collect();
         self.pause(&stopped);
         self.stopped.extend(stopped);
-        self.metrics.stopped(&self.worker, self.stopped.len());
         Ok(())
     }
 
@@ -278,7 +283,6 @@ impl Reader {
         }
         self.pause(std::slice::from_ref(&key));
         self.stopped.insert(key);
-        self.metrics.stopped(&self.worker, self.stopped.len());
         Ok(())
     }
 
@@ -307,7 +311,6 @@ impl Reader {
             return;
         }
         self.stopped.retain(|partition| !due.contains(partition));
-        self.metrics.stopped(&self.worker, self.stopped.len());
     }
 
     fn pause(&self, partitions: &[Partition]) {

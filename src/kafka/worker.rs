@@ -73,7 +73,11 @@ impl Limits {
     #[must_use]
     pub fn default_of_brokers(config: &Config) -> Self {
         let limit = super::topics::DEFAULT_LIMIT;
-        Self { routes: vec![limit; config.routes.len()], unmatched: limit, dead_letter: limit }
+        Self {
+            routes: vec![limit; config.routes.len()],
+            unmatched: limit,
+            dead_letter: limit,
+        }
     }
 
     fn smallest(&self) -> usize {

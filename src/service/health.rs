@@ -1,10 +1,10 @@
 //! What /livez and /readyz answer.
 //!
 //! Alive is a worker whose loop turned lately: it turns while a broker is away, too, so that an outage never restarts
-//! anything. Ready is one that has joined its group (an empty assignment counts) and whose last delivery was
-//! acknowledged.
+//! anything. Ready is one that has joined its group (an empty assignment counts), whose last delivery was acknowledged,
+//! and none of whose partitions stands still.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A loop that has not turned for this long is stuck: no call that it makes blocks for half as long.
@@ -16,6 +16,7 @@ pub struct WorkerHealth {
     turned: AtomicU64,
     joined: AtomicBool,
     delivering: AtomicBool,
+    standing: AtomicUsize,
 }
 
 impl Default for WorkerHealth {
@@ -24,6 +25,7 @@ impl Default for WorkerHealth {
             turned: AtomicU64::new(now()),
             joined: AtomicBool::new(false),
             delivering: AtomicBool::new(true),
+            standing: AtomicUsize::new(0),
         }
     }
 }
@@ -57,6 +59,11 @@ impl WorkerHealth {
         self.delivering.store(acknowledged, Ordering::Relaxed);
     }
 
+    /// So many partitions stand still at a message that cannot be delivered.
+    pub fn standing(&self, partitions: usize) {
+        self.standing.store(partitions, Ordering::Relaxed);
+    }
+
     /// Whether the last delivery was acknowledged.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
@@ -76,6 +83,8 @@ impl WorkerHealth {
             Some("the consumer group is not joined")
         } else if !self.delivering.load(Ordering::Relaxed) {
             Some("the last delivery was not acknowledged")
+        } else if self.standing.load(Ordering::Relaxed) > 0 {
+            Some("a partition stands still at a message that cannot be delivered")
         } else {
             None
         }

@@ -87,7 +87,10 @@ fn the_same_seed_gives_the_same_bytes_for_ever() {
             format!("{a:02x}{b:02x}{c:02x}{d:02x}")
         })
         .collect();
-    assert_eq!((FORMAT, hashes.join(" ").as_str()), (1, "35e6e378 41a7a951 aef8bd22 89472f5c"));
+    assert_eq!(
+        (FORMAT, hashes.join(" ").as_str()),
+        (1, "35e6e378 41a7a951 aef8bd22 89472f5c")
+    );
 }
 
 #[test]

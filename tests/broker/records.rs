@@ -38,12 +38,21 @@ pub(crate) fn counts(messages: &[Message]) -> BTreeMap<usize, usize> {
 }
 
 /// What differs from "each of `expected` once", in few words; nothing when nothing does.
-pub(crate) fn differences(messages: &[Message], expected: impl Iterator<Item = usize>) -> Option<String> {
+pub(crate) fn differences(
+    messages: &[Message],
+    expected: impl Iterator<Item = usize>,
+) -> Option<String> {
     let counts = counts(messages);
     let expected: Vec<usize> = expected.collect();
-    let missing: Vec<_> = expected.iter().filter(|number| !counts.contains_key(number)).collect();
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|number| !counts.contains_key(number))
+        .collect();
     let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
-    let strange = counts.keys().filter(|number| !expected.contains(number)).count();
+    let strange = counts
+        .keys()
+        .filter(|number| !expected.contains(number))
+        .count();
     (!missing.is_empty() || !doubled.is_empty() || strange > 0).then(|| {
         format!(
             "{} of {} missing ({:?} …), {} doubled ({:?} …), {strange} strange",
@@ -54,4 +63,16 @@ pub(crate) fn differences(messages: &[Message], expected: impl Iterator<Item = u
             doubled.iter().take(5).collect::<Vec<_>>()
         )
     })
+}
+
+/// Letters that do not compress: what counts at the broker is the compressed size.
+pub(crate) fn noise(letters: usize) -> String {
+    let mut state = 1_u64;
+    let letter = |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'#' + u8::try_from((state >> 33) % 56).unwrap())
+    };
+    (0..letters).map(letter).collect()
 }
