@@ -34,7 +34,7 @@ lint: build-tools ## Format, clippy, documentation, licences, scripts
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
-	shellcheck -x .ci/run $(wildcard $(install)/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh)
 
 .PHONY: bench
 bench: build-tools ## What a record costs

@@ -12,8 +12,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::{
-    Broker, Message, PATIENCE, Process, Resource, SecureBroker, Settings, free_port, get, sum,
-    unique, wait_until,
+    Broker, Message, PATIENCE, Process, Resource, SecureBroker, Settings, Trailtag, free_port, get,
+    sum, unique, wait_until,
 };
 
 /// A transactional producer, ready to begin.
@@ -271,18 +271,26 @@ fn a_wrong_password_is_no_login() {
     });
 }
 
-/// Whatever happens to the tests, no broker outlives them, and none of its data stays.
+/// Whatever happens to the tests, no broker outlives them, and none of its data stays. The owner that is killed here is
+/// this very test, once more, in a process of its own.
 #[test]
 fn a_broker_ends_with_its_owner() {
+    if std::env::var_os("TRAILTAG_TEST_OWNS_A_BROKER").is_some() {
+        let broker = Broker::start();
+        println!("broker on {}", broker.bootstrap());
+        loop {
+            std::thread::park();
+        }
+    }
     let temporary = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([
             "--exact",
-            "--ignored",
             "--nocapture",
-            "harness::owner_of_a_broker",
+            "harness::a_broker_ends_with_its_owner",
         ])
+        .env("TRAILTAG_TEST_OWNS_A_BROKER", "")
         .env("TMPDIR", temporary.path());
     let mut owner = Process::start(command);
     let address: SocketAddr = wait_until(PATIENCE, "the broker runs", || {
@@ -304,14 +312,6 @@ fn a_broker_ends_with_its_owner() {
             seen => Err(format!("{seen:?}")),
         }
     });
-}
-
-#[test]
-#[ignore = "not a test: a_broker_ends_with_its_owner runs it, and kills it"]
-fn owner_of_a_broker() {
-    let broker = Broker::start();
-    println!("broker on {}", broker.bootstrap());
-    std::thread::park();
 }
 
 #[test]
@@ -350,6 +350,49 @@ fn a_process_is_watched_stopped_and_killed() {
     let mut killed = shell(trap);
     killed.kill9();
     assert_eq!(killed.wait_exit(PATIENCE).signal(), Some(9));
+}
+
+/// The program itself, with a login, as most tests drive it.
+#[test]
+fn a_trailtag_is_started_watched_and_stopped() {
+    let broker = SecureBroker::shared();
+    let topics = ["in", "out", "dead"].map(|name| broker.admin().topic(name, 1));
+    let [input, output, dead_letters] = &topics;
+    let (user, password, group) = (unique("user"), unique("password"), unique("group"));
+    broker.create_user(&user, &password);
+    broker.grant(&user, &["Read", "Describe"], Resource::Topic(input));
+    broker.grant(&user, &["Read"], Resource::Group(&group));
+    for topic in [output, dead_letters] {
+        broker.grant(&user, &["Write", "Describe"], Resource::Topic(topic));
+    }
+    broker.grant(
+        &user,
+        &["Write", "Describe"],
+        Resource::TransactionalId(&format!("{group}*")),
+    );
+
+    let settings = Settings::new(broker.admin(), &group, input, output, dead_letters)
+        .login(broker, &user, &password);
+    let mut trailtag = Trailtag::start(&settings);
+    trailtag.wait_ready();
+    assert_eq!(trailtag.http("/livez").0, 200);
+    assert_eq!(trailtag.http("/nowhere").0, 404);
+    assert_eq!(trailtag.metric("trailtag_build_info", &[]), Some(1.0));
+    broker
+        .admin()
+        .produce(input, 0, None, b"not CloudTrail", &[]);
+    wait_until(PATIENCE, "the message is counted", || {
+        let seen = trailtag.metric("trailtag_messages_received_total", &[("topic", input)]);
+        if seen == Some(1.0) {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    });
+    trailtag.sigterm();
+    let status = trailtag.wait_exit(PATIENCE);
+    assert!(status.success(), "{status}; its log:\n{}", trailtag.log());
+    assert_eq!(broker.admin().committed_offset(&group, input, 0), Some(1));
 }
 
 #[test]

@@ -106,7 +106,7 @@ server=$!
 { cat <&3; kill -9 "$server"; } &
 guard=$!
 wait "$server"
-kill "$guard"
+kill "$guard" 2>/dev/null
 "#;
 
 impl Server {

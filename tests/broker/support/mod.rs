@@ -13,5 +13,5 @@ mod wait;
 pub(crate) use broker::Broker;
 pub(crate) use secure::{Resource, SecureBroker};
 pub(crate) use topics::Message;
-pub(crate) use trailtag::{Process, Settings, Trailtag, get, sum, trailtag, write_config};
+pub(crate) use trailtag::{Process, Settings, Trailtag, get, sum};
 pub(crate) use wait::{PATIENCE, free_port, unique, wait_until};

@@ -12,6 +12,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseRecord, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -161,7 +162,7 @@ impl Broker {
             None => Ok(topic
                 .partitions()
                 .iter()
-                .map(|partition| partition.leader())
+                .map(MetadataPartition::leader)
                 .collect()),
         }
     }

@@ -64,6 +64,13 @@ impl Settings {
         )
     }
 
+    /// Writes the file into a folder, and gives its path.
+    pub(crate) fn write(&self, folder: &Path) -> PathBuf {
+        let file = folder.join(unique("trailtag") + ".yaml");
+        fs::write(&file, self.yaml()).unwrap();
+        file
+    }
+
     /// The file's text: JSON, which is YAML.
     pub(crate) fn yaml(&self) -> String {
         serde_json::to_string_pretty(&self.0).unwrap()
@@ -79,15 +86,26 @@ pub(crate) struct Trailtag {
 }
 
 impl Trailtag {
+    /// A command of the program, which sees none of the settings in the tests' own environment.
+    pub(crate) fn command() -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trailtag"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TRAILTAG__") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
     /// Starts the program, on an HTTP port of its own.
     pub(crate) fn start(settings: &Settings) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let files = tempfile::tempdir().unwrap();
-        let config = write_config(
-            files.path(),
-            &settings.clone().set("/http/listen", address.to_string()),
-        );
-        let mut command = trailtag();
+        let config = settings
+            .clone()
+            .set("/http/listen", address.to_string())
+            .write(files.path());
+        let mut command = Self::command();
         command.arg("run").arg("--config").arg(config);
         Self {
             process: Process::start(command),
@@ -143,24 +161,6 @@ impl DerefMut for Trailtag {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.process
     }
-}
-
-/// A command of the program under test, without what the tests' own environment would set.
-pub(crate) fn trailtag() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trailtag"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TRAILTAG__") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// Writes a configuration file into a folder, and gives its path.
-pub(crate) fn write_config(folder: &Path, settings: &Settings) -> PathBuf {
-    let file = folder.join(unique("trailtag") + ".yaml");
-    fs::write(&file, settings.yaml()).unwrap();
-    file
 }
 
 /// A process whose output is kept. It is killed when dropped.
