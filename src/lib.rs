@@ -26,7 +26,7 @@
 //! - [`detection`]: rules, facts, severity
 //! - [`remediation`]: what to do, filled in with the event's values
 //! - [`finding`]: what one matched record became
-//! - [`format`]: findings to bytes
+//! - [`mod@format`]: findings to bytes
 //! - [`pipeline`]: composes all of the above
 //! - [`kafka`]: the worker's loop and the two guarantees
 //! - [`service`]: workers, signals, metrics, health

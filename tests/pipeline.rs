@@ -1,4 +1,9 @@
 //! The pipeline as a whole: what leaves, byte for byte, and the laws that hold whatever comes in.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
+)]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

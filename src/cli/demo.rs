@@ -33,7 +33,7 @@ const DEAD_LETTER: &str = "trailtag.dead-letter";
 const BURST: u64 = 50;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the demo waits for the last findings.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Findings are one in this many records: rare in life, frequent enough to watch.
 const MATCH_RATE: f64 = 0.005;
 

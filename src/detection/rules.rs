@@ -89,13 +89,13 @@ impl Detector {
         for path in files {
             match yaml_files(path) {
                 Ok(files) if files.is_empty() => {
-                    faults.push(LoadFault::new(Some(path), "holds no .yml or .yaml file"))
+                    faults.push(LoadFault::new(Some(path), "holds no .yml or .yaml file"));
                 }
                 Ok(files) => {
                     for file in files {
                         match std::fs::read_to_string(&file) {
                             Ok(text) => {
-                                add(Some(&file), &text, &mut rules, &mut filters, &mut faults)
+                                add(Some(&file), &text, &mut rules, &mut filters, &mut faults);
                             }
                             Err(error) => faults.push(LoadFault::new(
                                 Some(&file),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A loop that has not turned for this long is stuck: no call that it makes blocks for half as long.
-pub const STUCK_AFTER: Duration = Duration::from_secs(120);
+pub const STUCK_AFTER: Duration = Duration::from_mins(2);
 
 /// What one worker says of itself.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ use crate::kafka::worker::{self, Limits, Setting, WorkerError};
 use crate::pipeline::Pipeline;
 
 /// A worker that ran this long before it failed begins its waits anew.
-const GOOD_RUN: Duration = Duration::from_secs(60);
+const GOOD_RUN: Duration = Duration::from_mins(1);
 
 /// Why the service ended other than by being told to.
 #[derive(Debug, thiserror::Error)]

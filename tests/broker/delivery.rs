@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::records::{counts, differences, noise, other, ours, ours_with_agent};
-use super::support::{Broker, PATIENCE, Settings, Trailtag, unique, wait_until};
+use super::support::{Broker, Message, PATIENCE, Settings, Trailtag, unique, wait_until};
 
 /// One in this many messages is a finding.
 const EVERY: usize = 20;
@@ -68,9 +68,15 @@ impl Stage {
         }
     }
 
-    /// Waits until each of these findings is there once, and says so otherwise.
+    /// What a topic holds, once the transactions on it have ended: a commit returns before its marks are written.
+    fn read(&self, topic: &str) -> Vec<Message> {
+        self.broker.wait_settled(topic);
+        self.broker.read_committed(topic)
+    }
+
+    /// Each of these findings is there once, and nothing else.
     fn assert_each_once(&self, expected: impl Iterator<Item = usize>) {
-        let messages = self.broker.read_committed(&self.output);
+        let messages = self.read(&self.output);
         if let Some(differences) = differences(&messages, expected) {
             panic!("{differences}");
         }
@@ -84,7 +90,7 @@ impl Stage {
             return self.assert_each_once(expected.into_iter());
         }
         // What shared a batch with a failed message was on its way with it, and may come again.
-        let counts = counts(&self.broker.read_committed(&self.output));
+        let counts = counts(&self.read(&self.output));
         for number in expected {
             assert!(
                 counts.contains_key(&number),
@@ -169,7 +175,7 @@ fn offsets_never_pass_an_undelivered_document(guarantee: &str) {
         .alter_topic(&stage.dead_letters, &[("max.message.bytes", "1000000")]);
     stage.wait_settled(2);
     stage.assert_delivered(guarantee, [0, 1, 2]);
-    let dead_letters = stage.broker.read_committed(&stage.dead_letters);
+    let dead_letters = stage.read(&stage.dead_letters);
     assert_eq!(dead_letters.len(), 1);
     assert_eq!(dead_letters[0].text(), garbage);
     trailtag.sigterm();
@@ -374,7 +380,7 @@ fn a_poison_message_is_dead_lettered_byte_for_byte_and_the_partition_goes_on() {
     let mut trailtag = Trailtag::start(&stage.settings("exactly_once"));
     stage.wait_settled(1);
     stage.assert_each_once(0..2);
-    let dead_letters = stage.broker.read_committed(&stage.dead_letters);
+    let dead_letters = stage.read(&stage.dead_letters);
     assert_eq!(dead_letters.len(), 1, "{dead_letters:?}");
     let letter = &dead_letters[0];
     assert_eq!(letter.payload.as_deref(), Some(poison.as_slice()));
@@ -464,7 +470,7 @@ fn a_missing_dead_letter_topic_stops_the_partition_until_it_exists() {
     stage.broker.create_topic(&missing, 1, &[]);
     stage.wait_settled(2);
     stage.assert_each_once(0..2);
-    let dead_letters = stage.broker.read_committed(&missing);
+    let dead_letters = stage.read(&missing);
     assert_eq!(
         dead_letters
             .iter()
@@ -495,7 +501,7 @@ fn a_document_over_its_routes_limit_is_dead_lettered_with_both_sizes() {
     let mut trailtag = Trailtag::start(&stage.settings("exactly_once"));
     stage.wait_settled(1);
     stage.assert_each_once([0, 2].into_iter());
-    let dead_letters = stage.broker.read_committed(&stage.dead_letters);
+    let dead_letters = stage.read(&stage.dead_letters);
     assert_eq!(dead_letters.len(), 1, "{dead_letters:?}");
     assert_eq!(dead_letters[0].payload.as_deref(), Some(large.as_slice()));
     assert_eq!(
@@ -526,7 +532,7 @@ fn a_document_that_the_broker_refuses_is_dead_lettered_alone(guarantee: &str) {
     stage.broker.produce_many(&stage.input, batch);
     stage.wait_settled(1);
     stage.assert_each_once([0, 2].into_iter());
-    let dead_letters = stage.broker.read_committed(&stage.dead_letters);
+    let dead_letters = stage.read(&stage.dead_letters);
     assert_eq!(
         dead_letters.len(),
         1,
@@ -573,8 +579,8 @@ fn unmatched_messages_are_forwarded_untouched() {
     stage.broker.produce(&stage.input, 0, None, b"{broken", &[]);
     let mut trailtag = Trailtag::start(&settings);
     stage.wait_settled(1);
-    let sent = stage.broker.read_committed(&stage.input);
-    let forwarded = stage.broker.read_committed(&rest);
+    let sent = stage.read(&stage.input);
+    let forwarded = stage.read(&rest);
     assert_eq!(
         forwarded.len(),
         1,
