@@ -115,6 +115,7 @@ fn only_committed_transactions_are_read() {
     producer.begin_transaction().unwrap();
     send(&producer, &topic, "aborted");
     producer.abort_transaction(PATIENCE).unwrap();
+    broker.wait_settled(&topic);
     // The log now ends with a control record, which no reader ever sees.
     assert_eq!(texts(&broker.read_committed(&topic)), ["committed"]);
 
@@ -126,6 +127,7 @@ fn only_committed_transactions_are_read() {
         ["committed", "aborted", "open"]
     );
     producer.commit_transaction(PATIENCE).unwrap();
+    broker.wait_settled(&topic);
     assert_eq!(texts(&broker.read_committed(&topic)), ["committed", "open"]);
 }
 
@@ -166,7 +168,12 @@ fn committed_offsets_are_those_of_the_group() {
         .unwrap();
     assert_eq!(broker.committed_offset(&group, &topic, 0), None);
     producer.commit_transaction(PATIENCE).unwrap();
-    assert_eq!(broker.committed_offset(&group, &topic, 0), Some(7));
+    wait_until(PATIENCE, "the committed offset counts", || {
+        match broker.committed_offset(&group, &topic, 0) {
+            Some(7) => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        }
+    });
     assert_eq!(broker.committed_offset(&unique("group"), &topic, 0), None);
 }
 
@@ -392,7 +399,12 @@ fn a_trailtag_is_started_watched_and_stopped() {
     trailtag.sigterm();
     let status = trailtag.wait_exit(PATIENCE);
     assert!(status.success(), "{status}; its log:\n{}", trailtag.log());
-    assert_eq!(broker.admin().committed_offset(&group, input, 0), Some(1));
+    wait_until(PATIENCE, "its offset is committed", || {
+        match broker.admin().committed_offset(&group, input, 0) {
+            Some(1) => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        }
+    });
 }
 
 #[test]

@@ -112,6 +112,8 @@ kill "$guard" 2>/dev/null
 impl Server {
     /// Starts a broker, and waits until it serves: metadata, groups and transactions.
     pub(crate) fn start(setup: &Setup) -> Self {
+        // Installed before anything is made that a failure would leave behind.
+        LazyLock::force(&HOME);
         let mut tries = 0;
         loop {
             tries += 1;

@@ -242,7 +242,37 @@ impl Broker {
         }
     }
 
-    /// All messages that a `read_committed` reader can read at this moment, by partition and offset.
+    /// Waits until no transaction is open on a topic.
+    ///
+    /// A commit or an abort returns before the broker has ended the transaction on each partition, so what was committed
+    /// may be read only a moment later.
+    pub(crate) fn wait_settled(&self, topic: &str) {
+        let partitions = i32::try_from(self.leaders(topic).unwrap().len()).unwrap();
+        let stable = self.reader(&unique("reader"), "read_committed");
+        let all = self.reader(&unique("reader"), "read_uncommitted");
+        wait_until(
+            PATIENCE,
+            &format!("no transaction is open on {topic}"),
+            || {
+                for partition in 0..partitions {
+                    let end =
+                        |reader: &BaseConsumer| reader.fetch_watermarks(topic, partition, REQUEST);
+                    // In this order: what lies before the first is decided when the second, read later, has reached it.
+                    let (_, high) = end(&all).map_err(|error| error.to_string())?;
+                    let (_, stable) = end(&stable).map_err(|error| error.to_string())?;
+                    if stable < high {
+                        return Err(format!(
+                            "partition {partition} is stable up to {stable} of {high}"
+                        ));
+                    }
+                }
+                Ok(())
+            },
+        );
+    }
+
+    /// All messages that a `read_committed` reader can read at this moment, by partition and offset. See
+    /// [`Broker::wait_settled`].
     pub(crate) fn read_committed(&self, topic: &str) -> Vec<Message> {
         self.try_read(topic, "read_committed")
             .unwrap_or_else(|error| panic!("read {topic}: {error}"))
@@ -302,7 +332,8 @@ impl Broker {
         Ok(messages)
     }
 
-    /// The offset at which `group` goes on, or `None` where it committed nothing.
+    /// The offset at which `group` goes on, or `None` where it committed nothing. Offsets of a transaction count a moment
+    /// after its commit has returned.
     pub(crate) fn committed_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(topic, partition);
