@@ -63,7 +63,7 @@ fn record() -> Value {
     })
 }
 
-fn with(changes: Value) -> Vec<u8> {
+fn with(changes: &Value) -> Vec<u8> {
     let mut record = record();
     for (key, value) in changes.as_object().unwrap() {
         record[key] = value.clone();
@@ -84,7 +84,7 @@ fn ours(payload: &[u8]) -> String {
 
 #[test]
 fn a_success_as_a_native_document() {
-    let (bytes, _) = document(&with(json!({})));
+    let (bytes, _) = document(&with(&json!({})));
     insta::assert_snapshot!("success", String::from_utf8(bytes).unwrap());
 }
 
@@ -101,7 +101,7 @@ fn a_denial_names_the_profile_of_its_message() {
 
 #[test]
 fn a_failure_is_less_than_a_denial() {
-    let payload = with(json!({
+    let payload = with(&json!({
         "errorCode": "NoSuchEntityException", "errorMessage": "Instance Profile web-prod cannot be found."
     }));
     insta::assert_snapshot!("failed", ours(&payload));
@@ -110,7 +110,7 @@ fn a_failure_is_less_than_a_denial() {
 #[test]
 fn what_a_record_does_not_say_is_listed() {
     let payload =
-        with(json!({"userIdentity": null, "requestParameters": null, "eventTime": "yesterday"}));
+        with(&json!({"userIdentity": null, "requestParameters": null, "eventTime": "yesterday"}));
     insta::assert_snapshot!("insufficient", ours(&payload));
 }
 
@@ -128,7 +128,7 @@ fn a_record_without_an_id_gets_one_of_its_bytes() {
 
 #[test]
 fn headers_say_what_a_reader_filters_by() {
-    let (_, outputs) = process(&pipeline(), &with(json!({})));
+    let (_, outputs) = process(&pipeline(), &with(&json!({})));
     let headers: Vec<_> = outputs.documents[0]
         .headers
         .iter()
@@ -169,7 +169,7 @@ fn both_names_must_match_exactly() {
         json!({"eventName": "CreatePolicy", "requestParameters": {"policyDocument": "{\"Action\":\"iam:RemoveRoleFromInstanceProfile\"}"}}),
         json!({"eventName": null}),
     ] {
-        let (tally, outputs) = process(&pipeline(), &with(changes.clone()));
+        let (tally, outputs) = process(&pipeline(), &with(&changes));
         assert_eq!((tally.ignored, tally.records()), (1, 1), "{changes}");
         assert!(outputs.documents.is_empty() && outputs.dead_letters.is_empty());
     }
@@ -177,7 +177,7 @@ fn both_names_must_match_exactly() {
 
 #[test]
 fn a_document_over_its_routes_limit_becomes_a_dead_letter_that_names_both_sizes() {
-    let payload = with(json!({"userAgent": "x".repeat(5000)}));
+    let payload = with(&json!({"userAgent": "x".repeat(5000)}));
     let mut outputs = Outputs::with_limits(vec![4096]);
     let tally = pipeline().process(&payload, &ORIGIN, &mut outputs);
     assert_eq!((tally.matched, tally.dead_lettered), (0, 1));
@@ -199,7 +199,7 @@ fn a_route_gets_only_what_is_bad_enough_for_it() {
     only_high.name = "pager".to_owned();
     only_high.min_severity = trailtag::detection::severity::Level::High;
     config.routes.push(only_high);
-    let (_, outputs) = process(&Pipeline::from_config(&config).unwrap(), &with(json!({})));
+    let (_, outputs) = process(&Pipeline::from_config(&config).unwrap(), &with(&json!({})));
     assert_eq!(
         outputs
             .documents

@@ -101,7 +101,7 @@ impl Demo {
             topic: OUTPUT.to_owned(),
             ..config::Route::default()
         }];
-        config.dead_letter.topic = DEAD_LETTER.to_owned();
+        DEAD_LETTER.clone_into(&mut config.dead_letter.topic);
         config.http.listen.clone_from(&self.listen);
         config
     }

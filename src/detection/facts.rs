@@ -233,7 +233,9 @@ pub fn profile_in_message(message: &str) -> Option<&str> {
     let is_name =
         |character: char| character.is_ascii_alphanumeric() || "_+=,.@-".contains(character);
     let (_, resource) = message.split_once("on resource: ")?;
-    let resource = if let Some(name) = resource.strip_prefix("instance profile ") { name } else {
+    let resource = if let Some(name) = resource.strip_prefix("instance profile ") {
+        name
+    } else {
         let arn = resource.split_whitespace().next()?;
         let (head, path) = arn.split_once(":instance-profile/")?;
         head.starts_with("arn:").then_some(())?;

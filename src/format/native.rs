@@ -52,7 +52,10 @@ struct AtRisk {
     title: &'static str,
 }
 
-#[allow(clippy::ref_option)] // serde hands the field over like this
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands the field over like this"
+)]
 fn is_the_records(source: &Option<Provenance>) -> bool {
     matches!(source, None | Some(Provenance::Record))
 }

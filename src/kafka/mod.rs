@@ -7,6 +7,8 @@
 //! - [`client`]: settings, security, what librdkafka tells us
 //! - [`positions`]: what each partition has read, settled and must not pass
 //! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
+//! - `intake`: from messages to a batch
+//! - `settle`: what becomes of a batch's positions
 //! - [`reader`]: a consumer and its positions, kept in step
 //! - [`worker`]: the loop around them
 //! - [`connect`]: are the brokers there, and may we do what we must
@@ -18,8 +20,10 @@
 pub mod client;
 pub mod connect;
 pub mod delivery;
+mod intake;
 mod native;
 pub mod positions;
 pub mod reader;
+mod settle;
 pub mod topics;
 pub mod worker;

@@ -1,10 +1,10 @@
 //! `trailtag generate` to a topic.
 
-use crate::support::{Broker, PATIENCE, Process, trailtag, unique};
+use crate::support::{Broker, PATIENCE, Process, Trailtag, unique};
 
 /// Runs `trailtag generate` to its end, and gives what it wrote to standard output and to standard error.
 fn generate(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = trailtag();
+    let mut command = Trailtag::command();
     command.arg("generate").args(arguments);
     let mut process = Process::start(command);
     let status = process.wait_exit(PATIENCE);

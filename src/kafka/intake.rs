@@ -1,0 +1,305 @@
+//! From messages to a batch: each message is processed at once, and only what it became is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
+
+use super::delivery::{Entry, Target};
+use super::positions::{Admission, Positions};
+use super::worker::Setting;
+use crate::config::Action;
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::pipeline::{Document, Origin, Outputs, Pipeline, Tally};
+use crate::service::metrics::Metrics;
+
+/// A document that a broker refused for what it is, to be dead-lettered when its message is read again.
+pub(super) struct Refused {
+    pub(super) index: Option<u32>,
+    pub(super) target: Target,
+    pub(super) reason: Reason,
+    pub(super) error: String,
+}
+
+/// What is to be sent, and what was read since the last report.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) entries: Vec<Entry>,
+    pub(super) bytes: usize,
+    pub(super) messages: usize,
+    pub(super) begun: Option<Instant>,
+    pub(super) first_output: Option<Instant>,
+    /// A message that failed before is in it: send it at once.
+    pub(super) hurry: bool,
+    pub(super) unreported: Unreported,
+}
+
+/// What was read and not yet reported to the metrics; of one topic, since messages come in runs.
+#[derive(Default)]
+pub(super) struct Unreported {
+    topic: String,
+    messages: u64,
+    bytes: u64,
+    records: u64,
+}
+
+impl Unreported {
+    fn add(&mut self, metrics: &Metrics, topic: &str, bytes: usize, records: u64) {
+        if self.topic != topic {
+            self.report(metrics);
+            topic.clone_into(&mut self.topic);
+        }
+        self.messages += 1;
+        self.bytes += bytes as u64;
+        self.records += records;
+    }
+
+    pub(super) fn report(&mut self, metrics: &Metrics) {
+        if self.messages > 0 {
+            metrics.received(&self.topic, self.messages, self.bytes, self.records);
+            (self.messages, self.bytes, self.records) = (0, 0, 0);
+        }
+    }
+}
+
+/// What became of a message that was read.
+pub(super) enum Taken {
+    /// It is in the batch.
+    In,
+    /// Its partition stands still at or before it.
+    Blocked { topic: String, partition: i32 },
+}
+
+/// Processes one message and keeps its outputs.
+pub(super) fn take(
+    message: &BorrowedMessage<'_>,
+    positions: &mut Positions,
+    pipeline: &Pipeline,
+    setting: &Setting,
+    outputs: &mut Outputs,
+    batch: &mut Batch,
+    refused: &mut BTreeMap<(u64, i64), Vec<Refused>>,
+) -> Taken {
+    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+    let place = positions.place(topic, partition, offset);
+    let Some(position) = positions.at_mut(place) else {
+        return Taken::In;
+    };
+    if position.barrier.is_some() || offset < position.next {
+        match position.admit(offset, Instant::now()) {
+            Admission::Process => batch.hurry |= position.is_retry(offset),
+            Admission::Stale => return Taken::In,
+            Admission::Blocked => {
+                return Taken::Blocked {
+                    topic: topic.to_owned(),
+                    partition,
+                };
+            }
+        }
+    }
+    let payload = message.payload().unwrap_or_default();
+    let timestamp = message.timestamp().to_millis();
+    let origin = Origin {
+        topic,
+        partition,
+        offset,
+        timestamp,
+    };
+    let mut tally = pipeline.process(payload, &origin, outputs);
+    if !refused.is_empty()
+        && let Some(refused) = refused.get(&(position.id, offset))
+    {
+        refuse(refused, payload, outputs, &mut tally);
+    }
+    let forward = setting.config.unmatched.action == Action::Forward
+        && tally.matched == 0
+        && tally.dead_lettered == 0;
+    if !outputs.documents.is_empty() || !outputs.dead_letters.is_empty() || forward {
+        let source = Source {
+            message,
+            position: position.id,
+            before: position.pending,
+        };
+        for document in outputs.documents.drain(..) {
+            batch.push(source.document(document, setting));
+        }
+        if forward {
+            match source.unmatched(
+                setting.limits.unmatched,
+                refused.get(&(position.id, offset)),
+            ) {
+                Ok(entry) => batch.push(entry),
+                Err(dead_letter) => {
+                    tally.ignored = tally.ignored.saturating_sub(1);
+                    tally.dead_letter(dead_letter.reason);
+                    outputs.dead_letters.push(dead_letter);
+                }
+            }
+        }
+        for dead_letter in outputs.dead_letters.drain(..) {
+            batch.push(source.dead_letter(dead_letter));
+        }
+        batch.first_output.get_or_insert_with(Instant::now);
+    }
+    position.read(offset, &tally);
+    batch.messages += 1;
+    if batch.begun.is_none() {
+        batch.begun = Some(Instant::now());
+    }
+    batch
+        .unreported
+        .add(&setting.metrics, topic, payload.len(), tally.records());
+    Taken::In
+}
+
+/// Replaces documents that a broker refused by dead letters with the whole message, one a record.
+fn refuse(refused: &[Refused], payload: &[u8], outputs: &mut Outputs, tally: &mut Tally) {
+    let mut records = BTreeSet::new();
+    for it in refused {
+        let Target::Route(route) = it.target else {
+            continue;
+        };
+        let before = outputs.documents.len();
+        outputs
+            .documents
+            .retain(|document| !(document.route == route && Some(document.index) == it.index));
+        if outputs.documents.len() < before && records.insert(it.index) {
+            tally.matched = tally.matched.saturating_sub(1);
+            tally.dead_letter(it.reason);
+            outputs.dead_letters.push(DeadLetter {
+                reason: it.reason,
+                error: it.error.clone(),
+                index: it.index,
+                payload: payload.to_vec(),
+            });
+        }
+    }
+}
+
+impl Batch {
+    fn push(&mut self, entry: Entry) {
+        self.bytes += entry.size();
+        self.entries.push(entry);
+    }
+}
+
+/// The message that outputs come from.
+struct Source<'a> {
+    message: &'a BorrowedMessage<'a>,
+    position: u64,
+    before: Tally,
+}
+
+impl Source<'_> {
+    fn entry(&self, target: Target, index: Option<u32>) -> Entry {
+        Entry {
+            position: self.position,
+            offset: self.message.offset(),
+            index,
+            before: self.before,
+            target,
+            key: None,
+            headers: None,
+            payload: None,
+            timestamp: None,
+            why: None,
+        }
+    }
+
+    fn document(&self, document: Document, setting: &Setting) -> Entry {
+        if let Some(delay) = document.event_time.and_then(since) {
+            setting.metrics.event_delay(delay);
+        }
+        let mut headers = OwnedHeaders::new_with_capacity(document.headers.len());
+        for (key, value) in &document.headers {
+            headers = headers.insert(Header {
+                key,
+                value: Some(value),
+            });
+        }
+        Entry {
+            key: document.key.map(String::into_bytes),
+            headers: Some(headers),
+            payload: Some(document.payload),
+            ..self.entry(Target::Route(document.route), Some(document.index))
+        }
+    }
+
+    /// The original message, untouched; or, when it is larger than its topic takes, a dead letter.
+    fn unmatched(&self, limit: usize, refused: Option<&Vec<Refused>>) -> Result<Entry, DeadLetter> {
+        let payload = self.message.payload();
+        let bytes = payload.map_or(0, <[u8]>::len) + self.message.key().map_or(0, <[u8]>::len);
+        let refused =
+            refused.and_then(|list| list.iter().find(|it| it.target == Target::Unmatched));
+        if bytes > limit || refused.is_some() {
+            return Err(DeadLetter {
+                reason: refused.map_or(Reason::DocumentTooLarge, |it| it.reason),
+                error: refused.map_or_else(
+                    || format!("unmatched: the message has {bytes} bytes, its topic takes {limit}"),
+                    |it| it.error.clone(),
+                ),
+                index: None,
+                payload: payload.unwrap_or_default().to_vec(),
+            });
+        }
+        Ok(Entry {
+            key: self.message.key().map(<[u8]>::to_vec),
+            headers: self
+                .message
+                .headers()
+                .map(rdkafka::message::BorrowedHeaders::detach),
+            payload: payload.map(<[u8]>::to_vec),
+            timestamp: self.message.timestamp().to_millis(),
+            ..self.entry(Target::Unmatched, None)
+        })
+    }
+
+    /// The original bytes, with the original key and headers, and ours that say why.
+    fn dead_letter(&self, dead_letter: DeadLetter) -> Entry {
+        let mut headers = self
+            .message
+            .headers()
+            .map_or_else(OwnedHeaders::new, rdkafka::message::BorrowedHeaders::detach);
+        let offset = self.message.offset().to_string();
+        let partition = self.message.partition().to_string();
+        let why = (dead_letter.reason, dead_letter.error.clone());
+        let mut ours = vec![
+            ("trailtag.reason", dead_letter.reason.as_str().to_owned()),
+            ("trailtag.error", dead_letter.error),
+            ("trailtag.source.topic", self.message.topic().to_owned()),
+            ("trailtag.source.partition", partition),
+            ("trailtag.source.offset", offset),
+        ];
+        ours.extend(
+            self.message
+                .timestamp()
+                .to_millis()
+                .map(|time| ("trailtag.source.timestamp", time.to_string())),
+        );
+        ours.extend(
+            dead_letter
+                .index
+                .map(|index| ("trailtag.source.index", index.to_string())),
+        );
+        ours.push(("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()));
+        for (key, value) in &ours {
+            headers = headers.insert(Header {
+                key,
+                value: Some(value),
+            });
+        }
+        Entry {
+            key: self.message.key().map(<[u8]>::to_vec),
+            headers: Some(headers),
+            payload: Some(dead_letter.payload),
+            why: Some(why),
+            ..self.entry(Target::DeadLetter, dead_letter.index)
+        }
+    }
+}
+
+/// How long ago a time in milliseconds since the epoch is; none when it is in the future.
+fn since(milliseconds: i64) -> Option<Duration> {
+    let then = std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(milliseconds).ok()?);
+    then.elapsed().ok()
+}

@@ -1,0 +1,284 @@
+//! What becomes of a batch's positions: everything that a commit can end as, and what it asks for.
+//!
+//! In flows an [`Outcome`]; out of here come positions that are settled, rewound or stopped, counts, and log lines. A
+//! partition that stands still, and a message that becomes a dead letter, are never said below a warning.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::{error, warn};
+
+use super::delivery::{Entry, Failure, Outcome, Target, Verdict, first_failures};
+use super::intake::Refused;
+use super::positions::{Position, backoff};
+use super::worker::{TICK, Worker, WorkerError};
+use crate::config::{Config, Guarantee};
+use crate::dead_letter::Reason;
+use crate::pipeline::Tally;
+
+impl Worker {
+    fn is_exactly_once(&self) -> bool {
+        self.setting.config.delivery.guarantee == Guarantee::ExactlyOnce
+    }
+
+    /// Sets right whatever did not work.
+    pub(super) fn settle(
+        &mut self,
+        entries: &[Entry],
+        outcome: Outcome,
+    ) -> Result<(), WorkerError> {
+        match outcome {
+            Outcome::Delivered => {
+                self.troubles = 0;
+                self.forwarded(entries.iter());
+                for position in self.reader.positions.iter_mut() {
+                    self.setting.metrics.settled(&position.settle());
+                }
+                if self.is_exactly_once() {
+                    // Taken away after their offsets were in the transaction: they stand as well.
+                    for position in self.reader.gone_mut() {
+                        self.setting.metrics.settled(&position.settle());
+                    }
+                }
+                let positions = &self.reader.positions;
+                self.refused.retain(|(id, offset), _| {
+                    positions
+                        .find(*id)
+                        .is_some_and(|position| *offset >= position.settled)
+                });
+                self.setting.health.delivered(true);
+            }
+            Outcome::Uncommitted(error) => {
+                // The documents stand; only the offsets are late. The next commit includes them.
+                self.forwarded(entries.iter());
+                warn!(worker = self.setting.number, %error, "offsets were not committed; they go with the next commit");
+                self.setting.health.delivered(false);
+                self.pause_after_trouble();
+                self.batch.begun = Some(Instant::now());
+            }
+            Outcome::Failed(failures) => {
+                self.setting.health.delivered(false);
+                self.failed(entries, &failures)?;
+            }
+            Outcome::Aborted(reason) => {
+                self.setting.health.delivered(false);
+                warn!(
+                    worker = self.setting.number,
+                    reason,
+                    in_a_row = self.troubles + 1,
+                    "the transaction was aborted; its messages are read again"
+                );
+                self.rewind_all()?;
+                self.pause_after_trouble();
+            }
+            Outcome::Interrupted => {
+                self.setting.health.delivered(false);
+                self.rewind_all()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Some messages were not delivered: their partitions go back to them, and wait.
+    fn failed(&mut self, entries: &[Entry], failures: &[Failure]) -> Result<(), WorkerError> {
+        let stops = first_failures(entries, failures);
+        for failure in failures {
+            if let Some(entry) = entries.get(failure.entry) {
+                self.setting
+                    .metrics
+                    .delivery_failed(&self.route_name(entry.target), 1);
+                if failure.verdict == Verdict::DeadLetter {
+                    self.give_up(entry, failure.code);
+                }
+            }
+        }
+        if self.is_exactly_once() {
+            self.return_all();
+        } else {
+            self.settle_what_stands(entries, &stops);
+        }
+        self.stand_still(entries, failures, &stops);
+        self.reader.seek_back().map_err(WorkerError::Consumer)
+    }
+
+    /// A broker refuses a document for what it is: its message becomes a dead letter when it is read again.
+    fn give_up(&mut self, entry: &Entry, code: RDKafkaErrorCode) {
+        let Some(position) = self.reader.positions.find(entry.position) else {
+            return;
+        };
+        let route = self.route_name(entry.target);
+        let bytes = entry.payload.as_ref().map_or(0, Vec::len);
+        let limit = self.limit(entry.target);
+        warn!(
+            topic = position.topic,
+            partition = position.partition,
+            offset = entry.offset,
+            route,
+            bytes,
+            limit,
+            error = %code,
+            "the broker refuses the document; its message goes to the dead-letter topic"
+        );
+        let reason = if code == RDKafkaErrorCode::MessageSizeTooLarge {
+            Reason::DocumentTooLarge
+        } else {
+            Reason::RefusedByBroker
+        };
+        let error = format!(
+            "route {route}: the broker refused the document of {bytes} bytes (limit known here: {limit} bytes): {code}"
+        );
+        let refused = Refused {
+            index: entry.index,
+            target: entry.target,
+            reason,
+            error,
+        };
+        self.refused
+            .entry((entry.position, entry.offset))
+            .or_default()
+            .push(refused);
+    }
+
+    /// Without a transaction, everything before a partition's first failure stands; the rest of it is read again.
+    fn settle_what_stands(&mut self, entries: &[Entry], stops: &BTreeMap<u64, i64>) {
+        let stands = |entry: &&Entry| {
+            stops
+                .get(&entry.position)
+                .is_none_or(|stop| entry.offset < *stop)
+        };
+        self.forwarded(entries.iter().filter(stands));
+        let metrics = &self.setting.metrics;
+        for position in self.reader.positions.iter_mut() {
+            let stop = stops.get(&position.id);
+            let failed = entries
+                .iter()
+                .find(|entry| entry.position == position.id && Some(&entry.offset) == stop);
+            match failed {
+                None => metrics.settled(&position.settle()),
+                Some(entry) => {
+                    metrics.returned(&position.rewind(entry.offset, &entry.before));
+                    metrics.settled(&entry.before);
+                    position.settle_before(entry.offset, &entry.before);
+                }
+            }
+        }
+    }
+
+    /// Partitions whose first failure may pass later wait there.
+    fn stand_still(&mut self, entries: &[Entry], failures: &[Failure], stops: &BTreeMap<u64, i64>) {
+        let now = Instant::now();
+        for failure in failures
+            .iter()
+            .filter(|failure| failure.verdict == Verdict::Retry)
+        {
+            let Some(entry) = entries.get(failure.entry) else {
+                continue;
+            };
+            let of_entry = |position: &&mut Position| position.id == entry.position;
+            let Some(position) = self.reader.positions.iter_mut().find(of_entry) else {
+                continue;
+            };
+            let is_told = position
+                .barrier
+                .as_ref()
+                .is_some_and(|barrier| barrier.until > now);
+            if stops.get(&entry.position) != Some(&entry.offset) || is_told {
+                continue;
+            }
+            let (attempt, wait) = position.stop_at(entry.offset, now);
+            error!(
+                topic = position.topic,
+                partition = position.partition,
+                offset = entry.offset,
+                to = topic_of(&self.setting.config, entry.target),
+                error = %failure.code,
+                attempt,
+                retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                "delivery failed: the partition stands still at this message until it can be delivered"
+            );
+        }
+    }
+
+    /// Nothing of the batch stands: everything that is not settled is read again.
+    fn rewind_all(&mut self) -> Result<(), WorkerError> {
+        self.return_all();
+        self.reader.seek_back().map_err(WorkerError::Consumer)
+    }
+
+    /// Everything that is not settled is given back.
+    pub(super) fn return_all(&mut self) {
+        for position in self.reader.positions.iter_mut() {
+            let returned = position.rewind(position.settled, &Tally::default());
+            self.setting.metrics.returned(&returned);
+        }
+    }
+
+    /// Waits, in the group, before the next try of something that failed for no message's fault.
+    fn pause_after_trouble(&mut self) {
+        self.troubles += 1;
+        let until = Instant::now() + backoff(self.troubles);
+        while Instant::now() < until && !self.setting.shutdown.is_cancelled() {
+            self.reader.hold(TICK);
+        }
+    }
+
+    fn forwarded<'a>(&self, entries: impl Iterator<Item = &'a Entry>) {
+        let mut counts: BTreeMap<Target, u64> = BTreeMap::new();
+        for entry in entries {
+            if let Some((reason, error)) = &entry.why {
+                let position = self.reader.positions.find(entry.position);
+                warn!(
+                    topic = position.map(|position| position.topic.as_str()),
+                    partition = position.map(|position| position.partition),
+                    offset = entry.offset,
+                    index = entry.index,
+                    reason = reason.as_str(),
+                    error,
+                    "dead-lettered"
+                );
+            }
+            *counts.entry(entry.target).or_default() += 1;
+        }
+        for (target, count) in counts {
+            self.setting
+                .metrics
+                .forwarded(&self.route_name(target), count);
+        }
+    }
+
+    fn route_name(&self, target: Target) -> String {
+        match target {
+            Target::Route(route) => self
+                .setting
+                .config
+                .routes
+                .get(route)
+                .map_or_else(String::new, |it| it.name.clone()),
+            Target::Unmatched => "unmatched".to_owned(),
+            Target::DeadLetter => "dead_letter".to_owned(),
+        }
+    }
+
+    fn limit(&self, target: Target) -> usize {
+        match target {
+            Target::Route(route) => self
+                .setting
+                .limits
+                .routes
+                .get(route)
+                .copied()
+                .unwrap_or(usize::MAX),
+            Target::Unmatched => self.setting.limits.unmatched,
+            Target::DeadLetter => self.setting.limits.dead_letter,
+        }
+    }
+}
+
+fn topic_of(config: &Config, target: Target) -> &str {
+    match target {
+        Target::Route(route) => config.routes.get(route).map_or("", |route| &route.topic),
+        Target::Unmatched => &config.unmatched.topic,
+        Target::DeadLetter => &config.dead_letter.topic,
+    }
+}
