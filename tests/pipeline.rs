@@ -94,7 +94,7 @@ fn a_denial_names_the_profile_of_its_message() {
         iam:RemoveRoleFromInstanceProfile on resource: instance profile web-prod because no identity-based policy \
         allows the iam:RemoveRoleFromInstanceProfile action";
     let payload = with(
-        json!({"errorCode": "AccessDenied", "errorMessage": message, "requestParameters": null}),
+        &json!({"errorCode": "AccessDenied", "errorMessage": message, "requestParameters": null}),
     );
     insta::assert_snapshot!("denied", ours(&payload));
 }
@@ -225,7 +225,7 @@ fn hostile_names_leave_a_placeholder_and_a_note() {
         "",
     ] {
         let payload = with(
-            json!({"requestParameters": {"instanceProfileName": hostile, "roleName": "web-app"}}),
+            &json!({"requestParameters": {"instanceProfileName": hostile, "roleName": "web-app"}}),
         );
         let (_, value) = document(&payload);
         let item = &value["trailtag"]["remediation"][0];

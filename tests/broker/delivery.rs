@@ -472,10 +472,7 @@ fn a_missing_dead_letter_topic_stops_the_partition_until_it_exists() {
     stage.assert_each_once(0..2);
     let dead_letters = stage.read(&missing);
     assert_eq!(
-        dead_letters
-            .iter()
-            .map(|letter| letter.text())
-            .collect::<Vec<_>>(),
+        dead_letters.iter().map(Message::text).collect::<Vec<_>>(),
         ["not json"]
     );
     wait_until(PATIENCE, "it is ready again", || {
