@@ -7,46 +7,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::fault::Fault;
 use super::shape::{self, Shape};
 use super::tree::{Data, Node};
-use super::{Action, Config, Mechanism, Protocol, Sasl, Security, properties};
-
-/// Why there is no password, although one is set.
-#[derive(Debug, thiserror::Error)]
-#[error("the password file {} cannot be read", path.display())]
-pub struct PasswordError {
-    /// `kafka.security.sasl.password_file`.
-    pub path: std::path::PathBuf,
-    /// Why.
-    #[source]
-    pub error: std::io::Error,
-}
-
-impl Security {
-    /// The SASL password: the file's, without one line break at its end, or the one that is set; none when neither is.
-    /// Errs when the file cannot be read.
-    pub fn password(&self) -> Result<Option<SecretString>, PasswordError> {
-        let Sasl {
-            password,
-            password_file,
-            ..
-        } = &self.sasl;
-        if password_file.as_os_str().is_empty() {
-            let set = !password.expose_secret().is_empty();
-            return Ok(set.then(|| password.clone()));
-        }
-        let text = std::fs::read_to_string(password_file).map_err(|error| PasswordError {
-            path: password_file.clone(),
-            error,
-        })?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        Ok(Some(line.strip_suffix('\r').unwrap_or(line).into()))
-    }
-}
+use super::{Action, Config, properties, security};
 
 impl Config {
     /// Everything that is wrong, none of it with a place: [`Config::load`] knows the lines.
@@ -54,7 +20,7 @@ impl Config {
     pub fn check(&self) -> Vec<Fault> {
         let mut faults = self.limits();
         self.check_kafka(&mut faults);
-        self.check_security(&mut faults);
+        security::check(&self.kafka.security, &mut faults);
         properties::check(self, &mut faults);
         self.check_times(&mut faults);
         self.check_files(&mut faults);
@@ -67,7 +33,7 @@ impl Config {
     fn limits(&self) -> Vec<Fault> {
         let shape = match Shape::new() {
             Ok(shape) => shape,
-            Err(fault) => return vec![fault],
+            Err(faults) => return faults.into_iter().collect(),
         };
         let value = match serde_json::to_value(self) {
             Ok(value) => value,
@@ -101,100 +67,6 @@ impl Config {
                     "name it once",
                 ));
             }
-        }
-    }
-
-    fn check_security(&self, faults: &mut Vec<Fault>) {
-        let Security {
-            protocol,
-            sasl,
-            tls,
-        } = &self.kafka.security;
-        let over_tls = matches!(protocol, Protocol::Ssl | Protocol::SaslSsl);
-        let with_password = matches!(protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
-        let mut fault = |setting: &str, message: &str, hint: &str| {
-            faults.push(Fault::new(
-                format!("kafka.security.{setting}"),
-                message,
-                hint,
-            ));
-        };
-
-        let has_password = !sasl.password.expose_secret().is_empty();
-        let has_file = !sasl.password_file.as_os_str().is_empty();
-        if with_password {
-            if sasl.username.is_empty() {
-                fault("sasl.username", "is empty, and the protocol asks for a user", "name the user");
-            }
-            match (has_password, has_file) {
-                (false, false) => fault(
-                    "sasl.password_file",
-                    "there is no password, and the protocol asks for one",
-                    "name a file that holds it, or set TRAILTAG__KAFKA__SECURITY__SASL__PASSWORD",
-                ),
-                (true, true) => fault(
-                    "sasl.password_file",
-                    "there are two passwords: one in this file, one in kafka.security.sasl.password",
-                    "remove one",
-                ),
-                (false, true) => match self.kafka.security.password() {
-                    Ok(Some(password)) if !password.expose_secret().is_empty() => {}
-                    Ok(_) => fault("sasl.password_file", "the file is empty", "write the password into it"),
-                    Err(PasswordError { path, error }) => fault(
-                        "sasl.password_file",
-                        &format!("{} cannot be read: {error}", path.display()),
-                        "name a file that this user may read",
-                    ),
-                },
-                (true, false) => {}
-            }
-            if sasl.mechanism == Mechanism::Plain && !over_tls {
-                fault(
-                    "sasl.mechanism",
-                    "`plain` would send the password in the clear",
-                    "set kafka.security.protocol to `sasl_ssl`, or a scram mechanism",
-                );
-            }
-        } else {
-            for (setting, is_set) in [
-                ("sasl.username", !sasl.username.is_empty()),
-                ("sasl.password", has_password),
-                ("sasl.password_file", has_file),
-            ] {
-                if is_set {
-                    fault(
-                        setting,
-                        "is set, but the protocol does not use it",
-                        "set kafka.security.protocol to `sasl_ssl`, or remove it",
-                    );
-                }
-            }
-        }
-
-        let files = [
-            ("tls.ca_file", &tls.ca_file),
-            ("tls.cert_file", &tls.cert_file),
-            ("tls.key_file", &tls.key_file),
-        ];
-        for (setting, path) in files {
-            if path.as_os_str().is_empty() {
-                continue;
-            }
-            if !over_tls {
-                fault(
-                    setting,
-                    "is set, but the protocol is without TLS",
-                    "set kafka.security.protocol to `ssl` or `sasl_ssl`, or remove it",
-                );
-            } else if let Err(reason) = readable_file(path) {
-                fault(setting, &reason, "name a PEM file that this user may read");
-            }
-        }
-        let is_set = |path: &Path| !path.as_os_str().is_empty();
-        match (is_set(&tls.cert_file), is_set(&tls.key_file)) {
-            (true, false) => fault("tls.key_file", "is empty, but there is a certificate", "name its key"),
-            (false, true) => fault("tls.cert_file", "is empty, but there is a key", "name its certificate"),
-            _ => {}
         }
     }
 
@@ -371,7 +243,8 @@ fn no_broker(broker: &str) -> Option<(String, &'static str)> {
         return Some((format!("`{broker}` has no port"), hint));
     };
     let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
-    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || ",/".contains(c));
+    let is_host =
+        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || ",/".contains(c));
     (!is_port || !is_host).then(|| (format!("`{broker}` is no host and port"), hint))
 }
 
@@ -389,7 +262,7 @@ fn check_topic(key: &str, topic: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-fn readable_file(path: &Path) -> Result<(), String> {
+pub(super) fn readable_file(path: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Err(format!("{} is a folder", path.display()));
     }
@@ -417,4 +290,188 @@ fn filter(level: &str) -> Result<(), String> {
         .parse(level)
         .map(drop)
         .map_err(|error| format!("`{level}` is no filter: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Protocol, Route};
+
+    fn told(config: &Config) -> String {
+        let faults: Vec<String> = config.check().iter().map(ToString::to_string).collect();
+        faults.join("\n")
+    }
+
+    fn changed(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::default();
+        change(&mut config);
+        told(&config)
+    }
+
+    #[test]
+    fn the_defaults_are_right() {
+        assert_eq!(told(&Config::default()), "");
+    }
+
+    #[test]
+    fn limits_hold_for_what_was_built_in_code() {
+        assert_eq!(
+            changed(|config| {
+                config.kafka.bootstrap_servers.clear();
+                config.kafka.topics.clear();
+                config.kafka.group_id.clear();
+                config.delivery.batch_records = 0;
+                config.delivery.linger = Duration::ZERO;
+                config.delivery.commit_interval = Duration::ZERO;
+                config.shutdown_grace = Duration::ZERO;
+                config.input.max_depth = 0;
+                config.input.max_decoded_bytes = 0;
+                config.workers = 1025;
+                config.kafka.memory_budget = 1024;
+            }),
+            "delivery.batch_records: `0` is too small; write 1 or more\n\
+             input.max_decoded_bytes: `0` is too small; write 1 or more\n\
+             input.max_depth: `0` is too small; write 1 or more\n\
+             kafka.bootstrap_servers: is empty; name at least one\n\
+             kafka.group_id: is empty; name it\n\
+             kafka.memory_budget: `1024` is too small; write 4194304 or more\n\
+             kafka.topics: is empty; name at least one\n\
+             workers: `1025` is too large; write 1024 or less\n\
+             delivery.linger: zero would make each finding a transaction of its own; write `1ms` or more\n\
+             delivery.commit_interval: zero would commit after each message; write `100ms` or more\n\
+             shutdown_grace: zero would leave no time to finish what is in flight; write `5s` or more, and less than Kubernetes' terminationGracePeriodSeconds"
+        );
+    }
+
+    #[test]
+    fn brokers_and_topics_have_names_that_kafka_takes() {
+        assert_eq!(
+            changed(|config| {
+                config.kafka.bootstrap_servers =
+                    ["k", "ssl://k:9092", "k:0", "a b:1", "[::1]:9092", ":1"]
+                        .map(str::to_owned)
+                        .to_vec();
+                config.kafka.topics = ["^cloud.*", "a", "", "a"].map(str::to_owned).to_vec();
+            }),
+            "kafka.bootstrap_servers[0]: `k` has no port; write `host:port`, such as `kafka-0:9092`\n\
+             kafka.bootstrap_servers[1]: `ssl://k:9092` begins with `ssl://`; write `host:port` alone, and set kafka.security.protocol\n\
+             kafka.bootstrap_servers[2]: `k:0` is no host and port; write `host:port`, such as `kafka-0:9092`\n\
+             kafka.bootstrap_servers[3]: `a b:1` is no host and port; write `host:port`, such as `kafka-0:9092`\n\
+             kafka.bootstrap_servers[5]: `:1` is no host and port; write `host:port`, such as `kafka-0:9092`\n\
+             kafka.topics[0]: `^cloud.*` cannot be a topic's name; use up to 249 of the characters a-z, A-Z, 0-9, `.`, `_` and `-`; patterns are not known here\n\
+             kafka.topics[2]: is empty; name the topic\n\
+             kafka.topics[3]: `a` is kafka.topics[1] too; name it once"
+        );
+    }
+
+    #[test]
+    fn nothing_that_is_written_is_read_again() {
+        assert_eq!(
+            changed(|config| {
+                config.kafka.topics = ["a", "b", "c"].map(str::to_owned).to_vec();
+                config.routes = vec![Route {
+                    name: "r".into(),
+                    topic: "a".into(),
+                    ..Route::default()
+                }];
+                config.unmatched.action = Action::Forward;
+                config.unmatched.topic = "b".into();
+                config.dead_letter.topic = "c".into();
+            }),
+            "routes[0].topic: `a` is in kafka.topics: what is written would be read again, for ever; name another topic\n\
+             unmatched.topic: `b` is in kafka.topics: what is written would be read again, for ever; name another topic\n\
+             dead_letter.topic: `c` is in kafka.topics: what is written would be read again, for ever; name another topic"
+        );
+    }
+
+    #[test]
+    fn something_leaves_and_each_route_has_a_name_and_a_topic() {
+        assert_eq!(
+            changed(|config| config.routes.clear()),
+            "routes: is empty, and unmatched messages are dropped: nothing would ever leave; add a route with a name and a topic"
+        );
+        assert_eq!(
+            changed(|config| {
+                config.routes.clear();
+                config.unmatched.action = Action::Forward;
+            }),
+            "unmatched.topic: is empty; name the topic"
+        );
+        assert_eq!(
+            changed(|config| {
+                config.routes = vec![
+                    Route::default(),
+                    config.routes[0].clone(),
+                    config.routes[0].clone(),
+                ];
+                config.dead_letter.topic.clear();
+            }),
+            "routes[0].name: is empty; give the route a name for metrics and logs\n\
+             routes[0].topic: is empty; name the topic\n\
+             routes[2].name: routes[1] is called `findings` too; give each route a name of its own\n\
+             dead_letter.topic: is empty; name the topic"
+        );
+    }
+
+    #[test]
+    fn files_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().join("there");
+        std::fs::write(&there, "").unwrap();
+        let missing = folder.path().join("missing");
+        let told = changed(|config| {
+            config.kafka.security.protocol = Protocol::Ssl;
+            config.kafka.security.tls.ca_file.clone_from(&missing);
+            config.kafka.security.tls.cert_file.clone_from(&there);
+            config.detection.severity_file = folder.path().to_owned();
+            config.detection.rules = vec![there.clone(), folder.path().to_owned(), missing.clone()];
+            config.remediation.file.clone_from(&missing);
+        });
+        assert_eq!(
+            told.replace(&folder.path().display().to_string(), "…"),
+            "kafka.security.tls.ca_file: …/missing cannot be read: No such file or directory (os error 2); name a PEM file that this user may read\n\
+             kafka.security.tls.key_file: is empty, but there is a certificate; name its key\n\
+             detection.severity_file: … is a folder; name a YAML file that this user may read, or nothing for the built-in one\n\
+             remediation.file: …/missing cannot be read: No such file or directory (os error 2); name a YAML file that this user may read, or nothing for the built-in one\n\
+             detection.rules[2]: …/missing cannot be read: No such file or directory (os error 2); name a Sigma rule file or a folder of them"
+        );
+        let told = changed(|config| config.kafka.security.tls.key_file.clone_from(&there));
+        assert_eq!(
+            told.replace(&folder.path().display().to_string(), "…"),
+            "kafka.security.tls.key_file: is set, but the protocol is without TLS; set kafka.security.protocol to `ssl` or `sasl_ssl`, or remove it\n\
+             kafka.security.tls.cert_file: is empty, but there is a key; name its certificate"
+        );
+    }
+
+    #[test]
+    fn the_service_can_listen_and_log() {
+        for (listen, level) in [
+            ("127.0.0.1:0", "warn"),
+            ("[::]:9598", "info,trailtag::kafka=debug"),
+            ("0.0.0.0:1", "off"),
+            ("0.0.0.0:1", "trailtag[span{field=1}]=trace, INFO"),
+        ] {
+            assert_eq!(
+                changed(|config| {
+                    config.http.listen = listen.into();
+                    config.log.level = level.into();
+                }),
+                ""
+            );
+        }
+        assert_eq!(
+            changed(|config| {
+                config.http.listen = ":9598".into();
+                config.log.level = "wran".into();
+            }),
+            "http.listen: `:9598` is no address and port; write digits, as in `0.0.0.0:9598` or `127.0.0.1:9598`\n\
+             log.level: `wran` is no level, but `warn` is; write `error`, `warn`, `info`, `debug`, `trace` or `off`, or a filter such as `info,trailtag::kafka=debug`"
+        );
+        assert_eq!(
+            changed(|config| config.log.level = "info,trailtag=loud".into()),
+            "log.level: `info,trailtag=loud` is no filter: error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5; write `error`, `warn`, `info`, `debug`, `trace` or `off`, or a filter such as `info,trailtag::kafka=debug`"
+        );
+    }
 }

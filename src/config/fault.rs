@@ -2,7 +2,7 @@
 //!
 //! Faults are gathered, never returned one by one: a person corrects a file once. No fault shows a secret.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 /// Where a setting was set.
@@ -53,7 +53,11 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of a setting, wherever it was set.
-    pub fn new(key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn new(
+        key: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self {
             place: Place::Default,
             key: key.into(),
@@ -73,12 +77,24 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.place.to_string();
-        for part in [&place, &self.key] {
-            if !part.is_empty() {
-                write!(f, "{part}: ")?;
+        let parts = [&place, &self.key]
+            .into_iter()
+            .filter(|part| !part.is_empty());
+        let what = format!("{}; {}", self.message, self.hint);
+        for (index, part) in parts.chain([&what]).enumerate() {
+            if index > 0 {
+                f.write_str(": ")?;
+            }
+            // Keys and values come from a file and may hold a line break.
+            for c in part.chars() {
+                if c.is_control() {
+                    write!(f, "{}", c.escape_default())?;
+                } else {
+                    f.write_char(c)?;
+                }
             }
         }
-        write!(f, "{}; {}", self.message, self.hint)
+        Ok(())
     }
 }
 

@@ -48,7 +48,7 @@ impl Config {
         for (name, text) in variables {
             match variable(&name, &text, &shape) {
                 Ok(layer) => layers.push(layer),
-                Err(wrong) => faults.push(wrong),
+                Err(wrong) => faults.extend(wrong),
             }
         }
         merge(path, &layers, &shape, faults)
@@ -80,12 +80,12 @@ fn merge(
         .and_then(config::Config::try_deserialize::<Config>);
     match merged {
         Ok(config) => {
-            for fault in config.check() {
-                if faults.iter().all(|known| !explains(known, &fault)) {
-                    let place = places.of(&fault.key);
-                    faults.push(fault.at(place));
-                }
-            }
+            let mut concluded = config.check();
+            concluded.retain(|fault| faults.iter().all(|known| !explains(known, fault)));
+            faults.extend(concluded.into_iter().map(|fault| {
+                let place = places.of(&fault.key);
+                fault.at(place)
+            }));
             if faults.is_empty() {
                 return Ok(config);
             }
@@ -97,48 +97,57 @@ fn merge(
 
 /// Whether what is wrong with one setting may be all that is wrong with another.
 fn explains(known: &Fault, concluded: &Fault) -> bool {
-    let section = section(&known.key);
-    section.is_empty()
-        || section == self::section(&concluded.key)
-        || concluded.concluded_from.contains(&section)
+    let security = "kafka.security";
+    let around = |key: &str| key.rfind('.').unwrap_or(0);
+    let same_map =
+        || known.key.get(..around(&known.key)) == concluded.key.get(..around(&concluded.key));
+    related(&known.key, &concluded.key)
+        // The name that is unknown may be the one that is missed.
+        || (known.message == shape::UNKNOWN && around(&known.key) > 0 && same_map())
+        || (related(&known.key, security) && related(&concluded.key, security))
+        || concluded
+            .concluded_from
+            .iter()
+            .any(|key| related(&known.key, key))
 }
 
-/// The part of the configuration that a setting shares with those that are checked together with it.
-fn section(key: &str) -> &str {
-    let mut ends = key.match_indices(['.', '[']).map(|(at, _)| at);
-    let end = if key.starts_with("kafka.") {
-        ends.nth(1)
-    } else {
-        ends.next()
-    };
-    end.and_then(|end| key.get(..end)).unwrap_or(key)
+/// Whether one setting is the other, or in it.
+fn related(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.strip_prefix(short)
+        .is_some_and(|rest| short.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// What the schema lets through and the types do not: none is known, so it is told as it comes.
 fn unmergeable(error: &ConfigError, places: &Places) -> Fault {
-    Fault::new("", error.to_string(), "`trailtag schema` prints what may be set").at(places.of(""))
+    Fault::new(
+        "",
+        error.to_string(),
+        "`trailtag schema` prints what may be set",
+    )
+    .at(places.of(""))
 }
 
 /// The settings of one file or one variable.
-struct Layer {
+pub(super) struct Layer {
     /// The whole tree, from the top.
-    node: Node,
+    pub(super) node: Node,
     /// What was set in it; above that, the tree is only the way to it.
-    set: Path,
-    from: Place,
+    pub(super) set: Path,
+    pub(super) from: Place,
 }
 
 impl Layer {
     /// The fault with a hint that fits where it stands.
     fn addressed(&self, mut fault: Fault) -> Fault {
         if matches!(self.from, Place::Environment(_)) && fault.hint == "remove the quotes" {
-            "write digits alone, such as `4`".clone_into(&mut fault.hint);
+            "write digits alone".clone_into(&mut fault.hint);
         }
         fault
     }
 }
 
-fn file(path: &FilePath) -> Result<Option<Layer>, Vec<Fault>> {
+fn file(path: &FilePath) -> Result<Option<Layer>, Faults> {
     let place = |line| Place::File {
         path: path.to_owned(),
         line,
@@ -149,15 +158,13 @@ fn file(path: &FilePath) -> Result<Option<Layer>, Vec<Fault>> {
             format!("cannot be read: {error}"),
             "name a YAML file that this user may read",
         );
-        vec![fault.at(place(None))]
+        Faults::from(fault.at(place(None)))
     })?;
-    let node = tree::parse(&text).map_err(|malformed| {
-        malformed
-            .iter()
-            .map(|error| {
-                Fault::new("", error.to_string(), hint(error)).at(place(Some(error.line())))
-            })
-            .collect::<Vec<_>>()
+    let node = tree::parse(text.trim_start_matches('\u{feff}')).map_err(|malformed| {
+        let told = |error: &tree::Malformed| {
+            Fault::new("", error.to_string(), hint(error)).at(place(Some(error.line())))
+        };
+        Faults::new(malformed.iter().map(told).collect())
     })?;
     Ok(node.filter(|node| !node.is_nothing()).map(|node| Layer {
         node,
@@ -176,7 +183,7 @@ const fn hint(error: &tree::Malformed) -> &'static str {
 }
 
 /// The layer of `TRAILTAG__KAFKA__GROUP_ID=blue`.
-fn variable(name: &str, text: &str, shape: &Shape) -> Result<Layer, Fault> {
+fn variable(name: &str, text: &str, shape: &Shape) -> Result<Layer, Faults> {
     let from = Place::Environment(name.to_owned());
     let mut set = Path::default();
     let mut at = shape.root();
@@ -191,7 +198,7 @@ fn variable(name: &str, text: &str, shape: &Shape) -> Result<Layer, Fault> {
         };
         let next = at.key(&segment);
         if next.is_unknown() {
-            return Err(unknown_variable(&set, at, &segment, shape).at(from));
+            return Err(unknown_variable(&set, at, &segment, shape).at(from).into());
         }
         set = set.key(&segment);
         at = next;
@@ -203,8 +210,12 @@ fn variable(name: &str, text: &str, shape: &Shape) -> Result<Layer, Fault> {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", ");
-        Fault::new(set.to_string(), what, "write it in YAML's short form: `[{name: a, topic: b}]`")
-            .at(from.clone())
+        Fault::new(
+            set.to_string(),
+            what,
+            "write it in YAML's short form: `[{name: a, topic: b}]`",
+        )
+        .at(from.clone())
     })?;
     let node = set.0.iter().rev().fold(leaf, |node, step| match step {
         Step::Key(text) => Node {
@@ -250,7 +261,10 @@ fn leaf(text: &str, at: Cursor<'_>) -> Result<Node, Vec<tree::Malformed>> {
     };
     let words = at.is("array") && !at.item().is("object") && !text.trim_start().starts_with('[');
     if words {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
         return Ok(Node {
             line: 0,
             data: Data::List(words.map(|word| scalar(word, false)).collect()),
@@ -264,20 +278,20 @@ fn leaf(text: &str, at: Cursor<'_>) -> Result<Node, Vec<tree::Malformed>> {
 }
 
 /// Where each setting was set last.
-struct Places<'p> {
+pub(super) struct Places<'p> {
     file: Option<&'p FilePath>,
-    set: BTreeMap<String, Place>,
+    pub(super) set: BTreeMap<String, Place>,
 }
 
 impl<'p> Places<'p> {
-    const fn new(file: Option<&'p FilePath>) -> Self {
+    pub(super) const fn new(file: Option<&'p FilePath>) -> Self {
         Self {
             file,
             set: BTreeMap::new(),
         }
     }
 
-    fn note(&mut self, layer: &Layer) {
+    pub(super) fn note(&mut self, layer: &Layer) {
         self.descend(&Path::default(), &layer.node, 0, layer);
     }
 
@@ -285,7 +299,8 @@ impl<'p> Places<'p> {
         if path.0.len() >= layer.set.0.len() && !path.0.is_empty() {
             let key = path.to_string();
             // A list replaces the list below it.
-            self.set.retain(|known, _| !known.starts_with(&format!("{key}[")));
+            self.set
+                .retain(|known, _| !known.starts_with(&format!("{key}[")));
             let place = match &layer.from {
                 Place::File { path, .. } => Place::File {
                     path: path.clone(),
@@ -311,7 +326,7 @@ impl<'p> Places<'p> {
     }
 
     /// The place of a setting; of what is around it, when it was not set itself.
-    fn of(&self, key: &str) -> Place {
+    pub(super) fn of(&self, key: &str) -> Place {
         let mut key = key;
         loop {
             if let Some(place) = self.set.get(key) {
@@ -346,12 +361,15 @@ fn remove(value: &mut Value, path: &Path) {
     }
 }
 
-fn defaults() -> Result<Values, Fault> {
-    serde_json::to_value(Config::default())
-        .map(Values)
-        .map_err(|error| {
-            Fault::new("", format!("the defaults are broken: {error}"), "report this as a bug")
-        })
+fn defaults() -> Result<Values, Faults> {
+    let values = serde_json::to_value(Config::default()).map_err(|error| {
+        Fault::new(
+            "",
+            format!("the defaults are broken: {error}"),
+            "report this as a bug",
+        )
+    })?;
+    Ok(Values(values))
 }
 
 /// One layer's values, as the `config` crate takes them. Its own readers do not serve here: they lose the lines, the

@@ -6,14 +6,17 @@
 //! no secret is shown.
 //!
 //! This file holds the types; `tree.rs` reads YAML with its lines, `shape.rs` compares it with the schema, `load.rs`
-//! lays the layers over each other, `check.rs` and `properties.rs` know what settings mean together.
+//! lays the layers over each other, `check.rs`, `security.rs` and `properties.rs` know what settings mean together.
 
 mod check;
 mod fault;
 mod load;
 mod properties;
 mod reference;
+mod security;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -27,8 +30,8 @@ use serde::{Deserialize, Serialize};
 use crate::detection::severity::Level;
 use crate::format::Format;
 
-pub use check::PasswordError;
 pub use fault::{Fault, Faults, Place};
+pub use security::PasswordError;
 pub use shape::schema;
 
 /// The whole configuration.

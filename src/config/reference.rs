@@ -9,11 +9,14 @@ pub(super) struct Setting<'s> {
     /// Its key; an element of a list is `routes[]`.
     pub(super) key: String,
     /// What may stand there, as the schema says it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the test below writes the table"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "only the test below writes the table")
+    )]
     pub(super) at: Cursor<'s>,
 }
 
-/// Every setting, in the order of the types; maps that hold others only as what they hold.
+/// Every setting, by its key; maps that hold others only as what they hold.
 pub(super) fn settings(schema: &Value) -> Vec<Setting<'_>> {
     let mut settings = Vec::new();
     collect("", Cursor::new(schema), &mut settings);
@@ -44,12 +47,13 @@ fn collect<'s>(key: &str, at: Cursor<'s>, settings: &mut Vec<Setting<'s>>) {
 
 /// The map that the setting of this name is in, when there is just one such setting.
 pub(super) fn parent_of(schema: &Value, name: &str) -> Option<String> {
-    let mut parents = settings(schema)
-        .into_iter()
-        .filter_map(|setting| match setting.key.rsplit_once('.') {
-            Some((parent, last)) => (last == name).then(|| parent.to_owned()),
-            None => (setting.key == name).then(String::new),
-        });
+    let mut parents =
+        settings(schema)
+            .into_iter()
+            .filter_map(|setting| match setting.key.rsplit_once('.') {
+                Some((parent, last)) => (last == name).then(|| parent.to_owned()),
+                None => (setting.key == name).then(String::new),
+            });
     let only = parents.next()?;
     parents.next().is_none().then_some(only)
 }
@@ -63,7 +67,8 @@ mod tests {
     use crate::config::load::variable_name;
     use crate::config::shape::schema;
 
-    const BEGIN: &str = "<!-- begin of the generated table: TRAILTAG_BLESS=1 cargo test --lib config -->\n";
+    const BEGIN: &str =
+        "<!-- begin of the generated table: TRAILTAG_BLESS=1 cargo test --lib config -->\n";
     const END: &str = "<!-- end of the generated table -->\n";
 
     /// Holds a generated file fresh, or writes it when asked to.
@@ -93,7 +98,13 @@ mod tests {
         if choices.is_empty() {
             return match at.any_value() {
                 Some(_) => "a map of text to text".to_owned(),
-                None => at.expected(),
+                None => match (at.keyword("minimum"), at.keyword("maximum")) {
+                    (Some(least), None) if *least != 0 => {
+                        format!("{}, {least} or more", at.expected())
+                    }
+                    (_, Some(most)) => format!("{}, {most} or less", at.expected()),
+                    _ => at.expected(),
+                },
             };
         }
         let words: Vec<String> = choices
@@ -161,7 +172,10 @@ mod tests {
         let schema = schema();
         for Setting { key, at } in settings(&schema) {
             assert!(at.text("description").is_some(), "{key}");
-            assert!(at.choices().iter().all(|(_, meaning)| !meaning.is_empty()), "{key}");
+            assert!(
+                at.choices().iter().all(|(_, meaning)| !meaning.is_empty()),
+                "{key}"
+            );
         }
     }
 
@@ -170,7 +184,10 @@ mod tests {
         let schema = schema();
         assert_eq!(parent_of(&schema, "group_id").as_deref(), Some("kafka"));
         assert_eq!(parent_of(&schema, "workers").as_deref(), Some(""));
-        assert_eq!(parent_of(&schema, "min_severity").as_deref(), Some("routes[]"));
+        assert_eq!(
+            parent_of(&schema, "min_severity").as_deref(),
+            Some("routes[]")
+        );
         assert_eq!(parent_of(&schema, "topic"), None, "there are several");
         assert_eq!(parent_of(&schema, "nowhere"), None);
     }

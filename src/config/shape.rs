@@ -15,9 +15,9 @@ use serde_json::{Map, Value};
 use yaml_rust2::Yaml;
 
 use super::Config;
-use super::fault::Fault;
+use super::fault::{Fault, Faults};
 use super::reference;
-use super::tree::{Data, Node};
+use super::tree::{Data, Node, quote};
 
 /// The name under which the schema's `format` keeps durations.
 const DURATION: &str = "humantime";
@@ -104,11 +104,9 @@ impl<'s> Cursor<'s> {
     }
 
     fn to(self, site: Option<&'s Value>) -> Self {
-        let target = site.and_then(|site| {
-            match site.get("$ref").and_then(Value::as_str) {
-                Some(reference) => self.root.pointer(reference.strip_prefix('#')?),
-                None => Some(site),
-            }
+        let target = site.and_then(|site| match site.get("$ref").and_then(Value::as_str) {
+            Some(reference) => self.root.pointer(reference.strip_prefix('#')?),
+            None => Some(site),
         });
         Self {
             root: self.root,
@@ -157,7 +155,10 @@ impl<'s> Cursor<'s> {
     }
 
     pub(super) fn key(self, name: &str) -> Self {
-        match self.properties().and_then(|properties| properties.get(name)) {
+        match self
+            .properties()
+            .and_then(|properties| properties.get(name))
+        {
             Some(property) => self.to(Some(property)),
             None => self.any_value().unwrap_or_else(|| self.to(None)),
         }
@@ -196,7 +197,10 @@ impl<'s> Cursor<'s> {
     pub(super) fn expected(self) -> String {
         let choices = self.choices();
         if !choices.is_empty() {
-            let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+            let words: Vec<String> = choices
+                .iter()
+                .map(|(word, _)| format!("`{word}`"))
+                .collect();
             return match words.as_slice() {
                 [only] => only.clone(),
                 words => format!("one of {}", words.join(", ")),
@@ -221,14 +225,21 @@ pub(super) fn value(node: &Node, cursor: Cursor<'_>) -> Value {
         Data::Scalar { .. } if node.is_nothing() => Value::Null,
         Data::Scalar { text, plain } => {
             // A number where text is wanted keeps its own digits: `0123` is a fine name for a group.
-            let meant = if *plain { Yaml::from_str(text) } else { Yaml::Null };
+            let meant = if *plain {
+                Yaml::from_str(text)
+            } else {
+                Yaml::Null
+            };
             match meant {
                 Yaml::Integer(number) if cursor.is("integer") => number.into(),
                 Yaml::Boolean(truth) if cursor.is("boolean") => truth.into(),
                 _ => Value::String(text.clone()),
             }
         }
-        Data::List(nodes) => nodes.iter().map(|node| value(node, cursor.item())).collect(),
+        Data::List(nodes) => nodes
+            .iter()
+            .map(|node| value(node, cursor.item()))
+            .collect(),
         Data::Map(entries) => entries
             .iter()
             .filter(|(_, node)| !node.is_nothing() || cursor.any_value().is_some())
@@ -244,14 +255,20 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub(super) fn new() -> Result<Self, Fault> {
+    pub(super) fn new() -> Result<Self, Faults> {
         let schema = schema();
         let validator = jsonschema::options()
-            .with_format(DURATION, |text: &str| humantime::parse_duration(text).is_ok())
+            .with_format(DURATION, |text: &str| {
+                humantime::parse_duration(text).is_ok()
+            })
             .should_validate_formats(true)
             .build(&schema)
             .map_err(|error| {
-                Fault::new("", format!("the schema is broken: {error}"), "report this as a bug")
+                Fault::new(
+                    "",
+                    format!("the schema is broken: {error}"),
+                    "report this as a bug",
+                )
             })?;
         Ok(Self { schema, validator })
     }
@@ -290,7 +307,11 @@ impl Shape {
     /// The fault of a name that the map at `path` does not have.
     pub(super) fn unknown(&self, path: &Path, name: &str) -> Fault {
         let names: Vec<&str> = self.root().follow(path).names().collect();
-        let hint = if let Some(nearest) = nearest(name, names.iter().copied()) {
+        let hint = if let Some((map, below)) =
+            name.split_once('.').filter(|(map, _)| names.contains(map))
+        {
+            format!("write `{map}:`, and below it, indented, `{below}:`")
+        } else if let Some(nearest) = nearest(name, names.iter().copied()) {
             format!("did you mean `{nearest}`?")
         } else if let Some(parent) = reference::parent_of(&self.schema, name) {
             match parent.as_str() {
@@ -302,9 +323,12 @@ impl Shape {
         } else {
             format!("the keys here are {}", names.join(", "))
         };
-        Fault::new(path.key(name).to_string(), "unknown key", hint)
+        Fault::new(path.key(name).to_string(), UNKNOWN, hint)
     }
 }
+
+/// The message of a key that there is not.
+pub(super) const UNKNOWN: &str = "unknown key";
 
 const SEE_SCHEMA: &str = "`trailtag schema` prints what may stand here";
 
@@ -313,7 +337,12 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> O
     let plain = |name: &str| name.to_lowercase().replace(['-', '.'], "_");
     let name = plain(name);
     names
-        .map(|known| (strsim::normalized_damerau_levenshtein(&name, &plain(known)), known))
+        .map(|known| {
+            (
+                strsim::normalized_damerau_levenshtein(&name, &plain(known)),
+                known,
+            )
+        })
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, known)| known)
@@ -321,14 +350,22 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> O
 
 /// The node at a path.
 fn find<'n>(node: &'n Node, path: &Path) -> Option<&'n Node> {
-    path.0.iter().try_fold(node, |node, step| match (&node.data, step) {
-        (Data::Map(entries), Step::Key(wanted)) => entries
-            .iter()
-            .find(|(name, _)| name.text == *wanted)
-            .map(|(_, node)| node),
-        (Data::List(nodes), Step::Index(index)) => nodes.get(*index),
-        _ => None,
-    })
+    path.0
+        .iter()
+        .try_fold(node, |node, step| match (&node.data, step) {
+            (Data::Map(entries), Step::Key(wanted)) => entries
+                .iter()
+                .find(|(name, _)| name.text == *wanted)
+                .map(|(_, node)| node),
+            (Data::List(nodes), Step::Index(index)) => nodes.get(*index),
+            _ => None,
+        })
+}
+
+/// Whether a text without its quotes is a number or a truth value.
+fn means_more(text: Option<&str>) -> bool {
+    let meant = text.map(Yaml::from_str);
+    matches!(meant, Some(Yaml::Integer(_) | Yaml::Boolean(_)))
 }
 
 /// What is wrong and what to do, for the kinds of difference that our schema can give.
@@ -349,8 +386,10 @@ fn differs(
     Some(match kind {
         ValidationErrorKind::Type { .. } => {
             let hint = match cursor.text("type") {
-                Some("integer" | "boolean") if quoted => "remove the quotes".to_owned(),
-                Some("integer") => "write digits alone, such as `4`".to_owned(),
+                Some("integer" | "boolean") if quoted && means_more(text) => {
+                    "remove the quotes".to_owned()
+                }
+                Some("integer") => "write digits alone".to_owned(),
                 Some("boolean") => "write one of the two".to_owned(),
                 Some("array") if cursor.item().is("object") => {
                     "begin each with `- ` on a line of its own".to_owned()
@@ -365,9 +404,13 @@ fn differs(
                 }
                 _ => "write a single value".to_owned(),
             };
-            (format!("expected {}, found {found}", cursor.expected()), hint)
+            (
+                format!("expected {}, found {found}", cursor.expected()),
+                hint,
+            )
         }
-        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::Enum { .. }
+        ValidationErrorKind::OneOfNotValid { .. }
+        | ValidationErrorKind::Enum { .. }
         | ValidationErrorKind::Constant { .. } => {
             let words = cursor.choices();
             let hint = text
@@ -376,7 +419,10 @@ fn differs(
                     || "write one of these".to_owned(),
                     |word| format!("did you mean `{word}`?"),
                 );
-            (format!("expected {}, found {found}", cursor.expected()), hint)
+            (
+                format!("expected {}, found {found}", cursor.expected()),
+                hint,
+            )
         }
         ValidationErrorKind::Format { .. } | ValidationErrorKind::Pattern { .. } => {
             let hint = match text {
@@ -386,16 +432,21 @@ fn differs(
                 _ => "write a number and a unit, such as `25s`, `50ms` or `5m`".to_owned(),
             };
             (
-                format!("expected a duration, found `{}`", text.unwrap_or_default()),
+                format!(
+                    "expected a duration, found {}",
+                    quote(text.unwrap_or_default())
+                ),
                 hint,
             )
         }
-        ValidationErrorKind::Minimum { limit } => {
-            (format!("{found} is too small"), format!("write {limit} or more"))
-        }
-        ValidationErrorKind::Maximum { limit } => {
-            (format!("{found} is too large"), format!("write {limit} or less"))
-        }
+        ValidationErrorKind::Minimum { limit } => (
+            format!("{found} is too small"),
+            format!("write {limit} or more"),
+        ),
+        ValidationErrorKind::Maximum { limit } => (
+            format!("{found} is too large"),
+            format!("write {limit} or less"),
+        ),
         ValidationErrorKind::MinItems { .. } => {
             ("is empty".to_owned(), "name at least one".to_owned())
         }

@@ -47,11 +47,19 @@ impl Node {
     pub(super) fn describe(&self) -> String {
         match &self.data {
             Data::Scalar { .. } if self.is_nothing() => "nothing".to_owned(),
-            Data::Scalar { text, plain: true } => format!("`{text}`"),
-            Data::Scalar { text, plain: false } => format!("the text `{text}`"),
+            Data::Scalar { text, plain: true } => quote(text),
+            Data::Scalar { text, plain: false } => format!("the text {}", quote(text)),
             Data::List(_) => "a list".to_owned(),
             Data::Map(_) => "a map".to_owned(),
         }
+    }
+}
+
+/// The beginning of a text, between back quotes.
+pub(super) fn quote(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
+        None => format!("`{text}`"),
     }
 }
 
@@ -206,7 +214,8 @@ impl MarkedEventReceiver for Builder {
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Scalar(text, style, anchor, tag) => {
                 // `!!str 123` is text as much as `"123"` is.
-                let plain = style == TScalarStyle::Plain && tag.is_none_or(|tag| tag.suffix != "str");
+                let plain =
+                    style == TScalarStyle::Plain && tag.is_none_or(|tag| tag.suffix != "str");
                 let data = Data::Scalar { text, plain };
                 self.place(Node { line, data }, anchor);
             }
