@@ -1,7 +1,23 @@
 //! Every setting, its meaning, its default and its check.
 //!
 //! Layers, each over the one before: the defaults below, the file, the environment (`TRAILTAG__KAFKA__GROUP_ID`).
-//! Unknown keys are errors.
+//! A file and variables go in ([`Config::load`]); a [`Config`] comes out that is whole and consistent, or [`Faults`]:
+//! everything that is wrong, each with its place and what to do. Unknown keys are faults. Nothing is connected to, and
+//! no secret is shown.
+//!
+//! This file holds the types; `tree.rs` reads YAML with its lines, `shape.rs` compares it with the schema, `load.rs`
+//! lays the layers over each other, `check.rs`, `security.rs` and `properties.rs` know what settings mean together.
+
+mod check;
+mod fault;
+mod load;
+mod properties;
+mod reference;
+mod security;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +30,10 @@ use serde::{Deserialize, Serialize};
 use crate::detection::severity::Level;
 use crate::format::Format;
 
+pub use fault::{Fault, Faults, Place};
+pub use security::PasswordError;
+pub use shape::schema;
+
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +43,7 @@ pub struct Config {
     /// The guarantee, and how much goes into one commit.
     pub delivery: Delivery,
     /// How many workers read in this process; 0 is one per core.
+    #[schemars(range(max = 1024))]
     pub workers: usize,
     /// How far a message may unfold, and how strictly it is read.
     pub input: Input,
@@ -42,7 +63,7 @@ pub struct Config {
     pub log: Log,
     /// How long a stop may take: what is in flight is finished and committed within it.
     #[serde(with = "humantime_serde")]
-    #[schemars(with = "String")]
+    #[schemars(schema_with = "shape::duration")]
     pub shutdown_grace: Duration,
 }
 
@@ -70,24 +91,31 @@ impl Default for Config {
 }
 
 /// The cluster, the topics that are read, and the clients' settings.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
     /// The brokers to ask first, each `host:port`.
+    #[schemars(length(min = 1))]
     pub bootstrap_servers: Vec<String>,
     /// The consumer group: one for all processes that share the work.
+    #[schemars(length(min = 1))]
     pub group_id: String,
     /// The topics that carry CloudTrail.
+    #[schemars(length(min = 1))]
     pub topics: Vec<String>,
     /// How to prove who we are, and to know who the broker is.
     pub security: Security,
     /// librdkafka properties for every client; those that the guarantees rest on are refused by name.
+    #[serde(serialize_with = "properties::without_secrets")]
     pub client: BTreeMap<String, String>,
     /// librdkafka properties for consumers only.
+    #[serde(serialize_with = "properties::without_secrets")]
     pub consumer: BTreeMap<String, String>,
     /// librdkafka properties for producers only.
+    #[serde(serialize_with = "properties::without_secrets")]
     pub producer: BTreeMap<String, String>,
     /// The memory in bytes that librdkafka's queues of all workers may take together.
+    #[schemars(range(min = 4_194_304))]
     pub memory_budget: usize,
 }
 
@@ -103,6 +131,22 @@ impl Default for Kafka {
             producer: BTreeMap::new(),
             memory_budget: 64 * 1024 * 1024,
         }
+    }
+}
+
+/// Shows what may be shown: the values of properties that hold secrets are not.
+impl std::fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kafka")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("group_id", &self.group_id)
+            .field("topics", &self.topics)
+            .field("security", &self.security)
+            .field("client", &properties::shown(&self.client))
+            .field("consumer", &properties::shown(&self.consumer))
+            .field("producer", &properties::shown(&self.producer))
+            .field("memory_budget", &self.memory_budget)
+            .finish()
     }
 }
 
@@ -143,7 +187,7 @@ pub struct Sasl {
     pub username: String,
     /// The password; better in a file or in the environment (`TRAILTAG__KAFKA__SECURITY__SASL__PASSWORD`).
     #[serde(skip_serializing)]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("writeOnly" = true))]
     pub password: SecretString,
     /// A file that holds the password; a line break at its end does not count.
     pub password_file: PathBuf,
@@ -186,14 +230,15 @@ pub struct Delivery {
     /// every process. Empty is the group id and the host's name.
     pub transactional_id_prefix: String,
     /// A commit comes at the latest after this many messages, when there is something to forward.
+    #[schemars(range(min = 1))]
     pub batch_records: usize,
     /// A finding waits at most this long for company.
     #[serde(with = "humantime_serde")]
-    #[schemars(with = "String")]
+    #[schemars(schema_with = "shape::duration")]
     pub linger: Duration,
     /// How often offsets are committed when there is nothing to forward.
     #[serde(with = "humantime_serde")]
-    #[schemars(with = "String")]
+    #[schemars(schema_with = "shape::duration")]
     pub commit_interval: Duration,
 }
 
@@ -225,8 +270,10 @@ pub enum Guarantee {
 #[serde(default, deny_unknown_fields)]
 pub struct Input {
     /// The bytes that all layers of one message may decode to together.
+    #[schemars(range(min = 1))]
     pub max_decoded_bytes: usize,
     /// How many layers may be nested.
+    #[schemars(range(min = 1))]
     pub max_depth: usize,
     /// Whether what no rule can want is parsed all the same.
     pub validate: Validate,

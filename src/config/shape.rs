@@ -1,0 +1,456 @@
+//! The shape that the schema asks for, and what differs from it, in words.
+//!
+//! The schema is generated from the types in [`crate::config`], so that an editor, `trailtag schema` and `trailtag
+//! check` agree. A tree and the schema go in; a JSON value comes out, and a fault for each place where it breaks the
+//! schema. What the settings mean together is `check.rs`'s.
+
+use std::fmt;
+
+use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::{Location, LocationSegment};
+use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
+use yaml_rust2::Yaml;
+
+use super::Config;
+use super::fault::{Fault, Faults};
+use super::reference;
+use super::tree::{Data, Node, quote};
+
+/// The name under which the schema's `format` keeps durations.
+const DURATION: &str = "humantime";
+
+/// The JSON Schema of the configuration.
+#[must_use]
+pub fn schema() -> Value {
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<Config>()
+        .to_value()
+}
+
+/// The schema of a duration, as humantime reads it.
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "format": DURATION,
+        "pattern": "^( *[0-9]+ *[a-zµ]+)+ *$",
+    })
+}
+
+/// One step into the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The way to a setting; displayed as `routes[1].format`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Path(pub(super) Vec<Step>);
+
+impl Path {
+    pub(super) fn key(&self, name: &str) -> Self {
+        self.with(Step::Key(name.to_owned()))
+    }
+
+    pub(super) fn with(&self, step: Step) -> Self {
+        Self(self.0.iter().cloned().chain([step]).collect())
+    }
+}
+
+impl From<&Location> for Path {
+    fn from(location: &Location) -> Self {
+        let step = |segment: LocationSegment<'_>| match segment {
+            LocationSegment::Property(name) => Step::Key(name.into_owned()),
+            LocationSegment::Index(index) => Step::Index(index),
+        };
+        Self(location.segments().map(step).collect())
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(name) if index == 0 => f.write_str(name)?,
+                Step::Key(name) => write!(f, ".{name}")?,
+                Step::Index(number) => write!(f, "[{number}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A place in the schema.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor<'s> {
+    root: &'s Value,
+    /// Where the setting is declared, with its own description and default.
+    site: Option<&'s Value>,
+    /// The same, or what it refers to.
+    target: Option<&'s Value>,
+}
+
+impl<'s> Cursor<'s> {
+    pub(super) fn new(root: &'s Value) -> Self {
+        Self {
+            root,
+            site: Some(root),
+            target: Some(root),
+        }
+    }
+
+    fn to(self, site: Option<&'s Value>) -> Self {
+        let target = site.and_then(|site| match site.get("$ref").and_then(Value::as_str) {
+            Some(reference) => self.root.pointer(reference.strip_prefix('#')?),
+            None => Some(site),
+        });
+        Self {
+            root: self.root,
+            site,
+            target,
+        }
+    }
+
+    pub(super) fn keyword(self, name: &str) -> Option<&'s Value> {
+        let declared = |schema: Option<&'s Value>| schema.and_then(|schema| schema.get(name));
+        declared(self.site).or_else(|| declared(self.target))
+    }
+
+    pub(super) fn text(self, keyword: &str) -> Option<&'s str> {
+        self.keyword(keyword)?.as_str()
+    }
+
+    pub(super) fn is(self, kind: &str) -> bool {
+        self.text("type") == Some(kind)
+    }
+
+    /// Whether the schema knows nothing about this place.
+    pub(super) const fn is_unknown(self) -> bool {
+        self.target.is_none()
+    }
+
+    fn is_secret(self) -> bool {
+        self.keyword("writeOnly") == Some(&Value::Bool(true))
+    }
+
+    fn properties(self) -> Option<&'s Map<String, Value>> {
+        self.keyword("properties")?.as_object()
+    }
+
+    /// The names that a map may hold; none when it is open.
+    pub(super) fn names(self) -> impl Iterator<Item = &'s str> {
+        self.properties()
+            .into_iter()
+            .flat_map(|properties| properties.keys().map(String::as_str))
+    }
+
+    /// What a map with names of the user's choice holds under each.
+    pub(super) fn any_value(self) -> Option<Self> {
+        let values = self.keyword("additionalProperties")?;
+        values.is_object().then(|| self.to(Some(values)))
+    }
+
+    pub(super) fn key(self, name: &str) -> Self {
+        match self
+            .properties()
+            .and_then(|properties| properties.get(name))
+        {
+            Some(property) => self.to(Some(property)),
+            None => self.any_value().unwrap_or_else(|| self.to(None)),
+        }
+    }
+
+    pub(super) fn item(self) -> Self {
+        self.to(self.keyword("items"))
+    }
+
+    pub(super) fn follow(self, path: &Path) -> Self {
+        path.0.iter().fold(self, |cursor, step| match step {
+            Step::Key(name) => cursor.key(name),
+            Step::Index(_) => cursor.item(),
+        })
+    }
+
+    /// The words that may stand here, each with its meaning; empty when there is no such list.
+    pub(super) fn choices(self) -> Vec<(&'s str, &'s str)> {
+        let words = |schema: &'s Value| {
+            let meaning = schema.get("description").and_then(Value::as_str);
+            let constant = schema.get("const").into_iter();
+            let several = schema.get("enum").and_then(Value::as_array);
+            constant
+                .chain(several.into_iter().flatten())
+                .filter_map(move |word| Some((word.as_str()?, meaning.unwrap_or_default())))
+        };
+        let alternatives = self.keyword("oneOf").and_then(Value::as_array);
+        self.target
+            .into_iter()
+            .chain(alternatives.into_iter().flatten())
+            .flat_map(words)
+            .collect()
+    }
+
+    /// What may stand here, in words.
+    pub(super) fn expected(self) -> String {
+        let choices = self.choices();
+        if !choices.is_empty() {
+            let words: Vec<String> = choices
+                .iter()
+                .map(|(word, _)| format!("`{word}`"))
+                .collect();
+            return match words.as_slice() {
+                [only] => only.clone(),
+                words => format!("one of {}", words.join(", ")),
+            };
+        }
+        match self.text("type") {
+            Some("string") if self.text("format") == Some(DURATION) => "a duration".to_owned(),
+            Some("string") => "text".to_owned(),
+            Some("integer") => "a whole number".to_owned(),
+            Some("boolean") => "`true` or `false`".to_owned(),
+            Some("array") if self.item().is("object") => "a list of maps".to_owned(),
+            Some("array") => "a list".to_owned(),
+            _ => "a map".to_owned(),
+        }
+    }
+}
+
+/// The JSON value that a tree means to the schema. What is not written (`key:`) is left out: it stays the default.
+/// What does not fit stays text, and [`Shape::faults`] finds it.
+pub(super) fn value(node: &Node, cursor: Cursor<'_>) -> Value {
+    match &node.data {
+        Data::Scalar { .. } if node.is_nothing() => Value::Null,
+        Data::Scalar { text, plain } => {
+            // A number where text is wanted keeps its own digits: `0123` is a fine name for a group.
+            let meant = if *plain {
+                Yaml::from_str(text)
+            } else {
+                Yaml::Null
+            };
+            match meant {
+                Yaml::Integer(number) if cursor.is("integer") => number.into(),
+                Yaml::Boolean(truth) if cursor.is("boolean") => truth.into(),
+                _ => Value::String(text.clone()),
+            }
+        }
+        Data::List(nodes) => nodes
+            .iter()
+            .map(|node| value(node, cursor.item()))
+            .collect(),
+        Data::Map(entries) => entries
+            .iter()
+            .filter(|(_, node)| !node.is_nothing() || cursor.any_value().is_some())
+            .map(|(name, node)| (name.text.clone(), value(node, cursor.key(&name.text))))
+            .collect(),
+    }
+}
+
+/// The schema, ready to compare with.
+pub(super) struct Shape {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Shape {
+    pub(super) fn new() -> Result<Self, Faults> {
+        let schema = schema();
+        let validator = jsonschema::options()
+            .with_format(DURATION, |text: &str| {
+                humantime::parse_duration(text).is_ok()
+            })
+            .should_validate_formats(true)
+            .build(&schema)
+            .map_err(|error| {
+                Fault::new(
+                    "",
+                    format!("the schema is broken: {error}"),
+                    "report this as a bug",
+                )
+            })?;
+        Ok(Self { schema, validator })
+    }
+
+    pub(super) fn root(&self) -> Cursor<'_> {
+        Cursor::new(&self.schema)
+    }
+
+    /// Where a value breaks the schema: each place once. `node` is what the value was read from.
+    pub(super) fn faults(&self, value: &Value, node: &Node) -> Vec<(Path, Fault)> {
+        let mut faults: Vec<(Path, Fault)> = Vec::new();
+        for error in self.validator.iter_errors(value) {
+            let path = Path::from(error.instance_path());
+            let found: Vec<(Path, Fault)> = match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+                    .iter()
+                    .map(|name| (path.key(name), self.unknown(&path, name)))
+                    .collect(),
+                kind => {
+                    let written = find(node, &path);
+                    let cursor = self.root().follow(&path);
+                    let (message, hint) = differs(kind, cursor, written)
+                        .unwrap_or_else(|| (error.masked().to_string(), SEE_SCHEMA.to_owned()));
+                    vec![(path.clone(), Fault::new(path.to_string(), message, hint))]
+                }
+            };
+            for (path, fault) in found {
+                if !faults.iter().any(|(known, _)| *known == path) {
+                    faults.push((path, fault));
+                }
+            }
+        }
+        faults
+    }
+
+    /// The fault of a name that the map at `path` does not have.
+    pub(super) fn unknown(&self, path: &Path, name: &str) -> Fault {
+        let names: Vec<&str> = self.root().follow(path).names().collect();
+        let hint = if let Some((map, below)) =
+            name.split_once('.').filter(|(map, _)| names.contains(map))
+        {
+            format!("write `{map}:`, and below it, indented, `{below}:`")
+        } else if let Some(nearest) = nearest(name, names.iter().copied()) {
+            format!("did you mean `{nearest}`?")
+        } else if let Some(parent) = reference::parent_of(&self.schema, name) {
+            match parent.as_str() {
+                "" => "it belongs at the top level".to_owned(),
+                parent => format!("it belongs under `{parent}`"),
+            }
+        } else if names.is_empty() {
+            "remove it".to_owned()
+        } else {
+            format!("the keys here are {}", names.join(", "))
+        };
+        Fault::new(path.key(name).to_string(), UNKNOWN, hint)
+    }
+}
+
+/// The message of a key that there is not.
+pub(super) const UNKNOWN: &str = "unknown key";
+
+const SEE_SCHEMA: &str = "`trailtag schema` prints what may stand here";
+
+/// The name that was probably meant.
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let plain = |name: &str| name.to_lowercase().replace(['-', '.'], "_");
+    let name = plain(name);
+    names
+        .map(|known| {
+            (
+                strsim::normalized_damerau_levenshtein(&name, &plain(known)),
+                known,
+            )
+        })
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+/// The node at a path.
+fn find<'n>(node: &'n Node, path: &Path) -> Option<&'n Node> {
+    path.0
+        .iter()
+        .try_fold(node, |node, step| match (&node.data, step) {
+            (Data::Map(entries), Step::Key(wanted)) => entries
+                .iter()
+                .find(|(name, _)| name.text == *wanted)
+                .map(|(_, node)| node),
+            (Data::List(nodes), Step::Index(index)) => nodes.get(*index),
+            _ => None,
+        })
+}
+
+/// Whether a text without its quotes is a number or a truth value.
+fn means_more(text: Option<&str>) -> bool {
+    let meant = text.map(Yaml::from_str);
+    matches!(meant, Some(Yaml::Integer(_) | Yaml::Boolean(_)))
+}
+
+/// What is wrong and what to do, for the kinds of difference that our schema can give.
+fn differs(
+    kind: &ValidationErrorKind,
+    cursor: Cursor<'_>,
+    written: Option<&Node>,
+) -> Option<(String, String)> {
+    let found = match written.map(|node| (&node.data, node)) {
+        Some((Data::Scalar { .. }, _)) if cursor.is_secret() => "something else".to_owned(),
+        Some((_, node)) => node.describe(),
+        None => "nothing".to_owned(),
+    };
+    let (text, quoted) = match written.map(|node| &node.data) {
+        Some(Data::Scalar { text, plain }) => (Some(text.as_str()), !plain),
+        _ => (None, false),
+    };
+    Some(match kind {
+        ValidationErrorKind::Type { .. } => {
+            let hint = match cursor.text("type") {
+                Some("integer" | "boolean") if quoted && means_more(text) => {
+                    "remove the quotes".to_owned()
+                }
+                Some("integer") => "write digits alone".to_owned(),
+                Some("boolean") => "write one of the two".to_owned(),
+                Some("array") if cursor.item().is("object") => {
+                    "begin each with `- ` on a line of its own".to_owned()
+                }
+                Some("array") => match text {
+                    Some(text) => format!("write it as `[{text}]`"),
+                    None => "write it as `[one, two]`".to_owned(),
+                },
+                Some("object") => "write its keys below it, indented".to_owned(),
+                _ if cursor.text("format") == Some(DURATION) => {
+                    "write a number and a unit, such as `25s`".to_owned()
+                }
+                _ => "write a single value".to_owned(),
+            };
+            (
+                format!("expected {}, found {found}", cursor.expected()),
+                hint,
+            )
+        }
+        ValidationErrorKind::OneOfNotValid { .. }
+        | ValidationErrorKind::Enum { .. }
+        | ValidationErrorKind::Constant { .. } => {
+            let words = cursor.choices();
+            let hint = text
+                .and_then(|text| nearest(text, words.iter().map(|(word, _)| *word)))
+                .map_or_else(
+                    || "write one of these".to_owned(),
+                    |word| format!("did you mean `{word}`?"),
+                );
+            (
+                format!("expected {}, found {found}", cursor.expected()),
+                hint,
+            )
+        }
+        ValidationErrorKind::Format { .. } | ValidationErrorKind::Pattern { .. } => {
+            let hint = match text {
+                Some(text) if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) => {
+                    format!("add a unit, such as `{text}s` or `{text}ms`")
+                }
+                _ => "write a number and a unit, such as `25s`, `50ms` or `5m`".to_owned(),
+            };
+            (
+                format!(
+                    "expected a duration, found {}",
+                    quote(text.unwrap_or_default())
+                ),
+                hint,
+            )
+        }
+        ValidationErrorKind::Minimum { limit } => (
+            format!("{found} is too small"),
+            format!("write {limit} or more"),
+        ),
+        ValidationErrorKind::Maximum { limit } => (
+            format!("{found} is too large"),
+            format!("write {limit} or less"),
+        ),
+        ValidationErrorKind::MinItems { .. } => {
+            ("is empty".to_owned(), "name at least one".to_owned())
+        }
+        ValidationErrorKind::MinLength { .. } => ("is empty".to_owned(), "name it".to_owned()),
+        _ => return None,
+    })
+}
