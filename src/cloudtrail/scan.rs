@@ -119,18 +119,57 @@ pub fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), Fault> {
     if text.get(at) != Some(&b'"') {
         return Err(Fault::unexpected(text, at));
     }
-    let mut from = at + 1;
-    let mut escaped = false;
-    loop {
-        let Some(found) = quote_or_backslash(text, from) else {
-            return Err(Fault::Truncated { at: text.len() });
-        };
-        if text.get(found) == Some(&b'"') {
-            return Ok((found + 1, escaped));
+    let end = quote_or_backslash(text, at + 1).and_then(|found| match text.get(found) {
+        Some(b'"') => Some((found + 1, false)),
+        _ => closing_quote(text, found).map(|quote| (quote + 1, true)),
+    });
+    end.ok_or(Fault::Truncated { at: text.len() })
+}
+
+/// A word with the high bit of each byte set that equals the byte in `pattern`.
+const fn each_equal(word: u64, pattern: u64) -> u64 {
+    let difference = word ^ pattern;
+    let low = splat(0x7f);
+    !(((difference & low) + low) | difference | low)
+}
+
+/// The place of the first quote from `from` on that is not escaped. A string that has one escape has many, as a rule:
+/// JSON within JSON, where every quote is one. So it does not stop at each, but takes eight bytes at a time.
+fn closing_quote(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    // Whether the byte at `at` is escaped by the one before it.
+    let mut is_escaped = false;
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*word);
+        let first = if is_escaped { 0x80 } else { 0 };
+        let backslashes = each_equal(word, splat(b'\\')) & !first;
+        let next = backslashes << 8;
+        if backslashes & next != 0 {
+            // Of backslashes in a row every other one is itself escaped: byte by byte.
+            for offset in at..at + 8 {
+                match text.get(offset) {
+                    _ if is_escaped => is_escaped = false,
+                    Some(b'"') => return Some(offset),
+                    byte => is_escaped = byte == Some(&b'\\'),
+                }
+            }
+        } else {
+            let quotes = each_equal(word, splat(b'"')) & !(next | first);
+            if quotes != 0 {
+                return Some(at + (quotes.trailing_zeros() / 8) as usize);
+            }
+            is_escaped = backslashes >> 63 != 0;
         }
-        escaped = true;
-        from = found + 2;
+        at += 8;
     }
+    for (offset, byte) in text.get(at..)?.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'"' => return Some(at + offset),
+            byte => is_escaped = *byte == b'\\',
+        }
+    }
+    None
 }
 
 /// The place past the value whose first byte stands at `at`.
@@ -481,6 +520,21 @@ mod tests {
                 }
                 _ => {}
             }
+        }
+
+        #[test]
+        fn a_string_ends_at_the_first_quote_that_is_not_escaped(inside in r#"[a"\\é]{0,40}"#) {
+            let text = format!("\"{inside}");
+            let mut is_escaped = false;
+            let expected = inside.bytes().position(|byte| {
+                let closes = byte == b'"' && !is_escaped;
+                is_escaped = byte == b'\\' && !is_escaped;
+                closes
+            });
+            let expected = expected
+                .map(|at| (at + 2, inside[..at].contains('\\')))
+                .ok_or(Fault::Truncated { at: text.len() });
+            prop_assert_eq!(skip_string(text.as_bytes(), 0), expected);
         }
 
         #[test]

@@ -120,29 +120,63 @@ pub enum Undecoded {
 /// Appends what a string stands for, given what stands between its quotes, until the buffer would hold more than
 /// `limit` bytes.
 pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Undecoded> {
+    // No escape is shorter than what it stands for.
+    let may_exceed = raw.len() > limit.saturating_sub(into.len());
+    if !may_exceed {
+        into.reserve(raw.len() + WORD);
+    }
     let mut from = 0;
     loop {
-        let rest = raw.get(from..).unwrap_or_default();
-        let found = backslash(rest);
-        let plain = rest.get(..found.unwrap_or(rest.len())).unwrap_or_default();
-        append(plain, limit, into)?;
-        let Some(found) = found else {
-            return Ok(());
-        };
-        let at = from + found;
+        from = append_plain(raw, from, into, may_exceed.then_some(limit))?;
         let mut utf8 = [0; 4];
-        from = match decode_one(raw, at) {
+        let (bytes, next) = match decode_one(raw, from) {
+            None => return Ok(()),
             Some((Unit::Byte(byte), next)) => {
-                append(&[byte], limit, into)?;
-                next
+                utf8[0] = byte;
+                (&utf8[..1], next)
             }
-            Some((Unit::Char(char), next)) => {
-                append(char.encode_utf8(&mut utf8).as_bytes(), limit, into)?;
-                next
-            }
-            Some((Unit::Bad, _)) | None => return Err(Undecoded::Bad(Fault::Invalid { at })),
+            Some((Unit::Char(char), next)) => (char.encode_utf8(&mut utf8).as_bytes(), next),
+            Some((Unit::Bad, _)) => return Err(Undecoded::Bad(Fault::Invalid { at: from })),
         };
+        append(bytes, limit, into)?;
+        from = next;
     }
+}
+
+const WORD: usize = 8;
+
+/// Appends up to the next backslash, and gives its place. Escapes are near one another in JSON within JSON: whole words
+/// are copied and what was too much is taken back, which beats finding out how much to copy.
+#[inline]
+fn append_plain(
+    raw: &[u8],
+    mut at: usize,
+    into: &mut Vec<u8>,
+    limit: Option<usize>,
+) -> Result<usize, Undecoded> {
+    if limit.is_none() {
+        for _ in 0..8 {
+            let Some(word) = raw.get(at..).and_then(<[u8]>::first_chunk::<WORD>) else {
+                break;
+            };
+            into.extend_from_slice(word);
+            let hits = first_equal(u64::from_le_bytes(*word), splat(b'\\'));
+            if hits != 0 {
+                let before = (hits.trailing_zeros() / 8) as usize;
+                into.truncate(into.len() - (WORD - before));
+                return Ok(at + before);
+            }
+            at += WORD;
+        }
+    }
+    let rest = raw.get(at..).unwrap_or_default();
+    let end = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+    append(
+        rest.get(..end).unwrap_or_default(),
+        limit.unwrap_or(usize::MAX),
+        into,
+    )?;
+    Ok(at + end)
 }
 
 #[inline]
@@ -152,23 +186,6 @@ fn append(bytes: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Undecode
     }
     into.extend_from_slice(bytes);
     Ok(())
-}
-
-/// The place of the next backslash: near ones by words, far ones by a vector search.
-#[inline]
-fn backslash(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    for _ in 0..4 {
-        let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
-            break;
-        };
-        let hits = first_equal(u64::from_le_bytes(*word), splat(b'\\'));
-        if hits != 0 {
-            return Some(at + (hits.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    memchr::memchr(b'\\', text.get(at..)?).map(|found| at + found)
 }
 
 /// What stands between the quotes of a string value; none if the value is no string.
@@ -198,6 +215,7 @@ pub fn text_starts_with(value: &[u8], prefix: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn escapes_are_decoded() {
@@ -226,5 +244,24 @@ mod tests {
         assert!(!text_is(br#""eventNames""#, b"eventName"));
         assert!(!text_is(b"eventName", b"eventName"));
         assert!(text_starts_with(br#""1\u002e08""#, b"1."));
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_is_what_the_parser_says_within_every_limit(
+            inside in r#"([a-z ]{0,20}|\\["\\/bfnrt]|\\u00[4-7][0-9a-f]|\\ud83d\\ude0[0-9]|é){0,20}"#,
+            limit in 0..300_usize,
+        ) {
+            let expected: String = serde_json::from_str(&format!("\"{inside}\"")).unwrap();
+            let mut out = Vec::new();
+            let outcome = unescape(inside.as_bytes(), limit, &mut out);
+            prop_assert!(out.len() <= limit);
+            if expected.len() <= limit {
+                prop_assert_eq!(outcome, Ok(()));
+                prop_assert_eq!(out, expected.into_bytes());
+            } else {
+                prop_assert_eq!(outcome, Err(Undecoded::TooLong));
+            }
+        }
     }
 }
