@@ -7,8 +7,8 @@ use super::object::member;
 use crate::cloudtrail::scan::{Elements, Members, skip_value};
 use crate::cloudtrail::text::string_inside;
 
-/// How deep values may be nested: more than any record's are.
-const MOST_NESTED: usize = 64;
+/// How deep values may be nested: more than any record is. Each level is read several times.
+const MOST_NESTED: usize = 24;
 
 /// What a value holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
