@@ -1,10 +1,12 @@
 //! From bytes to CloudTrail records.
 //!
 //! [`prefilter`] rejects what no rule can want without parsing it; [`envelope`] peels compression, encodings, framings
-//! and wrappers until records are left; [`scan`] walks JSON text without building anything; [`record`] is the parsed
+//! and wrappers until records are left; [`scan`] walks JSON text without building anything, and [`text`] decodes its
+//! strings; [`record`] is the parsed
 //! view of the one record in a thousand that is worth parsing.
 
 pub mod envelope;
 pub mod prefilter;
 pub mod record;
 pub mod scan;
+pub mod text;

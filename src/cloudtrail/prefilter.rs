@@ -6,7 +6,8 @@
 //! or for the backslash of a further escape, lets the bytes through. It reads the text once, with vector
 //! instructions where the machine has them, and allocates nothing.
 
-use super::scan::{hex4, trim};
+use super::scan::trim;
+use super::text::hex4;
 use aho_corasick::{AhoCorasick, PatternID, packed};
 
 /// The escape that may hide a letter.

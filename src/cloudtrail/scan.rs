@@ -85,12 +85,12 @@ pub fn begins_as_json(text: &[u8]) -> bool {
 }
 
 /// Every byte of a word set to one value.
-const fn splat(byte: u8) -> u64 {
+pub(super) const fn splat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
 /// A word whose lowest set bit is the high bit of the first byte of `word` that equals the byte in `pattern`.
-const fn first_equal(word: u64, pattern: u64) -> u64 {
+pub(super) const fn first_equal(word: u64, pattern: u64) -> u64 {
     let difference = word ^ pattern;
     difference.wrapping_sub(splat(0x01)) & !difference & splat(0x80)
 }
@@ -119,18 +119,57 @@ pub fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), Fault> {
     if text.get(at) != Some(&b'"') {
         return Err(Fault::unexpected(text, at));
     }
-    let mut from = at + 1;
-    let mut escaped = false;
-    loop {
-        let Some(found) = quote_or_backslash(text, from) else {
-            return Err(Fault::Truncated { at: text.len() });
-        };
-        if text.get(found) == Some(&b'"') {
-            return Ok((found + 1, escaped));
+    let end = quote_or_backslash(text, at + 1).and_then(|found| match text.get(found) {
+        Some(b'"') => Some((found + 1, false)),
+        _ => closing_quote(text, found).map(|quote| (quote + 1, true)),
+    });
+    end.ok_or(Fault::Truncated { at: text.len() })
+}
+
+/// A word with the high bit of each byte set that equals the byte in `pattern`.
+const fn each_equal(word: u64, pattern: u64) -> u64 {
+    let difference = word ^ pattern;
+    let low = splat(0x7f);
+    !(((difference & low) + low) | difference | low)
+}
+
+/// The place of the first quote from `from` on that is not escaped. A string that has one escape has many, as a rule:
+/// JSON within JSON, where every quote is one. So it does not stop at each, but takes eight bytes at a time.
+fn closing_quote(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    // Whether the byte at `at` is escaped by the one before it.
+    let mut is_escaped = false;
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*word);
+        let first = if is_escaped { 0x80 } else { 0 };
+        let backslashes = each_equal(word, splat(b'\\')) & !first;
+        let next = backslashes << 8;
+        if backslashes & next != 0 {
+            // Of backslashes in a row every other one is itself escaped: byte by byte.
+            for offset in at..at + 8 {
+                match text.get(offset) {
+                    _ if is_escaped => is_escaped = false,
+                    Some(b'"') => return Some(offset),
+                    byte => is_escaped = byte == Some(&b'\\'),
+                }
+            }
+        } else {
+            let quotes = each_equal(word, splat(b'"')) & !(next | first);
+            if quotes != 0 {
+                return Some(at + (quotes.trailing_zeros() / 8) as usize);
+            }
+            is_escaped = backslashes >> 63 != 0;
         }
-        escaped = true;
-        from = found + 2;
+        at += 8;
     }
+    for (offset, byte) in text.get(at..)?.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'"' => return Some(at + offset),
+            byte => is_escaped = *byte == b'\\',
+        }
+    }
+    None
 }
 
 /// The place past the value whose first byte stands at `at`.
@@ -362,199 +401,10 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// The longest string that [`Short`] holds.
-const SHORT: usize = 64;
-
-/// The decoded beginning of a string, for comparison: long enough for every name that is looked for.
-#[derive(Debug)]
-pub struct Short {
-    bytes: [u8; SHORT],
-    len: usize,
-}
-
-impl Short {
-    /// Decodes what stands between a string's quotes, as far as there is room. What is no escape stands for itself.
-    #[must_use]
-    pub fn decode(raw: &[u8]) -> Self {
-        let mut short = Self {
-            bytes: [0; SHORT],
-            len: 0,
-        };
-        let mut at = 0;
-        while let Some((unit, next)) = decode_one(raw, at) {
-            let mut utf8 = [0; 4];
-            let bytes = match unit {
-                Unit::Byte(byte) => {
-                    utf8[0] = byte;
-                    &utf8[..1]
-                }
-                Unit::Char(char) => char.encode_utf8(&mut utf8).as_bytes(),
-                Unit::Bad => b"\xff",
-            };
-            let Some(room) = short.bytes.get_mut(short.len..short.len + bytes.len()) else {
-                break;
-            };
-            room.copy_from_slice(bytes);
-            short.len += bytes.len();
-            at = next;
-        }
-        short
-    }
-
-    /// The decoded bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-/// What a place in a string stands for.
-enum Unit {
-    Byte(u8),
-    Char(char),
-    Bad,
-}
-
-/// The four hexadecimal digits at `at`.
-#[must_use]
-pub fn hex4(text: &[u8], at: usize) -> Option<u16> {
-    text.get(at..)?
-        .first_chunk::<4>()?
-        .iter()
-        .try_fold(0_u16, |value, &digit| {
-            let digit = char::from(digit).to_digit(16)?;
-            Some(value << 4 | u16::try_from(digit).ok()?)
-        })
-}
-
-/// What stands at `at`, and where the next one begins.
-fn decode_one(raw: &[u8], at: usize) -> Option<(Unit, usize)> {
-    let byte = *raw.get(at)?;
-    if byte != b'\\' {
-        return Some((Unit::Byte(byte), at + 1));
-    }
-    let plain = match raw.get(at + 1) {
-        Some(byte @ (b'"' | b'\\' | b'/')) => *byte,
-        Some(b'b') => 0x08,
-        Some(b'f') => 0x0c,
-        Some(b'n') => b'\n',
-        Some(b'r') => b'\r',
-        Some(b't') => b'\t',
-        Some(b'u') => return Some(decode_unicode(raw, at)),
-        _ => return Some((Unit::Bad, at + 2)),
-    };
-    Some((Unit::Byte(plain), at + 2))
-}
-
-/// The `\u` escape at `at`, with its second half where it is one of a pair.
-fn decode_unicode(raw: &[u8], at: usize) -> (Unit, usize) {
-    let Some(high) = hex4(raw, at + 2) else {
-        return (Unit::Bad, at + 2);
-    };
-    if let Some(char) = char::from_u32(u32::from(high)) {
-        return (Unit::Char(char), at + 6);
-    }
-    let low = match raw.get(at + 6..at + 8) {
-        Some(b"\\u") => hex4(raw, at + 8),
-        _ => None,
-    };
-    let pair = low.and_then(|low| char::decode_utf16([high, low]).next()?.ok());
-    match pair {
-        Some(char) => (Unit::Char(char), at + 12),
-        None => (Unit::Bad, at + 6),
-    }
-}
-
-/// Why a string was not decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undecoded {
-    /// It stands for more bytes than the limit.
-    TooLong,
-    /// An escape that is none; half of a surrogate pair included, which UTF-8 cannot say.
-    Bad(Fault),
-}
-
-/// Appends what a string stands for, given what stands between its quotes, until the buffer would hold more than
-/// `limit` bytes.
-pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Undecoded> {
-    let mut from = 0;
-    loop {
-        let rest = raw.get(from..).unwrap_or_default();
-        let found = backslash(rest);
-        let plain = rest.get(..found.unwrap_or(rest.len())).unwrap_or_default();
-        append(plain, limit, into)?;
-        let Some(found) = found else {
-            return Ok(());
-        };
-        let at = from + found;
-        let mut utf8 = [0; 4];
-        from = match decode_one(raw, at) {
-            Some((Unit::Byte(byte), next)) => {
-                append(&[byte], limit, into)?;
-                next
-            }
-            Some((Unit::Char(char), next)) => {
-                append(char.encode_utf8(&mut utf8).as_bytes(), limit, into)?;
-                next
-            }
-            Some((Unit::Bad, _)) | None => return Err(Undecoded::Bad(Fault::Invalid { at })),
-        };
-    }
-}
-
-#[inline]
-fn append(bytes: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Undecoded> {
-    if bytes.len() > limit.saturating_sub(into.len()) {
-        return Err(Undecoded::TooLong);
-    }
-    into.extend_from_slice(bytes);
-    Ok(())
-}
-
-/// The place of the next backslash: near ones by words, far ones by a vector search.
-#[inline]
-fn backslash(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    for _ in 0..4 {
-        let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
-            break;
-        };
-        let hits = first_equal(u64::from_le_bytes(*word), splat(b'\\'));
-        if hits != 0 {
-            return Some(at + (hits.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    memchr::memchr(b'\\', text.get(at..)?).map(|found| at + found)
-}
-
-/// What stands between the quotes of a string value; none if the value is no string.
-#[must_use]
-pub fn string_inside(value: &[u8]) -> Option<&[u8]> {
-    value.strip_prefix(b"\"")?.strip_suffix(b"\"")
-}
-
-/// Whether a value is a string that stands for exactly `expected` (of at most 64 bytes).
-#[must_use]
-pub fn text_is(value: &[u8], expected: &[u8]) -> bool {
-    match string_inside(value) {
-        Some(raw) if memchr::memchr(b'\\', raw).is_none() => raw == expected,
-        Some(raw) => Short::decode(raw).bytes() == expected,
-        None => false,
-    }
-}
-
-/// Whether a value is a string that begins with `prefix` (of at most 64 bytes).
-#[must_use]
-pub fn text_starts_with(value: &[u8], prefix: &[u8]) -> bool {
-    string_inside(value).is_some_and(|raw| {
-        raw.starts_with(prefix) || Short::decode(raw).bytes().starts_with(prefix)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloudtrail::text::{string_inside, unescape};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -630,35 +480,6 @@ mod tests {
         assert_eq!(skip_value(&text, 0), Ok(4_000_000));
     }
 
-    #[test]
-    fn escapes_are_decoded() {
-        let mut out = Vec::new();
-        unescape(
-            br#"a\"\\\/\b\f\n\r\t\u0041\u00e9\ud83d\ude00z"#,
-            99,
-            &mut out,
-        )
-        .unwrap();
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "a\"\\/\u{8}\u{c}\n\r\tA\u{e9}\u{1f600}z"
-        );
-        for bad in [
-            &br"\x"[..],
-            br"\u12",
-            br"\ud83d",
-            br"\ud83dx",
-            br"\ud83d\u0041",
-            b"\\",
-        ] {
-            assert!(unescape(bad, 99, &mut Vec::new()).is_err(), "{bad:?}");
-        }
-        assert!(text_is(br#""eventN\u0061me""#, b"eventName"));
-        assert!(!text_is(br#""eventNames""#, b"eventName"));
-        assert!(!text_is(b"eventName", b"eventName"));
-        assert!(text_starts_with(br#""1\u002e08""#, b"1."));
-    }
-
     proptest! {
         #[test]
         fn agrees_with_the_parser_on_valid_text(value in json_value(), pretty: bool) {
@@ -699,6 +520,21 @@ mod tests {
                 }
                 _ => {}
             }
+        }
+
+        #[test]
+        fn a_string_ends_at_the_first_quote_that_is_not_escaped(inside in r#"[a"\\é]{0,40}"#) {
+            let text = format!("\"{inside}");
+            let mut is_escaped = false;
+            let expected = inside.bytes().position(|byte| {
+                let closes = byte == b'"' && !is_escaped;
+                is_escaped = byte == b'\\' && !is_escaped;
+                closes
+            });
+            let expected = expected
+                .map(|at| (at + 2, inside[..at].contains('\\')))
+                .ok_or(Fault::Truncated { at: text.len() });
+            prop_assert_eq!(skip_string(text.as_bytes(), 0), expected);
         }
 
         #[test]

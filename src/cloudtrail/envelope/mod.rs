@@ -6,16 +6,16 @@
 //! walks through both, holds the limits, and sees to it that a broken element loses only itself. It never parses a
 //! record, and on a warm [`Scratch`] it allocates nothing for plain JSON.
 
+mod documents;
 mod forms;
 mod layers;
+mod object;
 mod otel;
 mod time;
 mod types;
 mod walk;
 
 pub use types::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip};
-
-use super::scan;
 
 /// Calls `each` for every element of `payload`, at least once, in order.
 pub fn open(
@@ -29,5 +29,7 @@ pub fn open(
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,12 @@
 //! In: the text of `{"stringValue":…}`, `{"kvlistValue":…}` and so on. Out: a string to read on from, or JSON that is
 //! written into a buffer. The collector keeps members in order and numbers as they were, up to what 64 bits hold.
 
-use super::forms::member;
+use super::object::member;
 use crate::cloudtrail::scan::{Elements, Members, skip_value};
+use crate::cloudtrail::text::string_inside;
 
-/// How deep values may be nested: more than any record's are.
-const MOST_NESTED: usize = 64;
+/// How deep values may be nested: more than any record is. Each level is read several times.
+const MOST_NESTED: usize = 24;
 
 /// What a value holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +75,7 @@ impl Writer<'_> {
             // An empty AnyValue is how the protocol says null.
             None if Members::new(value, 0).is_empty() => self.put(b"null"),
             // 64-bit integers are strings in the protocol's JSON.
-            Some((b"intValue", number)) => {
-                self.put(super::scan::string_inside(number).unwrap_or(number))
-            }
+            Some((b"intValue", number)) => self.put(string_inside(number).unwrap_or(number)),
             Some((b"stringValue" | b"boolValue" | b"doubleValue" | b"bytesValue", same)) => {
                 self.put(same)
             }

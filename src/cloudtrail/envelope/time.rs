@@ -1,7 +1,7 @@
 //! The times that wrappers carry, to milliseconds since the epoch: RFC 3339, and numbers of seconds, milliseconds or
 //! nanoseconds. In: a JSON value as it stands in its text. Out: a time, or none where it is not one.
 
-use crate::cloudtrail::scan;
+use crate::cloudtrail::text;
 
 /// A number above this many seconds (the year 5138) is milliseconds, and one a million times above it nanoseconds:
 /// shippers write either under the same key.
@@ -9,7 +9,7 @@ const MOST_SECONDS: i64 = 100_000_000_000;
 
 /// The time of a string or a number.
 pub(super) fn of(value: &[u8]) -> Option<i64> {
-    let inside = scan::string_inside(value).unwrap_or(value);
+    let inside = text::string_inside(value).unwrap_or(value);
     rfc3339(inside).or_else(|| number(inside))
 }
 

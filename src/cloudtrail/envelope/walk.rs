@@ -2,11 +2,14 @@
 
 use serde::de::IgnoredAny;
 
-use super::forms::{Carrier, Coding, Form, Items, Object, form};
+use super::documents::begins_as_s3_file;
+use super::forms::{Carrier, Coding, Form, Items, form};
 use super::layers::{self, Layer, LayerError};
+use super::object::Object;
 use super::otel::{self, Body, Unwritten};
 use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip, time};
-use crate::cloudtrail::scan::{self, Elements, Fault, Members, Undecoded, skip_space, skip_string};
+use crate::cloudtrail::scan::{self, Elements, Fault, skip_space};
+use crate::cloudtrail::text::{self, Undecoded};
 use crate::dead_letter::Reason;
 
 /// The deepest nesting that the stack is trusted with, whatever the configuration says.
@@ -15,7 +18,7 @@ const DEEPEST: usize = 32;
 /// The walk through one message.
 pub(super) struct Walk<'w> {
     payload: &'w [u8],
-    depth: usize,
+    pub(super) depth: usize,
     validate: bool,
     /// What the message's layers may decode to, and what is left of it.
     decoded_bytes: usize,
@@ -28,16 +31,16 @@ pub(super) struct Walk<'w> {
 
 /// Where the walk stands: what the wrappers so far have said.
 #[derive(Debug, Clone, Copy)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     /// How many layers lie around this place.
-    depth: usize,
-    envelope: Envelope,
-    time: Option<i64>,
-    custom: bool,
+    pub(super) depth: usize,
+    pub(super) envelope: Envelope,
+    pub(super) time: Option<i64>,
+    pub(super) custom: bool,
     /// What something unknown is here: none, and it is an error.
-    otherwise: Option<Skip>,
+    pub(super) otherwise: Option<Skip>,
     /// The innermost list's element that this is in; none while it is the whole message.
-    element: Option<&'a [u8]>,
+    pub(super) element: Option<&'a [u8]>,
 }
 
 impl<'w> Walk<'w> {
@@ -94,7 +97,7 @@ impl<'w> Walk<'w> {
         }));
     }
 
-    fn reject_fault(&mut self, fault: Fault, place: Place<'_>) {
+    pub(super) fn reject_fault(&mut self, fault: Fault, place: Place<'_>) {
         let reason = match fault {
             Fault::Truncated { .. } => Reason::Truncated,
             Fault::Invalid { .. } => Reason::InvalidJson,
@@ -103,14 +106,18 @@ impl<'w> Walk<'w> {
     }
 
     /// Rejects what is left of a broken text as one element; where nothing is left, the text itself shows what broke.
-    fn reject_rest(&mut self, text: &[u8], from: usize, fault: Fault, place: Place<'_>) {
+    pub(super) fn reject_rest(&mut self, text: &[u8], from: usize, fault: Fault, place: Place<'_>) {
         let rest = scan::trim(text.get(from..).unwrap_or_default());
         let element = Some(if rest.is_empty() { text } else { rest });
         self.reject_fault(fault, Place { element, ..place });
     }
 
     /// Something that is no form of CloudTrail: an error, unless the wrapper carries other things too.
-    fn unknown(&mut self, place: Place<'_>, describe: impl FnOnce() -> (Reason, String)) {
+    pub(super) fn unknown(
+        &mut self,
+        place: Place<'_>,
+        describe: impl FnOnce() -> (Reason, String),
+    ) {
         if let Some(skip) = place.otherwise {
             self.skip(skip);
         } else {
@@ -136,7 +143,7 @@ impl<'w> Walk<'w> {
     // Layers of bytes.
 
     /// One layer further in; none, and a rejection, if that is too deep.
-    fn deeper<'a>(&mut self, place: Place<'a>) -> Option<Place<'a>> {
+    pub(super) fn deeper<'a>(&mut self, place: Place<'a>) -> Option<Place<'a>> {
         if place.depth >= self.depth {
             let error = format!("more than {} layers are nested", self.depth);
             self.reject(Reason::TooDeep, error, place);
@@ -226,179 +233,16 @@ impl<'w> Walk<'w> {
         self.scratch.give_back(buffer);
     }
 
-    // Documents of JSON.
-
-    /// A text of one or more documents, one after another with or without white space between them. It begins with a
-    /// bracket or a quote, and so must each document, with the same one.
-    fn documents(&mut self, text: &[u8], place: Place<'_>) {
-        match text.first() {
-            Some(b'{') => self.objects(text, place),
-            Some(b'[') => self.one_after_another(text, place, |walk, text, start, place| {
-                let place = walk.deeper(place)?;
-                walk.list(text, start, place, Items::Any)
-            }),
-            _ => {
-                self.one_after_another(text, place, |walk, text, start, place| {
-                    match skip_string(text, start) {
-                        Ok((end, _)) => {
-                            let place = walk.deeper(place)?;
-                            walk.string(text.get(start..end).unwrap_or_default(), place);
-                            Some(end)
-                        }
-                        Err(fault) => {
-                            walk.reject_fault(fault, place);
-                            None
-                        }
-                    }
-                });
-            }
-        }
-    }
-
-    /// Documents that are arrays or strings. `document` says where the one that begins at a place ends; none if it
-    /// broke and took the rest with it.
-    fn one_after_another(
-        &mut self,
-        text: &[u8],
-        place: Place<'_>,
-        document: impl Fn(&mut Self, &[u8], usize, Place<'_>) -> Option<usize>,
-    ) {
-        if is_only_looking_like_json(text) && place.otherwise.is_some() {
-            return self.unknown(place, || (Reason::NotJson, String::new()));
-        }
-        let mut start = 0;
-        loop {
-            let element = if start == 0 {
-                place.element
-            } else {
-                text.get(start..)
-            };
-            let Some(end) = document(self, text, start, Place { element, ..place }) else {
-                return;
-            };
-            start = skip_space(text, end);
-            if start == text.len() {
-                return;
-            }
-            if text.get(start) != text.first() {
-                return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
-            }
-        }
-    }
-
-    /// Documents that are objects. A document that breaks loses itself, up to the next line that begins with a brace;
-    /// without one, the rest.
-    fn objects(&mut self, text: &[u8], place: Place<'_>) {
-        if is_only_looking_like_json(text) && place.otherwise.is_some() {
-            return self.unknown(place, || (Reason::NotJson, String::new()));
-        }
-        // Hostile lines could each be walked to the end of the text before they are given up.
-        let mut patience = text.len().saturating_mul(4).saturating_add(1 << 16);
-        let mut start = 0;
-        let mut line_end = next_line(text, 0);
-        loop {
-            if line_end == text.len()
-                && place.depth < self.depth
-                && let Some(list) = begins_as_s3_file(text, start)
-            {
-                let Some(end) = self.s3_file(text, start, list, place) else {
-                    return;
-                };
-                start = end;
-            } else {
-                let object = Object::walk(text, start);
-                // A string that is not closed makes the walk read strings as structure and structure as strings, over
-                // the end of its line; a document that is written over several lines is told from it by parsing it.
-                let broke = match object.fault {
-                    Some(fault) => Some(fault.at()),
-                    None if object.end > line_end && check(object.json).is_err() => {
-                        Some(object.end)
-                    }
-                    None => None,
-                };
-                patience = patience.saturating_sub(broke.map_or(0, |at| at.saturating_sub(start)));
-                if broke.is_some() && line_end < text.len() && patience > 0 {
-                    let piece = scan::trim(text.get(start..line_end).unwrap_or_default());
-                    let element = Some(piece);
-                    self.object(
-                        &Object::walk(piece, 0),
-                        Place { element, ..place },
-                        Items::Any,
-                    );
-                    start = line_end;
-                } else {
-                    let alone = start == 0
-                        && (object.fault.is_some() || skip_space(text, object.end) == text.len());
-                    let element = if alone {
-                        place.element
-                    } else {
-                        Some(object.json)
-                    };
-                    self.object(&object, Place { element, ..place }, Items::Any);
-                    if object.fault.is_some() {
-                        return;
-                    }
-                    start = object.end;
-                }
-            }
-            start = skip_space(text, start);
-            match text.get(start) {
-                None => return,
-                Some(b'{') => {}
-                Some(_) if line_end < text.len() && start < line_end => {
-                    let element = text.get(start..line_end).map(scan::trim);
-                    let fault = Fault::Invalid { at: start };
-                    self.reject_fault(fault, Place { element, ..place });
-                    start = skip_space(text, line_end);
-                }
-                Some(_) => {
-                    return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
-                }
-            }
-            if start >= line_end {
-                line_end = next_line(text, start);
-            }
-        }
-    }
-
-    /// `{"Records":[…`: by far the most of large texts, so it is walked once, elements being given as they come. What
-    /// follows the list is of no interest, except another list of the same name. The place past the object; none if
-    /// it broke and took the rest with it.
-    fn s3_file(
-        &mut self,
-        text: &[u8],
-        start: usize,
-        list: usize,
-        place: Place<'_>,
-    ) -> Option<usize> {
-        let place = Place {
-            depth: place.depth + 1,
-            envelope: Envelope::S3File,
-            ..place
-        };
-        let whole = text.get(start..).unwrap_or_default();
-        let mut end = self.list(text, list, place, Items::Any)?;
-        let mut members = Members::after(text, end);
-        while let Some(member) = members.next_member() {
-            let Ok(member_end) = member.end else {
-                break;
-            };
-            if member.key == b"Records" && text.get(member.start) == Some(&b'[') {
-                self.list(text, member.start, place, Items::Any)?;
-            }
-            end = member_end;
-        }
-        match members.end() {
-            Ok(end) => Some(end),
-            Err(fault) => {
-                self.reject_rest(whole, end - start, fault, place);
-                None
-            }
-        }
-    }
+    // Lists and values.
 
     /// The elements of the array that opens at `open`. The place past it; none if it broke and took the rest with it.
-    fn list(&mut self, text: &[u8], open: usize, place: Place<'_>, items: Items) -> Option<usize> {
+    pub(super) fn list(
+        &mut self,
+        text: &[u8],
+        open: usize,
+        place: Place<'_>,
+        items: Items,
+    ) -> Option<usize> {
         let mut elements = Elements::new(text, open);
         let mut is_empty = true;
         loop {
@@ -482,8 +326,8 @@ impl<'w> Walk<'w> {
     }
 
     /// A string with its quotes, and whatever it stands for.
-    fn string(&mut self, value: &[u8], place: Place<'_>) {
-        let inside = scan::string_inside(value).unwrap_or_default();
+    pub(super) fn string(&mut self, value: &[u8], place: Place<'_>) {
+        let inside = text::string_inside(value).unwrap_or_default();
         self.unescaped(inside, place, |walk, text| walk.bytes(text, place));
     }
 
@@ -496,7 +340,7 @@ impl<'w> Walk<'w> {
             "JSON string",
             place,
             |limit, into| {
-                scan::unescape(inside, limit, into).map_err(|error| match error {
+                text::unescape(inside, limit, into).map_err(|error| match error {
                     Undecoded::TooLong => LayerError::TooLarge,
                     Undecoded::Bad(fault) => {
                         LayerError::Corrupt(format!("bad escape at byte {}", fault.at()))
@@ -509,7 +353,7 @@ impl<'w> Walk<'w> {
 
     // Objects.
 
-    fn object(&mut self, object: &Object<'_>, place: Place<'_>, items: Items) {
+    pub(super) fn object(&mut self, object: &Object<'_>, place: Place<'_>, items: Items) {
         match (form(object, items), object.fault) {
             (
                 Form::List {
@@ -614,7 +458,7 @@ impl<'w> Walk<'w> {
 
     /// A value that should be a string of base64. Some write the JSON itself in its place.
     fn base64_value(&mut self, value: &[u8], place: Place<'_>) {
-        let Some(inside) = scan::string_inside(value) else {
+        let Some(inside) = text::string_inside(value) else {
             return self.value(value, place);
         };
         self.unescaped(inside, place, |walk, text| match scan::trim(text) {
@@ -626,7 +470,7 @@ impl<'w> Walk<'w> {
 }
 
 /// Parses a whole text.
-fn check(json: &[u8]) -> Result<(), (Reason, String)> {
+pub(super) fn check(json: &[u8]) -> Result<(), (Reason, String)> {
     let text = std::str::from_utf8(json).map_err(|error| {
         let error = format!("not valid UTF-8 (byte {})", error.valid_up_to());
         (Reason::InvalidJson, error)
@@ -636,38 +480,4 @@ fn check(json: &[u8]) -> Result<(), (Reason, String)> {
         Err(error) if error.is_eof() => Err((Reason::Truncated, error.to_string())),
         Err(error) => Err((Reason::InvalidJson, error.to_string())),
     }
-}
-
-/// Whether a text begins as JSON and goes on as no JSON that could hold a record: `[INFO] …`, `{x: …`, `"GET /" 200`.
-/// A line of some log, then.
-fn is_only_looking_like_json(text: &[u8]) -> bool {
-    if text.first() != Some(&b'"') {
-        return text.len() > 1 && !scan::begins_as_json(text);
-    }
-    let next = |end| text.get(skip_space(text, end));
-    skip_string(text, 0).map_or(true, |(end, _)| !matches!(next(end), None | Some(b'"')))
-}
-
-/// The place of the next line that begins with a brace, after `from`; the text's length if there is none.
-fn next_line(text: &[u8], from: usize) -> usize {
-    let rest = text.get(from..).unwrap_or_default();
-    memchr::memchr_iter(b'\n', rest)
-        .map(|at| from + at + 1)
-        .find(|at| text.get(*at) == Some(&b'{'))
-        .unwrap_or(text.len())
-}
-
-/// Where the list opens, if the object at `start` begins with the key `Records` and an array.
-fn begins_as_s3_file(text: &[u8], start: usize) -> Option<usize> {
-    const KEY: &[u8] = b"\"Records\"";
-    let key = skip_space(text, start + 1);
-    if !text.get(key..)?.starts_with(KEY) {
-        return None;
-    }
-    let colon = skip_space(text, key + KEY.len());
-    if text.get(colon) != Some(&b':') {
-        return None;
-    }
-    let list = skip_space(text, colon + 1);
-    (text.get(list) == Some(&b'[')).then_some(list)
 }

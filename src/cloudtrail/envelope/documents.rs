@@ -1,0 +1,213 @@
+//! Texts of one or more JSON documents: where one ends and the next begins, and how a broken one loses only itself.
+
+use super::Envelope;
+use super::forms::Items;
+use super::object::Object;
+use super::walk::{Place, Walk, check};
+use crate::cloudtrail::scan::{self, Fault, Members, skip_space, skip_string};
+use crate::dead_letter::Reason;
+
+impl Walk<'_> {
+    /// A text of one or more documents, one after another with or without white space between them. It begins with a
+    /// bracket or a quote, and so must each document, with the same one.
+    pub(super) fn documents(&mut self, text: &[u8], place: Place<'_>) {
+        match text.first() {
+            Some(b'{') => self.objects(text, place),
+            Some(b'[') => self.one_after_another(text, place, |walk, text, start, place| {
+                let place = walk.deeper(place)?;
+                walk.list(text, start, place, Items::Any)
+            }),
+            _ => self.one_after_another(text, place, Self::string_document),
+        }
+    }
+
+    fn string_document(&mut self, text: &[u8], start: usize, place: Place<'_>) -> Option<usize> {
+        match skip_string(text, start) {
+            Ok((end, _)) => {
+                let place = self.deeper(place)?;
+                self.string(text.get(start..end).unwrap_or_default(), place);
+                Some(end)
+            }
+            Err(fault) => {
+                self.reject_fault(fault, place);
+                None
+            }
+        }
+    }
+
+    /// Documents that are arrays or strings. `document` says where the one that begins at a place ends; none if it
+    /// broke and took the rest with it.
+    fn one_after_another(
+        &mut self,
+        text: &[u8],
+        place: Place<'_>,
+        document: impl Fn(&mut Self, &[u8], usize, Place<'_>) -> Option<usize>,
+    ) {
+        if is_only_looking_like_json(text) && place.otherwise.is_some() {
+            return self.unknown(place, || (Reason::NotJson, String::new()));
+        }
+        let mut start = 0;
+        loop {
+            let element = if start == 0 {
+                place.element
+            } else {
+                text.get(start..)
+            };
+            let Some(end) = document(self, text, start, Place { element, ..place }) else {
+                return;
+            };
+            start = skip_space(text, end);
+            if start == text.len() {
+                return;
+            }
+            if text.get(start) != text.first() {
+                return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
+            }
+        }
+    }
+
+    /// Documents that are objects. A document that breaks loses itself, up to the next line that begins with a brace;
+    /// without one, the rest.
+    fn objects(&mut self, text: &[u8], place: Place<'_>) {
+        if is_only_looking_like_json(text) && place.otherwise.is_some() {
+            return self.unknown(place, || (Reason::NotJson, String::new()));
+        }
+        // Hostile lines could each be walked to the end of the text before they are given up.
+        let mut patience = text.len().saturating_mul(4).saturating_add(1 << 16);
+        let mut start = 0;
+        let mut line_end = next_line(text, 0);
+        loop {
+            if line_end == text.len()
+                && place.depth < self.depth
+                && let Some(list) = begins_as_s3_file(text, start)
+            {
+                let Some(end) = self.s3_file(text, start, list, place) else {
+                    return;
+                };
+                start = end;
+            } else {
+                let object = Object::walk(text, start);
+                // A string that is not closed makes the walk read strings as structure and structure as strings, over
+                // the end of its line; a document that is written over several lines is told from it by parsing it.
+                let broke = match object.fault {
+                    Some(fault) => Some(fault.at()),
+                    None if object.end > line_end && check(object.json).is_err() => {
+                        Some(object.end)
+                    }
+                    None => None,
+                };
+                patience = patience.saturating_sub(broke.map_or(0, |at| at.saturating_sub(start)));
+                if broke.is_some() && line_end < text.len() && patience > 0 {
+                    let piece = scan::trim(text.get(start..line_end).unwrap_or_default());
+                    let element = Some(piece);
+                    self.object(
+                        &Object::walk(piece, 0),
+                        Place { element, ..place },
+                        Items::Any,
+                    );
+                    start = line_end;
+                } else {
+                    let alone = start == 0
+                        && (object.fault.is_some() || skip_space(text, object.end) == text.len());
+                    let element = if alone {
+                        place.element
+                    } else {
+                        Some(object.json)
+                    };
+                    self.object(&object, Place { element, ..place }, Items::Any);
+                    if object.fault.is_some() {
+                        return;
+                    }
+                    start = object.end;
+                }
+            }
+            start = skip_space(text, start);
+            match text.get(start) {
+                None => return,
+                Some(b'{') => {}
+                Some(_) if line_end < text.len() && start < line_end => {
+                    let element = text.get(start..line_end).map(scan::trim);
+                    let fault = Fault::Invalid { at: start };
+                    self.reject_fault(fault, Place { element, ..place });
+                    start = skip_space(text, line_end);
+                }
+                Some(_) => {
+                    return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
+                }
+            }
+            if start >= line_end {
+                line_end = next_line(text, start);
+            }
+        }
+    }
+
+    /// `{"Records":[…`: by far the most of large texts, so it is walked once, elements being given as they come. What
+    /// follows the list is of no interest, except another list of the same name. The place past the object; none if
+    /// it broke and took the rest with it.
+    pub(super) fn s3_file(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        list: usize,
+        place: Place<'_>,
+    ) -> Option<usize> {
+        let place = Place {
+            depth: place.depth + 1,
+            envelope: Envelope::S3File,
+            ..place
+        };
+        let whole = text.get(start..).unwrap_or_default();
+        let mut end = self.list(text, list, place, Items::Any)?;
+        let mut members = Members::after(text, end);
+        while let Some(member) = members.next_member() {
+            let Ok(member_end) = member.end else {
+                break;
+            };
+            if member.key == b"Records" && text.get(member.start) == Some(&b'[') {
+                self.list(text, member.start, place, Items::Any)?;
+            }
+            end = member_end;
+        }
+        match members.end() {
+            Ok(end) => Some(end),
+            Err(fault) => {
+                self.reject_rest(whole, end - start, fault, place);
+                None
+            }
+        }
+    }
+}
+
+/// Whether a text begins as JSON and goes on as no JSON that could hold a record: `[INFO] …`, `{x: …`, `"GET /" 200`.
+/// A line of some log, then.
+fn is_only_looking_like_json(text: &[u8]) -> bool {
+    if text.first() != Some(&b'"') {
+        return text.len() > 1 && !scan::begins_as_json(text);
+    }
+    let next = |end| text.get(skip_space(text, end));
+    skip_string(text, 0).map_or(true, |(end, _)| !matches!(next(end), None | Some(b'"')))
+}
+
+/// The place of the next line that begins with a brace, after `from`; the text's length if there is none.
+fn next_line(text: &[u8], from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    memchr::memchr_iter(b'\n', rest)
+        .map(|at| from + at + 1)
+        .find(|at| text.get(*at) == Some(&b'{'))
+        .unwrap_or(text.len())
+}
+
+/// Where the list opens, if the object at `start` begins with the key `Records` and an array.
+pub(super) fn begins_as_s3_file(text: &[u8], start: usize) -> Option<usize> {
+    const KEY: &[u8] = b"\"Records\"";
+    let key = skip_space(text, start + 1);
+    if !text.get(key..)?.starts_with(KEY) {
+        return None;
+    }
+    let colon = skip_space(text, key + KEY.len());
+    if text.get(colon) != Some(&b':') {
+        return None;
+    }
+    let list = skip_space(text, colon + 1);
+    (text.get(list) == Some(&b'[')).then_some(list)
+}
