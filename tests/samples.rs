@@ -4,6 +4,8 @@ use std::path::Path;
 
 use trailtag::cloudtrail::envelope::{Element, Limits, Scratch, Skip, open};
 use trailtag::cloudtrail::record::{Identity, Record};
+use trailtag::config::Config;
+use trailtag::pipeline::{Origin, Outputs, Pipeline, Tally};
 
 /// Beside the repository, not in it: the records belong to others.
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/samples");
@@ -78,4 +80,57 @@ fn every_real_record_is_read_and_the_three_of_ours_are_found() {
     }
     assert!(lines > 3_500, "{lines} lines");
     assert_eq!(ours, 3);
+}
+
+/// The same records through the whole pipeline, as `trailtag process` does it.
+#[test]
+fn every_real_record_is_processed_without_a_dead_letter() {
+    let Ok(folder) = std::fs::read_dir(Path::new(SAMPLES)) else {
+        return;
+    };
+    let pipeline = Pipeline::from_config(&Config::default()).unwrap();
+    let mut outputs = Outputs::default();
+    let mut sum = Tally::default();
+    for entry in folder {
+        let path = entry.unwrap().path();
+        let Some(topic) = path.to_str().filter(|path| path.ends_with(".ndjson")) else {
+            continue;
+        };
+        let text = std::fs::read(&path).unwrap();
+        for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            if line.is_empty() {
+                continue;
+            }
+            let offset = i64::try_from(number).unwrap();
+            let origin = Origin {
+                topic,
+                partition: 0,
+                offset,
+                timestamp: None,
+            };
+            sum.add(&pipeline.process(line, &origin, &mut outputs));
+            assert!(
+                outputs.dead_letters.is_empty(),
+                "{topic}:{number}: {:?}",
+                outputs.dead_letters
+            );
+        }
+    }
+    assert!(sum.records() > 3_500, "{sum:?}");
+    assert_eq!(sum.matched, 3);
+    assert_eq!(outputs.documents.len(), 3);
+    for document in &outputs.documents {
+        let document: serde_json::Value = serde_json::from_slice(&document.payload).unwrap();
+        let ours = &document["trailtag"];
+        // All three are a `terraform destroy` that went through.
+        assert_eq!(ours["outcome"], "success");
+        assert_eq!(ours["severity"]["score"], 35);
+        assert!(
+            ours["target"]["instance_profile"]
+                .as_str()
+                .unwrap()
+                .starts_with("stratus-red-team")
+        );
+        assert_eq!(ours["insufficient"], serde_json::json!([]));
+    }
 }

@@ -32,9 +32,9 @@ struct Trailtag<'a> {
     remediation: &'a [Item],
     insufficient: &'a [&'static str],
     event_id: &'a str,
-    #[serde(skip_serializing_if = "is_the_records")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     event_id_source: Option<Provenance>,
-    #[serde(skip_serializing_if = "is_the_records")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     event_time_source: Option<Provenance>,
     source: &'a Source<'a>,
 }
@@ -52,12 +52,9 @@ struct AtRisk {
     title: &'static str,
 }
 
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands the field over like this"
-)]
-fn is_the_records(source: &Option<Provenance>) -> bool {
-    matches!(source, None | Some(Provenance::Record))
+/// Where something is from, when it is not the record itself, which goes without saying.
+fn elsewhere(source: Provenance) -> Option<Provenance> {
+    (source != Provenance::Record).then_some(source)
 }
 
 /// Appends the document of a finding.
@@ -85,8 +82,8 @@ pub(super) fn write(finding: &Finding<'_>, out: &mut Vec<u8>) -> Result<(), serd
             remediation: &finding.remediation,
             insufficient: &verdict.facts.insufficient,
             event_id: &finding.event_id,
-            event_id_source: Some(finding.event_id_source),
-            event_time_source: finding.event_time_source,
+            event_id_source: elsewhere(finding.event_id_source),
+            event_time_source: finding.event_time_source.and_then(elsewhere),
             source: &finding.source,
         },
     };
