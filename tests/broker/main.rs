@@ -17,4 +17,5 @@ mod delivery;
 mod generate;
 mod harness;
 mod records;
+mod reload;
 mod support;
