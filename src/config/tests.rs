@@ -68,6 +68,18 @@ fn the_file_of_all_settings_is_the_defaults_and_holds_every_key() {
 }
 
 #[test]
+fn json_is_yaml_too() {
+    let mut config = Config::default();
+    config.kafka.client.insert("client.rack".into(), "a".into());
+    for text in [
+        serde_json::to_string(&config).unwrap(),
+        serde_json::to_string_pretty(&config).unwrap(),
+    ] {
+        assert!(same(&load(&text, &[]).unwrap(), &config));
+    }
+}
+
+#[test]
 fn each_layer_lies_over_the_one_before() {
     let config = load(
         "kafka:\n  group_id: file\n  topics: [a, b]\ndelivery: {linger: 1s 500ms}\n",
