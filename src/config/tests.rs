@@ -355,6 +355,12 @@ fn a_fault_about_what_is_not_written_stands_at_what_is_around_it() {
 #[test]
 fn a_conclusion_from_a_fault_is_not_told() {
     assert_eq!(
+        faults("routes:\n  - {nmae: a, topic: cloudtrail}\n", &[]),
+        "config.yaml:2: routes[0].nmae: unknown key; did you mean `name`?\n\
+         config.yaml:2: routes[0].topic: `cloudtrail` is in kafka.topics: what is written would be read again, for \
+         ever; name another topic"
+    );
+    assert_eq!(
         faults("routes: []\nunmatched: {action: forwrad, topic: x}\n", &[]),
         "config.yaml:2: unmatched.action: expected one of `drop`, `forward`, found `forwrad`; did you mean `forward`?"
     );
