@@ -18,7 +18,7 @@ use super::{Config, Guarantee};
 const POLL_INTERVAL_MS: u64 = 300_000;
 
 /// The longest that a worker goes without a poll: a transaction is given this long by the broker, and then aborted.
-const LONGEST_WAIT_MS: u64 = 60_000;
+const LONGEST_WAIT_MS: u64 = crate::kafka::client::TRANSACTION_TIMEOUT_MS;
 
 /// How long a session lasts unless told otherwise.
 const SESSION_TIMEOUT_MS: u64 = 45_000;

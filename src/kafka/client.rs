@@ -4,7 +4,6 @@
 //! what is set here holds.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -16,7 +15,7 @@ use rdkafka::statistics::Statistics;
 use secrecy::ExposeSecret;
 use tracing::{debug, error, info, warn};
 
-use crate::config::{Config, Guarantee, Mechanism, Protocol};
+use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 
 /// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
 /// before this program aborts it itself, which would come back as "fenced".
@@ -29,14 +28,8 @@ const STATISTICS_INTERVAL_MS: &str = "5000";
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The password file cannot be read.
-    #[error("kafka.security.sasl.password_file {path} cannot be read")]
-    Password {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Password(#[from] PasswordError),
 }
 
 /// The settings that every client shares: brokers, security, the user's `kafka.client`.
@@ -67,15 +60,8 @@ pub fn common(config: &Config) -> Result<ClientConfig, ClientError> {
             },
         );
         client.set("sasl.username", &security.sasl.username);
-        let file = &security.sasl.password_file;
-        if file.as_os_str().is_empty() {
-            client.set("sasl.password", security.sasl.password.expose_secret());
-        } else {
-            let text = std::fs::read_to_string(file).map_err(|error| ClientError::Password {
-                path: file.display().to_string(),
-                error,
-            })?;
-            client.set("sasl.password", text.trim_end_matches(['\r', '\n']));
+        if let Some(password) = security.password()? {
+            client.set("sasl.password", password.expose_secret());
         }
     }
     if matches!(security.protocol, Protocol::Ssl | Protocol::SaslSsl) {
@@ -193,10 +179,9 @@ pub fn producer(config: &Config, share: &Share, limit: usize) -> Result<ClientCo
         client.set(property, value);
     }
     if config.delivery.guarantee == Guarantee::ExactlyOnce {
-        client.set("transactional.id", &share.id).set(
-            "transaction.timeout.ms",
-            TRANSACTION_TIMEOUT.as_millis().to_string(),
-        );
+        client
+            .set("transactional.id", &share.id)
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string());
     }
     Ok(client)
 }
