@@ -19,7 +19,7 @@ use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 
 /// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
 /// before this program aborts it itself, which would come back as "fenced".
-pub const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
+pub const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 
 /// How often librdkafka reports statistics, which is where the lag comes from.
 const STATISTICS_INTERVAL_MS: &str = "5000";
