@@ -196,7 +196,10 @@ fn reach(consumer: &BaseConsumer<Listener>, config: &Config) -> Result<(), Compl
 }
 
 const fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL
+    )
 }
 
 fn unreachable(config: &Config, listener: &Listener) -> Complaint {

@@ -167,7 +167,11 @@ unsafe fn ask<C: ClientContext>(
     client: &Client<C>,
     operation: sys::rd_kafka_admin_op_t,
     wait: Duration,
-    send: impl FnOnce(*mut sys::rd_kafka_t, *const sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
+    send: impl FnOnce(
+        *mut sys::rd_kafka_t,
+        *const sys::rd_kafka_AdminOptions_t,
+        *mut sys::rd_kafka_queue_t,
+    ),
 ) -> Result<Event, RDKafkaErrorCode> {
     let failed = RDKafkaErrorCode::Fail;
     // SAFETY: every pointer is made here, checked for null, and destroyed once; librdkafka keeps what a request that is

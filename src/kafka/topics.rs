@@ -36,19 +36,13 @@ pub fn written(config: &Config) -> Vec<&str> {
 }
 
 /// Asks how large a message each written topic takes. A topic that does not exist or does not say takes what brokers
-/// take by default.
-pub async fn limits(settings: &ClientConfig, config: &Config) -> Limits {
+/// take by default. Errs when no broker answers.
+pub async fn limits(settings: &ClientConfig, config: &Config) -> Result<Limits, KafkaError> {
     let topics = written(config);
-    let known = match describe(settings, &topics).await {
-        Ok(known) => known,
-        Err(error) => {
-            warn!(%error, "the topics' size limits are unknown; the brokers' default is assumed");
-            BTreeMap::new()
-        }
-    };
+    let known = describe(settings, &topics).await?;
     info!(limits = ?known, "size limits of the output topics");
     let limit = |topic: &str| known.get(topic).copied().unwrap_or(DEFAULT_LIMIT);
-    Limits {
+    Ok(Limits {
         routes: config
             .routes
             .iter()
@@ -56,7 +50,7 @@ pub async fn limits(settings: &ClientConfig, config: &Config) -> Limits {
             .collect(),
         unmatched: limit(&config.unmatched.topic),
         dead_letter: limit(&config.dead_letter.topic),
-    }
+    })
 }
 
 async fn describe(
