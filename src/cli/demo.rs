@@ -121,12 +121,11 @@ impl Demo {
         // A mock cluster is asked in vain.
         let limits = Limits::default_of_brokers(&config);
         let pipeline = Arc::new(pipeline);
-        let (_pipelines, shared) = watch::channel(Arc::clone(&pipeline));
         let stop = CancellationToken::new();
         let service = tokio::spawn(supervisor::run(
             Arc::new(config),
             Some(limits),
-            shared,
+            Arc::clone(&pipeline),
             stop.clone(),
         ));
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -25,7 +24,5 @@ pub async fn serve(config: Config, pipeline: Pipeline) -> Result<(), ServiceErro
         info!(signal = name, "stopping: finishing what is in flight");
         stop.cancel();
     });
-    // The sender is kept for as long as the service runs: a new pipeline would come through it.
-    let (_pipelines, pipeline) = watch::channel(Arc::new(pipeline));
-    supervisor::run(Arc::new(config), None, pipeline, shutdown).await
+    supervisor::run(Arc::new(config), None, Arc::new(pipeline), shutdown).await
 }

@@ -103,7 +103,10 @@ fn explains(known: &Fault, concluded: &Fault) -> bool {
         || known.key.get(..around(&known.key)) == concluded.key.get(..around(&concluded.key));
     related(&known.key, &concluded.key)
         // The name that is unknown may be the one that is missed.
-        || (known.message == shape::UNKNOWN && around(&known.key) > 0 && same_map())
+        || (known.message == shape::UNKNOWN
+            && concluded.message.starts_with("is empty")
+            && around(&known.key) > 0
+            && same_map())
         || (related(&known.key, security) && related(&concluded.key, security))
         || concluded
             .concluded_from

@@ -68,6 +68,18 @@ fn the_file_of_all_settings_is_the_defaults_and_holds_every_key() {
 }
 
 #[test]
+fn json_is_yaml_too() {
+    let mut config = Config::default();
+    config.kafka.client.insert("client.rack".into(), "a".into());
+    for text in [
+        serde_json::to_string(&config).unwrap(),
+        serde_json::to_string_pretty(&config).unwrap(),
+    ] {
+        assert!(same(&load(&text, &[]).unwrap(), &config));
+    }
+}
+
+#[test]
 fn each_layer_lies_over_the_one_before() {
     let config = load(
         "kafka:\n  group_id: file\n  topics: [a, b]\ndelivery: {linger: 1s 500ms}\n",
@@ -342,6 +354,12 @@ fn a_fault_about_what_is_not_written_stands_at_what_is_around_it() {
 
 #[test]
 fn a_conclusion_from_a_fault_is_not_told() {
+    assert_eq!(
+        faults("routes:\n  - {nmae: a, topic: cloudtrail}\n", &[]),
+        "config.yaml:2: routes[0].nmae: unknown key; did you mean `name`?\n\
+         config.yaml:2: routes[0].topic: `cloudtrail` is in kafka.topics: what is written would be read again, for \
+         ever; name another topic"
+    );
     assert_eq!(
         faults("routes: []\nunmatched: {action: forwrad, topic: x}\n", &[]),
         "config.yaml:2: unmatched.action: expected one of `drop`, `forward`, found `forwrad`; did you mean `forward`?"

@@ -181,9 +181,6 @@ impl Worker {
         self.report();
         self.drop_revoked();
         self.reader.resume_due();
-        if self.batch.entries.is_empty() && self.setting.pipeline.has_changed().unwrap_or(false) {
-            self.pipeline = Arc::clone(&self.setting.pipeline.borrow_and_update());
-        }
     }
 
     /// Reads up to a stride of messages, and sleeps only when there are none.
@@ -191,15 +188,23 @@ impl Worker {
         let mut wait = Duration::ZERO;
         for turn in 0..STRIDE {
             let taken = match self.reader.consumer.poll(wait) {
-                Some(Ok(message)) => take(
-                    &message,
-                    &mut self.reader.positions,
-                    &self.pipeline,
-                    &self.setting,
-                    &mut self.outputs,
-                    &mut self.batch,
-                    &mut self.refused,
-                ),
+                Some(Ok(message)) => {
+                    // Between two batches, a new pipeline takes the old one's place.
+                    if self.batch.entries.is_empty()
+                        && self.setting.pipeline.has_changed().unwrap_or(false)
+                    {
+                        self.pipeline = Arc::clone(&self.setting.pipeline.borrow_and_update());
+                    }
+                    take(
+                        &message,
+                        &mut self.reader.positions,
+                        &self.pipeline,
+                        &self.setting,
+                        &mut self.outputs,
+                        &mut self.batch,
+                        &mut self.refused,
+                    )
+                }
                 Some(Err(error)) => {
                     self.reader.failed(error).map_err(WorkerError::Consumer)?;
                     return Ok(());

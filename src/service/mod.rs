@@ -3,4 +3,5 @@
 pub mod health;
 pub mod http;
 pub mod metrics;
+mod reload;
 pub mod supervisor;

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::health::WorkerHealth;
 use super::http::{self, Pages};
 use super::metrics::Metrics;
+use super::reload;
 use crate::config::Config;
 use crate::kafka::client::{self, ClientError};
 use crate::kafka::positions::backoff;
@@ -75,7 +76,7 @@ pub fn workers(config: &Config) -> usize {
 pub async fn run(
     config: Arc<Config>,
     limits: Option<Limits>,
-    pipeline: watch::Receiver<Arc<Pipeline>>,
+    pipeline: Arc<Pipeline>,
     shutdown: CancellationToken,
 ) -> Result<(), ServiceError> {
     let address = config.http.listen.clone();
@@ -92,7 +93,8 @@ pub async fn run(
         .collect();
     routes.extend(["unmatched".to_owned(), "dead_letter".to_owned()]);
     let metrics = Arc::new(Metrics::new(&routes)?);
-    metrics.rules(pipeline.borrow().rules());
+    metrics.rules(pipeline.rules());
+    let (pipelines, pipeline) = watch::channel(pipeline);
     let number = workers(&config);
     let healths: Arc<[Arc<WorkerHealth>]> = (0..number)
         .map(|_| Arc::new(WorkerHealth::default()))
@@ -103,6 +105,12 @@ pub async fn run(
         workers: Arc::clone(&healths),
         shutdown: shutdown.clone(),
     };
+    let reloads = tokio::spawn(reload::watch(
+        Arc::clone(&config),
+        pipelines,
+        Arc::clone(&metrics),
+        shutdown.clone(),
+    ));
     let server = tokio::spawn(http::serve(listener, pages, done.clone()));
     info!(
         address,
@@ -151,6 +159,8 @@ pub async fn run(
         result = Err(ServiceError::Worker { worker, error });
     }
     done.cancel();
+    // It ends with the shutdown; that it panicked would have been seen in the log.
+    let _ = reloads.await;
     if let Ok(Err(error)) = server.await {
         error!(%error, "the pages ended with an error");
     }

@@ -18,4 +18,5 @@ mod delivery;
 mod generate;
 mod harness;
 mod records;
+mod reload;
 mod support;

@@ -1,0 +1,165 @@
+//! Rules, severity and remediation are read again when their files change, or on SIGHUP.
+//!
+//! All or nothing: a new pipeline is built aside, and takes the old one's place between two batches; where anything is
+//! wrong with it the old one stays, what is wrong is logged once, and a metric says so. Files are looked at by their
+//! metadata, through links, every few seconds: that sees the swap of links by which Kubernetes updates a mounted
+//! ConfigMap, on any file system, which notifications do not.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::metrics::Metrics;
+use crate::config::Config;
+use crate::pipeline::Pipeline;
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a file looks like from outside; it differs after every change.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    path: PathBuf,
+    /// Where links lead.
+    target: Option<PathBuf>,
+    modified: Option<SystemTime>,
+    length: Option<u64>,
+}
+
+/// Reads everything again whenever it changes, until `done`.
+pub(super) async fn watch(
+    config: Arc<Config>,
+    pipelines: watch::Sender<Arc<Pipeline>>,
+    metrics: Arc<Metrics>,
+    done: CancellationToken,
+) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => Some(hangup),
+        Err(error) => {
+            error!(%error, "SIGHUP cannot be listened for; changes of files still count");
+            None
+        }
+    };
+    let mut seen = look(&config);
+    loop {
+        let asked = tokio::select! {
+            () = done.cancelled() => return,
+            () = next(&mut hangup) => true,
+            () = tokio::time::sleep(INTERVAL) => false,
+        };
+        let now = look(&config);
+        if asked || now != seen {
+            seen = now;
+            reload(&config, &pipelines, &metrics);
+        }
+    }
+}
+
+/// The next SIGHUP; never, where it cannot be listened for.
+async fn next(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => {
+            hangup.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn reload(config: &Config, pipelines: &watch::Sender<Arc<Pipeline>>, metrics: &Metrics) {
+    match Pipeline::from_config(config) {
+        Ok(pipeline) => {
+            let rules = pipeline.rules();
+            metrics.rules(rules);
+            pipelines.send_replace(Arc::new(pipeline));
+            metrics.reloaded(true);
+            info!(rules, "rules, severity and remediation were read again");
+        }
+        Err(refused) => {
+            metrics.reloaded(false);
+            for fault in &refused.faults {
+                error!(
+                    fault,
+                    "not reloaded: the rules, severity and remediation in use stay"
+                );
+            }
+        }
+    }
+}
+
+/// Every file that a pipeline is made of, sorted. What cannot be looked at looks like nothing.
+fn look(config: &Config) -> Vec<Look> {
+    let mut looks = Vec::new();
+    let single = [&config.detection.severity_file, &config.remediation.file];
+    for path in config.detection.rules.iter().chain(single) {
+        if !path.as_os_str().is_empty() {
+            look_at(path, &mut looks);
+        }
+    }
+    looks.sort_by(|one, other| one.path.cmp(&other.path));
+    looks
+}
+
+fn look_at(path: &Path, looks: &mut Vec<Look>) {
+    let metadata = std::fs::metadata(path).ok();
+    if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            look_at(&entry.path(), looks);
+        }
+    }
+    looks.push(Look {
+        path: path.to_owned(),
+        target: std::fs::canonicalize(path).ok(),
+        modified: metadata.as_ref().and_then(|it| it.modified().ok()),
+        length: metadata.as_ref().map(std::fs::Metadata::len),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(rules: &Path) -> Config {
+        let mut config = Config::default();
+        config.detection.rules = vec![rules.to_owned()];
+        config
+    }
+
+    #[test]
+    fn a_change_a_new_file_and_a_swap_of_links_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = folder.path().join("rules");
+        let version = |name: &str, text: &str| {
+            let version = folder.path().join(name);
+            std::fs::create_dir(&version).unwrap();
+            std::fs::write(version.join("a.yml"), text).unwrap();
+            version
+        };
+        let (first, second) = (version("..1", "one"), version("..2", "two"));
+        std::os::unix::fs::symlink(&first, &mount).unwrap();
+        let config = config(&mount);
+        let seen = look(&config);
+        assert_eq!(seen, look(&config), "nothing changed");
+
+        std::fs::write(first.join("b.yml"), "more").unwrap();
+        let more = look(&config);
+        assert_ne!(seen, more, "a new file");
+
+        std::fs::write(first.join("b.yml"), "even more").unwrap();
+        assert_ne!(more, look(&config), "another length");
+
+        // As Kubernetes does it: a new link is made aside, and renamed over the old one.
+        let before = look(&config);
+        let aside = folder.path().join("..data_tmp");
+        std::os::unix::fs::symlink(&second, &aside).unwrap();
+        std::fs::rename(&aside, &mount).unwrap();
+        assert_ne!(before, look(&config), "another target");
+
+        std::fs::remove_file(&mount).unwrap();
+        assert!(look(&config).iter().all(|look| look.target.is_none()));
+    }
+}

@@ -1,0 +1,125 @@
+//! Rules are read again while the program runs: between batches, and all or nothing.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::records::ours;
+use super::support::{Broker, PATIENCE, Settings, Trailtag, unique, wait_until};
+
+const ADDED: &str = "title: Role put into an instance profile
+id: 0d2f6a52-6a0a-4ad1-8f0f-3a7a0c6a9b10
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection: {eventSource: iam.amazonaws.com, eventName: AddRoleToInstanceProfile}
+  condition: selection
+level: medium
+";
+
+/// A record of the event that only the added rule wants.
+fn added(number: usize) -> Vec<u8> {
+    let record = String::from_utf8(ours(number)).unwrap();
+    record
+        .replace("RemoveRoleFromInstanceProfile", "AddRoleToInstanceProfile")
+        .into_bytes()
+}
+
+/// Replaces what a mounted ConfigMap shows, as Kubernetes does it: a folder of its own, and a link renamed over the old.
+fn publish(mount: &Path, version: &str, files: &[(&str, &str)]) {
+    let folder = mount.join(version);
+    std::fs::create_dir(&folder).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let aside = mount.join("..data_tmp");
+    std::os::unix::fs::symlink(version, &aside).unwrap();
+    std::fs::rename(&aside, mount.join("..data")).unwrap();
+}
+
+fn wait_reloads(trailtag: &Trailtag, result: &str, count: f64) {
+    wait_until(PATIENCE, &format!("{count} reloads are {result}"), || {
+        let seen = trailtag.metric("trailtag_config_reloads_total", &[("result", result)]);
+        if seen >= Some(count) {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}; its log:\n{}", trailtag.log()))
+        }
+    });
+}
+
+#[test]
+fn rules_are_swapped_whole_and_bad_ones_leave_the_old_in_use() {
+    let broker = Broker::shared();
+    let (group, input) = (unique("group"), broker.topic("in", 1));
+    let (output, dead_letters) = (broker.topic("out", 1), broker.topic("dead", 1));
+    let folder = tempfile::tempdir().unwrap();
+    let mount = folder.path();
+    publish(
+        mount,
+        "..1",
+        &[("add.yml", &ADDED.replace("AddRole", "NoRole"))],
+    );
+    let settings = Settings::new(broker, &group, &input, &output, &dead_letters).set(
+        "/detection",
+        serde_json::json!({"rules": [mount.join("..data").to_str().unwrap()]}),
+    );
+    let mut trailtag = Trailtag::start(&settings);
+    trailtag.wait_ready();
+    let findings = |expected: usize| {
+        let end = broker.end_offset(&input, 0);
+        wait_until(PATIENCE, "everything is committed", || {
+            match broker.committed_offset(&group, &input, 0) {
+                Some(offset) if offset == end => Ok(()),
+                seen => Err(format!("{seen:?} of {end}")),
+            }
+        });
+        broker.wait_settled(&output);
+        let messages = broker.read_committed(&output);
+        assert_eq!(messages.len(), expected, "{messages:?}");
+    };
+    broker.produce(&input, 0, None, &added(0), &[]);
+    findings(0);
+
+    publish(mount, "..2", &[("add.yml", ADDED)]);
+    wait_reloads(&trailtag, "accepted", 1.0);
+    broker.produce(&input, 0, None, &added(1), &[]);
+    broker.produce(&input, 0, None, &ours(2), &[]);
+    findings(2);
+
+    publish(
+        mount,
+        "..3",
+        &[
+            ("add.yml", ADDED),
+            (
+                "bad.yml",
+                "title: no id\nlogsource: {product: aws}\ndetection: {s: {a: b}, condition: s}\n",
+            ),
+        ],
+    );
+    wait_reloads(&trailtag, "rejected", 1.0);
+    assert!(
+        trailtag.log().contains("bad.yml"),
+        "the log names the file:\n{}",
+        trailtag.log()
+    );
+    broker.produce(&input, 0, None, &added(3), &[]);
+    findings(3);
+
+    publish(mount, "..4", &[("add.yml", ADDED)]);
+    wait_reloads(&trailtag, "accepted", 2.0);
+    let hangup = format!("kill -HUP {}", trailtag.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &hangup])
+            .status()
+            .unwrap()
+            .success()
+    );
+    wait_reloads(&trailtag, "accepted", 3.0);
+    broker.produce(&input, 0, None, &added(4), &[]);
+    findings(4);
+    let rejected = trailtag.metric("trailtag_config_reloads_total", &[("result", "rejected")]);
+    assert_eq!(rejected, Some(1.0));
+    trailtag.sigterm();
+    assert!(trailtag.wait_exit(PATIENCE).success());
+}
