@@ -168,7 +168,9 @@ ssl.truststore.location={}
         wait_until(PATIENCE, &what, || {
             let listed = self.tool("org.apache.kafka.tools.AclCommand", &list);
             let known = |operation: &&str| {
-                listed.contains(&format!("operation={}", operation.to_uppercase()))
+                // The tool lists DescribeConfigs as DESCRIBE_CONFIGS.
+                let listed = listed.replace('_', "");
+                listed.contains(&format!("operation={},", operation.to_uppercase()))
             };
             if operations
                 .iter()
