@@ -81,6 +81,14 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
     Ok(complaints)
 }
 
+/// Waits until a broker answers; else says what keeps it from that. Blocks for some seconds.
+pub fn reachable(config: &Config) -> Result<(), Complaint> {
+    let settings = client::common(config)
+        .map_err(|error| Complaint::new("kafka.security", error.to_string(), "correct it"))?;
+    let consumer = group_member(&settings, config).map_err(|error| refused_settings(&error))?;
+    reach(&consumer, config)
+}
+
 /// A topic of the configuration.
 struct Topic {
     key: String,

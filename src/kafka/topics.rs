@@ -54,7 +54,7 @@ pub async fn limits(settings: &ClientConfig, config: &Config) -> Result<Limits, 
     })
 }
 
-/// What the client says while it asks goes to the log: it is where a wrong password shows.
+/// What the client says while it asks goes to the log.
 struct Logged;
 
 impl ClientContext for Logged {

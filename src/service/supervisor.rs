@@ -18,6 +18,7 @@ use super::metrics::Metrics;
 use super::reload;
 use crate::config::Config;
 use crate::kafka::client::{self, ClientError};
+use crate::kafka::connect;
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
 use crate::kafka::worker::{self, Limits, Setting, WorkerError};
@@ -171,7 +172,7 @@ pub async fn run(
 /// Asks the brokers for the topics' size limits until one answers: with limits that were only guessed, documents would
 /// be dead-lettered that their topic takes. None when told to stop before.
 async fn ask_for_limits(
-    config: &Config,
+    config: &Arc<Config>,
     healths: &[Arc<WorkerHealth>],
     shutdown: &CancellationToken,
 ) -> Result<Option<Limits>, ServiceError> {
@@ -181,18 +182,33 @@ async fn ask_for_limits(
         for health in healths {
             health.turned();
         }
-        let error = tokio::select! {
+        let (asked, answer) = tokio::sync::oneshot::channel();
+        let asking = Arc::clone(config);
+        // A thread that nobody waits for: a stop must not take as long as the answer.
+        thread::Builder::new()
+            .name("reach".to_owned())
+            .spawn(move || asked.send(connect::reachable(&asking)))
+            .map_err(ServiceError::Thread)?;
+        let reached = tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
-            answer = topics::limits(&settings, config) => match answer {
-                Ok(limits) => return Ok(Some(limits)),
-                Err(error) => error,
-            },
+            reached = answer => reached,
         };
-        warn!(
-            %error,
-            brokers = config.kafka.bootstrap_servers.join(","),
-            "no broker answers; asking again until one does"
-        );
+        if let Ok(Err(complaint)) = &reached {
+            warn!(
+                setting = complaint.key,
+                hint = complaint.hint,
+                "{}; asking again until one does",
+                complaint.message
+            );
+        } else {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(None),
+                answer = topics::limits(&settings, config) => match answer {
+                    Ok(limits) => return Ok(Some(limits)),
+                    Err(error) => warn!(%error, "the brokers do not tell the topics' size limits; asking again"),
+                },
+            }
+        }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep(PAUSE) => {}
