@@ -351,7 +351,8 @@ impl ProducerContext for ProducerSide {
     }
 }
 
-fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
+/// A line of librdkafka's log.
+pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert

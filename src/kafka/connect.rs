@@ -3,9 +3,8 @@
 //! Nothing is written: what we may do is asked, not tried. The one trace is a transactional id that ends in `-check`.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -19,6 +18,10 @@ use crate::config::{Action, Config, Guarantee};
 
 /// How long to wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look at what the client says meanwhile.
+const SLICE: Duration = Duration::from_millis(100);
+/// How long to wait for another broker once one has refused us.
+const SECOND_OPINION: Duration = Duration::from_secs(2);
 
 /// One thing that is wrong, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +56,17 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
     let mut names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
+    if let Err(complaint) = reach(&consumer, config) {
+        return Ok(vec![complaint]);
+    }
     let answers = match native::describe_topics(consumer.client(), &names, PATIENCE) {
         Ok(answers) => answers,
         Err(code) => {
-            // Serves the client's error events, which say more than "timed out" does.
-            let _ = consumer.poll(Duration::from_millis(100));
-            complaints.push(unreachable(config, code, &consumer.context().said()));
+            complaints.push(Complaint::new(
+                "kafka.topics",
+                format!("the brokers do not say what this user may do: {code}"),
+                "see the brokers' log",
+            ));
             return Ok(complaints);
         }
     };
@@ -71,6 +79,14 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
         complaints.extend(transactions(&settings, config));
     }
     Ok(complaints)
+}
+
+/// Waits until a broker answers; else says what keeps it from that. Blocks for some seconds.
+pub fn reachable(config: &Config) -> Result<(), Complaint> {
+    let settings = client::common(config)
+        .map_err(|error| Complaint::new("kafka.security", error.to_string(), "correct it"))?;
+    let consumer = group_member(&settings, config).map_err(|error| refused_settings(&error))?;
+    reach(&consumer, config)
 }
 
 /// A topic of the configuration.
@@ -168,40 +184,75 @@ fn refused_settings(error: &KafkaError) -> Complaint {
     )
 }
 
-fn unreachable(config: &Config, code: RDKafkaErrorCode, said: &[String]) -> Complaint {
+/// Waits until a broker answers.
+fn reach(consumer: &BaseConsumer<Listener>, config: &Config) -> Result<(), Complaint> {
+    let mut deadline = Instant::now() + PATIENCE;
+    let mut refused = false;
+    while consumer.client().fetch_cluster_id(SLICE).is_none() {
+        // Serves the client's error events, which say more than "timed out" does.
+        let _ = consumer.poll(Duration::ZERO);
+        if !refused && consumer.context().said(is_refusal).is_some() {
+            // Waiting does not help against that, except that another broker may think otherwise.
+            refused = true;
+            deadline = deadline.min(Instant::now() + SECOND_OPINION);
+        }
+        if Instant::now() >= deadline {
+            return Err(unreachable(config, consumer.context()));
+        }
+    }
+    Ok(())
+}
+
+const fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL
+    )
+}
+
+fn unreachable(config: &Config, listener: &Listener) -> Complaint {
     let servers = config.kafka.bootstrap_servers.join(", ");
-    let said = if said.is_empty() {
-        code.to_string()
-    } else {
-        said.join("; ")
-    };
+    if let Some(said) = listener.said(|code| code == RDKafkaErrorCode::Authentication) {
+        let user = &config.kafka.security.sasl.username;
+        return Complaint::new(
+            "kafka.security.sasl",
+            format!("authentication as {user} failed: {said}"),
+            "correct username, password or mechanism",
+        );
+    }
+    if let Some(said) = listener.said(|code| code == RDKafkaErrorCode::SSL) {
+        return Complaint::new(
+            "kafka.security.tls",
+            format!("no TLS connection to {servers}: {said}"),
+            "correct ca_file, cert_file and key_file, or kafka.security.protocol",
+        );
+    }
+    let said = listener
+        .said(|_| true)
+        .unwrap_or_else(|| "no answer".to_owned());
     let seconds = PATIENCE.as_secs();
     Complaint::new(
         "kafka.bootstrap_servers",
         format!("no broker of {servers} answered within {seconds} s: {said}"),
-        "check the addresses, that the brokers run, and kafka.security",
+        "check the addresses, that the brokers run, and kafka.security.protocol",
     )
 }
 
 fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Complaint> {
     let group = &config.kafka.group_id;
-    let mut list = TopicPartitionList::new();
-    for topic in &config.kafka.topics {
-        list.add_partition(topic, 0);
-    }
-    let error = consumer.committed_offsets(list, PATIENCE).err()?;
-    Some(match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => Complaint::new(
+    match native::may_read_group(consumer.client(), group, PATIENCE) {
+        Ok(true) => None,
+        Ok(false) | Err(RDKafkaErrorCode::GroupAuthorizationFailed) => Some(Complaint::new(
             "kafka.group_id",
-            format!("no permission for consumer group {group}"),
+            format!("no permission to read as consumer group {group}"),
             "grant this user READ on the group",
-        ),
-        _ => Complaint::new(
+        )),
+        Err(code) => Some(Complaint::new(
             "kafka.group_id",
-            format!("the offsets of consumer group {group} cannot be read: {error}"),
+            format!("the brokers do not answer for consumer group {group}: {code}"),
             "see the brokers' log",
-        ),
-    })
+        )),
+    }
 }
 
 fn transactions(settings: &ClientConfig, config: &Config) -> Option<Complaint> {
@@ -234,15 +285,18 @@ fn transactions(settings: &ClientConfig, config: &Config) -> Option<Complaint> {
 /// Keeps what the client says about connections, which is where a wrong password shows.
 #[derive(Debug, Default)]
 struct Listener {
-    said: Mutex<Vec<String>>,
+    said: Mutex<Vec<(RDKafkaErrorCode, String)>>,
 }
 
 impl Listener {
-    fn said(&self) -> Vec<String> {
+    /// What was said first with a code of that kind.
+    fn said(&self, kind: impl Fn(RDKafkaErrorCode) -> bool) -> Option<String> {
         self.said
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+            .iter()
+            .find(|(code, _)| kind(*code))
+            .map(|(_, reason)| reason.clone())
     }
 }
 
@@ -251,15 +305,27 @@ impl ClientContext for Listener {
         tracing::debug!(?level, facility, "{message}");
     }
 
-    fn error(&self, _: KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // A client goes on trying: one of each kind is enough.
+        let code = error
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Unknown);
         let mut said = self
             .said
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if said.len() < 3 && !said.iter().any(|it| it == reason) {
-            said.push(reason.to_owned());
+        if !said.iter().any(|(known, _)| *known == code) {
+            said.push((code, plain(reason)));
         }
     }
+}
+
+/// What the client says, without how long it was in which of its states, and in one line.
+fn plain(reason: &str) -> String {
+    let reason = reason
+        .split_once(" (after ")
+        .map_or(reason, |(reason, _)| reason);
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl ConsumerContext for Listener {}
@@ -268,4 +334,18 @@ impl ProducerContext for Listener {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_says_is_one_line_without_its_states() {
+        assert_eq!(
+            plain("127.0.0.1:1/bootstrap: Connect failed: refused (after 0ms in state CONNECT)"),
+            "127.0.0.1:1/bootstrap: Connect failed: refused"
+        );
+        assert_eq!(plain("SSL failed:\n  no issuer"), "SSL failed: no issuer");
+    }
 }

@@ -11,7 +11,7 @@
 //! Every wait is cut into slices between which the consumer is polled with its partitions paused, so that this member
 //! stays in its group while a broker is away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -160,6 +160,7 @@ pub enum SinkError {
 
 /// A producer and the topics that it writes.
 pub struct Sink {
+    settings: rdkafka::ClientConfig,
     producer: ThreadedProducer<ProducerSide>,
     guarantee: Guarantee,
     id: String,
@@ -201,6 +202,7 @@ impl Sink {
             .create_with_context(ProducerSide::default())
             .map_err(SinkError::Create)?;
         Ok(Self {
+            settings: settings.clone(),
             producer,
             guarantee: config.delivery.guarantee,
             id,
@@ -279,6 +281,11 @@ impl Sink {
                 .into_iter()
                 .filter(|failure| !is_collateral(failure.code))
                 .collect();
+            let blamed = if blamed.is_empty() {
+                self.forbidden(entries)
+            } else {
+                blamed
+            };
             let outcome = if blamed.is_empty() {
                 Outcome::Aborted("the transaction failed under its messages".to_owned())
             } else {
@@ -336,7 +343,64 @@ impl Sink {
         }
     }
 
-    fn abort(&self, outcome: Outcome, reader: &mut Reader) -> Result<Outcome, SinkError> {
+    /// The messages whose topic we may not write. librdkafka fails a whole transaction for that, and does not say for
+    /// which topic.
+    fn forbidden(&self, entries: &[Entry]) -> Vec<Failure> {
+        let topics: BTreeSet<&str> = entries.iter().map(|entry| self.topic(entry)).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let answers = native::describe_topics(self.producer.client(), &topics, CALL)
+            .inspect_err(|error| debug!(%error, "the brokers do not say what we may write"))
+            .unwrap_or_default();
+        let may_not_write = |entry: &Entry| {
+            answers.iter().any(|answer| {
+                answer.name == self.topic(entry)
+                    && (answer.error == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+                        || answer.error.is_none() && !answer.write)
+            })
+        };
+        entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| may_not_write(entry))
+            .map(|(entry, _)| Failure {
+                entry,
+                code: RDKafkaErrorCode::TopicAuthorizationFailed,
+                verdict: Verdict::Retry,
+            })
+            .collect()
+    }
+
+    fn topic(&self, entry: &Entry) -> &str {
+        match entry.target {
+            Target::Route(route) => self.routes.get(route).map_or("", String::as_str),
+            Target::Unmatched => &self.unmatched,
+            Target::DeadLetter => &self.dead_letter,
+        }
+    }
+
+    /// A new producer in the place of one that is of no use any more.
+    fn renew(&mut self, reader: &mut Reader) -> Result<(), SinkError> {
+        self.producer = self
+            .settings
+            .create_with_context(ProducerSide::default())
+            .map_err(SinkError::Create)?;
+        loop {
+            match self.producer.init_transactions(CALL).map_err(classify) {
+                Ok(()) => return Ok(()),
+                Err(Failed::Again) => {
+                    let _ = reader.idle();
+                    if reader.is_out_of_time() {
+                        return Ok(());
+                    }
+                }
+                Err(Failed::Abort(error) | Failed::Fatal(error)) => {
+                    return Err(self.fatal("init_transactions", error));
+                }
+            }
+        }
+    }
+
+    fn abort(&mut self, outcome: Outcome, reader: &mut Reader) -> Result<Outcome, SinkError> {
         loop {
             match self.producer.abort_transaction(CALL).map_err(classify) {
                 Ok(()) => break,
@@ -346,6 +410,15 @@ impl Sink {
                     if reader.is_out_of_time() {
                         break;
                     }
+                }
+                // The coordinator was never told of this transaction, because it refused the first topic of it: there
+                // is nothing to abort, and librdkafka takes that for the producer's end.
+                Err(Failed::Fatal(error))
+                    if error.rdkafka_error_code()
+                        == Some(RDKafkaErrorCode::InvalidTransactionalState) =>
+                {
+                    self.renew(reader)?;
+                    break;
                 }
                 Err(Failed::Abort(error) | Failed::Fatal(error)) => {
                     return Err(self.fatal("abort_transaction", error));
@@ -394,17 +467,15 @@ impl Sink {
         let _ = self.producer.context().failures();
         let mut failures = Vec::new();
         for (place, entry) in entries.iter_mut().enumerate() {
-            let topic = match entry.target {
-                Target::Route(route) => self.routes.get(route).map_or("", String::as_str),
-                Target::Unmatched => &self.unmatched,
-                Target::DeadLetter => &self.dead_letter,
-            };
-            let mut record =
-                BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, tag(self.epoch, place));
+            let headers = entry.headers.take();
+            let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(
+                self.topic(entry),
+                tag(self.epoch, place),
+            );
             record.key = entry.key.as_deref();
             record.payload = entry.payload.as_deref();
             record.timestamp = entry.timestamp;
-            record.headers = entry.headers.take();
+            record.headers = headers;
             loop {
                 match self.producer.send(record) {
                     Ok(()) => break,

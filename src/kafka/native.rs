@@ -1,10 +1,10 @@
-//! Two calls that the safe binding lacks.
+//! Three calls that the safe binding lacks.
 //!
 //! - `flush`: the binding's own, which its `commit_transaction` begins with, polls in steps of 100 ms whenever a
 //!   message is still in flight, so that every small transaction costs at least that. librdkafka's flush returns as
 //!   soon as the queue is empty; the threaded producer's own thread serves the delivery reports meanwhile. Called
 //!   first, it leaves the binding's flush nothing to wait for.
-//! - `describe_topics`: the one way to learn what we may do with a topic without doing it.
+//! - `describe_topics` and `may_read_group`: the one way to learn what we may do with a topic or a group without doing it.
 #![allow(unsafe_code)] // the one exception of the crate, for the reasons above
 
 use std::ffi::{CStr, CString};
@@ -15,6 +15,9 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_AclOperation_t::{
+    RD_KAFKA_ACL_OPERATION_READ, RD_KAFKA_ACL_OPERATION_WRITE,
+};
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 
 /// Waits until every message is delivered or has failed and its report is served. False when `wait` passed before.
@@ -76,22 +79,107 @@ pub(super) fn describe_topics<C: ClientContext>(
         .filter_map(|topic| CString::new(*topic).ok())
         .collect();
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    let failed = RDKafkaErrorCode::Fail;
-    // SAFETY: every pointer below is made here, checked for null, and destroyed when this function returns, the
-    // event last made first; what the result points to is owned by the event and copied before that. `pointers` and
-    // the names behind it outlive the call that copies them.
+    // SAFETY: `pointers` and the names behind it outlive the call that copies them; the collection outlives the request;
+    // what the result points to is owned by the event, which lives until the answers are copied.
     unsafe {
-        let native = client.native_ptr();
         let collection = Owned::new(
             sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()),
             sys::rd_kafka_TopicCollection_destroy,
         )
-        .ok_or(failed)?;
+        .ok_or(RDKafkaErrorCode::Fail)?;
+        let event = ask(
+            client,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+            wait,
+            |native, options, queue| {
+                sys::rd_kafka_DescribeTopics(native, collection.pointer(), options, queue);
+            },
+        )?;
+        let result = sys::rd_kafka_event_DescribeTopics_result(event.pointer());
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let list = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        Ok(slice(list, count)
+            .iter()
+            .map(|description| answer(*description))
+            .collect())
+    }
+}
+
+/// Whether we may read as a member of a group; it need not exist yet. An error may be the group's own.
+pub(super) fn may_read_group<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    wait: Duration,
+) -> Result<bool, RDKafkaErrorCode> {
+    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
+    let mut names = [name.as_ptr()];
+    // SAFETY: the name outlives the call that copies it; what the result points to is owned by the event, which lives to
+    // the end of this block.
+    unsafe {
+        let event = ask(
+            client,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+            wait,
+            |native, options, queue| {
+                sys::rd_kafka_DescribeConsumerGroups(
+                    native,
+                    names.as_mut_ptr(),
+                    names.len(),
+                    options,
+                    queue,
+                );
+            },
+        )?;
+        let result = sys::rd_kafka_event_DescribeConsumerGroups_result(event.pointer());
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let list = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+        let Some(&description) = slice(list, count).first() else {
+            return Err(RDKafkaErrorCode::Fail);
+        };
+        let code =
+            sys::rd_kafka_error_code(sys::rd_kafka_ConsumerGroupDescription_error(description));
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(code.into());
+        }
+        let list = sys::rd_kafka_ConsumerGroupDescription_authorized_operations(
+            description,
+            &raw mut count,
+        );
+        Ok(slice(list, count).contains(&RD_KAFKA_ACL_OPERATION_READ))
+    }
+}
+
+type Event = Owned<sys::rd_kafka_event_t>;
+
+/// Sends one request that asks for authorized operations too, and waits for its answer.
+///
+/// # Safety
+///
+/// `send` must be the request for `operation`, and give nothing of its arguments to anything that outlives it but
+/// librdkafka.
+unsafe fn ask<C: ClientContext>(
+    client: &Client<C>,
+    operation: sys::rd_kafka_admin_op_t,
+    wait: Duration,
+    send: impl FnOnce(
+        *mut sys::rd_kafka_t,
+        *const sys::rd_kafka_AdminOptions_t,
+        *mut sys::rd_kafka_queue_t,
+    ),
+) -> Result<Event, RDKafkaErrorCode> {
+    let failed = RDKafkaErrorCode::Fail;
+    // SAFETY: every pointer is made here, checked for null, and destroyed once; librdkafka keeps what a request that is
+    // still open needs of them.
+    unsafe {
+        let native = client.native_ptr();
         let options = Owned::new(
-            sys::rd_kafka_AdminOptions_new(
-                native,
-                sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-            ),
+            sys::rd_kafka_AdminOptions_new(native, operation),
             sys::rd_kafka_AdminOptions_destroy,
         )
         .ok_or(failed)?;
@@ -102,36 +190,32 @@ pub(super) fn describe_topics<C: ClientContext>(
         }
         let queue = Owned::new(sys::rd_kafka_queue_new(native), sys::rd_kafka_queue_destroy)
             .ok_or(failed)?;
-        sys::rd_kafka_DescribeTopics(
-            native,
-            collection.pointer(),
-            options.pointer(),
-            queue.pointer(),
-        );
+        send(native, options.pointer(), queue.pointer());
         let event = Owned::new(
             sys::rd_kafka_queue_poll(queue.pointer(), milliseconds(wait)),
             sys::rd_kafka_event_destroy,
         )
         .ok_or(RDKafkaErrorCode::OperationTimedOut)?;
         let error = sys::rd_kafka_event_error(event.pointer());
-        if error != RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(error.into());
-        }
-        let result = sys::rd_kafka_event_DescribeTopics_result(event.pointer());
-        if result.is_null() {
-            return Err(failed);
-        }
-        let mut count = 0;
-        let list = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        let descriptions = if list.is_null() {
-            &[]
+        if error == RD_KAFKA_RESP_ERR_NO_ERROR {
+            Ok(event)
         } else {
-            std::slice::from_raw_parts(list, count)
-        };
-        Ok(descriptions
-            .iter()
-            .map(|description| answer(*description))
-            .collect())
+            Err(error.into())
+        }
+    }
+}
+
+/// A list of librdkafka's.
+///
+/// # Safety
+///
+/// `list` must be null or point to `count` items that live for `'a`.
+unsafe fn slice<'a, T>(list: *const T, count: usize) -> &'a [T] {
+    if list.is_null() {
+        &[]
+    } else {
+        // SAFETY: the caller vouches for it.
+        unsafe { std::slice::from_raw_parts(list, count) }
     }
 }
 
@@ -141,7 +225,6 @@ pub(super) fn describe_topics<C: ClientContext>(
 ///
 /// `description` must be one of a live DescribeTopics result.
 unsafe fn answer(description: *const sys::rd_kafka_TopicDescription_t) -> TopicAnswer {
-    use sys::rd_kafka_AclOperation_t::{RD_KAFKA_ACL_OPERATION_READ, RD_KAFKA_ACL_OPERATION_WRITE};
     // SAFETY: the caller vouches for `description`; the name and the operations live as long as it does.
     unsafe {
         let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(description))
@@ -151,11 +234,7 @@ unsafe fn answer(description: *const sys::rd_kafka_TopicDescription_t) -> TopicA
         let mut count = 0;
         let list =
             sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count);
-        let operations = if list.is_null() {
-            &[]
-        } else {
-            std::slice::from_raw_parts(list, count)
-        };
+        let operations = slice(list, count);
         TopicAnswer {
             name,
             error: (code != RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into()),

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::FromClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
+use super::client;
 use super::worker::Limits;
 use crate::config::{Action, Config};
 
@@ -36,19 +37,13 @@ pub fn written(config: &Config) -> Vec<&str> {
 }
 
 /// Asks how large a message each written topic takes. A topic that does not exist or does not say takes what brokers
-/// take by default.
-pub async fn limits(settings: &ClientConfig, config: &Config) -> Limits {
+/// take by default. Errs when no broker answers.
+pub async fn limits(settings: &ClientConfig, config: &Config) -> Result<Limits, KafkaError> {
     let topics = written(config);
-    let known = match describe(settings, &topics).await {
-        Ok(known) => known,
-        Err(error) => {
-            warn!(%error, "the topics' size limits are unknown; the brokers' default is assumed");
-            BTreeMap::new()
-        }
-    };
+    let known = describe(settings, &topics).await?;
     info!(limits = ?known, "size limits of the output topics");
     let limit = |topic: &str| known.get(topic).copied().unwrap_or(DEFAULT_LIMIT);
-    Limits {
+    Ok(Limits {
         routes: config
             .routes
             .iter()
@@ -56,6 +51,15 @@ pub async fn limits(settings: &ClientConfig, config: &Config) -> Limits {
             .collect(),
         unmatched: limit(&config.unmatched.topic),
         dead_letter: limit(&config.dead_letter.topic),
+    })
+}
+
+/// What the client says while it asks goes to the log.
+struct Logged;
+
+impl ClientContext for Logged {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log("admin", level, facility, message);
     }
 }
 
@@ -63,7 +67,7 @@ async fn describe(
     settings: &ClientConfig,
     topics: &[&str],
 ) -> Result<BTreeMap<String, usize>, KafkaError> {
-    let admin: AdminClient<DefaultClientContext> = AdminClient::from_config(settings)?;
+    let admin: AdminClient<Logged> = AdminClient::from_config_and_context(settings, Logged)?;
     let resources: Vec<_> = topics
         .iter()
         .map(|topic| ResourceSpecifier::Topic(topic))
@@ -76,24 +80,21 @@ async fn describe(
         .await?;
     let mut known = BTreeMap::new();
     for (topic, answer) in topics.iter().zip(answers) {
-        match answer {
-            Ok(resource) => {
-                let limit = resource
-                    .get("max.message.bytes")
-                    .and_then(|entry| entry.value.as_ref());
-                if let Some(limit) = limit.and_then(|limit| limit.parse().ok()) {
-                    known.insert((*topic).to_owned(), limit);
-                }
+        // The binding passes over what a broker says of one topic alone: then the answer is empty.
+        let limit = answer.ok().and_then(|resource| {
+            let entry = resource.get("max.message.bytes")?;
+            entry.value.as_ref()?.parse().ok()
+        });
+        match limit {
+            Some(limit) => {
+                known.insert((*topic).to_owned(), limit);
             }
-            Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                warn!(
-                    topic,
-                    "the output topic does not exist: create it; until then what is for it waits"
-                );
-            }
-            Err(error) => {
-                warn!(topic, %error, "the topic's size limit is unknown (needs DESCRIBE_CONFIGS); the brokers' default is assumed");
-            }
+            None => warn!(
+                topic,
+                assumed = DEFAULT_LIMIT,
+                "the topic's size limit is unknown: the topic does not exist (create it; until then what is for it waits), \
+                 or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
+            ),
         }
     }
     Ok(known)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::health::WorkerHealth;
 use super::http::{self, Pages};
@@ -18,6 +18,7 @@ use super::metrics::Metrics;
 use super::reload;
 use crate::config::Config;
 use crate::kafka::client::{self, ClientError};
+use crate::kafka::connect;
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
 use crate::kafka::worker::{self, Limits, Setting, WorkerError};
@@ -25,6 +26,9 @@ use crate::pipeline::Pipeline;
 
 /// A worker that ran this long before it failed begins its waits anew.
 const GOOD_RUN: Duration = Duration::from_mins(1);
+
+/// How long to wait before the brokers are asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the service ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -116,18 +120,20 @@ pub async fn run(
         "serving /metrics, /livez and /readyz"
     );
 
-    let limits = Arc::new(match limits {
-        Some(limits) => limits,
-        None => topics::limits(&client::common(&config)?, &config).await,
-    });
+    let limits = match limits {
+        Some(limits) => Some(limits),
+        None => ask_for_limits(&config, &healths, &shutdown).await?,
+    };
+    // None: told to stop before any broker answered, so that there is nothing to start.
+    let limits = limits.map(Arc::new);
     let mut ends = Vec::with_capacity(number);
-    for (worker, health) in healths.iter().enumerate() {
+    for ((worker, health), limits) in healths.iter().enumerate().zip(limits.iter().cycle()) {
         let setting = Setting {
             config: Arc::clone(&config),
             number: worker,
             workers: number,
             pipeline: pipeline.clone(),
-            limits: Arc::clone(&limits),
+            limits: Arc::clone(limits),
             metrics: Arc::clone(&metrics),
             health: Arc::clone(health),
             shutdown: shutdown.clone(),
@@ -161,6 +167,53 @@ pub async fn run(
     }
     info!("stopped");
     result
+}
+
+/// Asks the brokers for the topics' size limits until one answers: with limits that were only guessed, documents would
+/// be dead-lettered that their topic takes. None when told to stop before.
+async fn ask_for_limits(
+    config: &Arc<Config>,
+    healths: &[Arc<WorkerHealth>],
+    shutdown: &CancellationToken,
+) -> Result<Option<Limits>, ServiceError> {
+    let settings = client::common(config)?;
+    loop {
+        // Waiting for a broker is no reason for a restart.
+        for health in healths {
+            health.turned();
+        }
+        let (asked, answer) = tokio::sync::oneshot::channel();
+        let asking = Arc::clone(config);
+        // A thread that nobody waits for: a stop must not take as long as the answer.
+        thread::Builder::new()
+            .name("reach".to_owned())
+            .spawn(move || asked.send(connect::reachable(&asking)))
+            .map_err(ServiceError::Thread)?;
+        let reached = tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            reached = answer => reached,
+        };
+        if let Ok(Err(complaint)) = &reached {
+            warn!(
+                setting = complaint.key,
+                hint = complaint.hint,
+                "{}; asking again until one does",
+                complaint.message
+            );
+        } else {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(None),
+                answer = topics::limits(&settings, config) => match answer {
+                    Ok(limits) => return Ok(Some(limits)),
+                    Err(error) => warn!(%error, "the brokers do not tell the topics' size limits; asking again"),
+                },
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
 }
 
 /// Runs a worker again and again until it ends by itself.

@@ -36,7 +36,13 @@ impl Broker {
 
     /// A broker of the test's own, which ends when this is dropped: for tests that would disturb the others.
     pub(crate) fn start() -> Self {
+        Self::start_on(None)
+    }
+
+    /// The same, on a port that was known before: for tests that begin without a broker.
+    pub(crate) fn start_on(port: Option<u16>) -> Self {
         let setup = Setup {
+            port,
             listener: "PLAINTEXT",
             properties: String::new(),
             format: Vec::new(),

@@ -74,6 +74,8 @@ pub(crate) fn tool(class: &str, args: &[&str]) -> String {
 
 /// How a broker is set up, apart from its addresses.
 pub(crate) struct Setup {
+    /// The port for clients; none is any that is free.
+    pub(crate) port: Option<u16>,
     /// The listener that clients use: `PLAINTEXT` or `SASL_SSL`.
     pub(crate) listener: &'static str,
     /// Further lines of server.properties.
@@ -134,7 +136,8 @@ impl Server {
     }
 
     fn try_start(setup: &Setup) -> Result<Self, Failure> {
-        let (port, controller) = (free_port(), free_port());
+        let port = setup.port.unwrap_or_else(free_port);
+        let controller = free_port();
         let cluster = unique("trailtag");
         let data = std::env::temp_dir().join(unique("trailtag-broker"));
         fs::create_dir(&data).unwrap();

@@ -63,6 +63,7 @@ super.users=User:{ADMIN};User:ANONYMOUS
             store = store.display(),
         );
         let setup = Setup {
+            port: None,
             listener: "SASL_SSL",
             properties,
             // The broker logs in to itself, so this user must be there before its first start.
@@ -130,6 +131,15 @@ ssl.truststore.location={}
 
     /// Allows a user `operations` (`Read`, `Write`, `Describe`, …) on a resource, and waits until the broker knows.
     pub(crate) fn grant(&self, user: &str, operations: &[&str], resource: Resource<'_>) {
+        self.access(user, operations, resource, true);
+    }
+
+    /// Takes back what [`SecureBroker::grant`] gave, and waits until the broker knows.
+    pub(crate) fn revoke(&self, user: &str, operations: &[&str], resource: Resource<'_>) {
+        self.access(user, operations, resource, false);
+    }
+
+    fn access(&self, user: &str, operations: &[&str], resource: Resource<'_>, granted: bool) {
         let (option, name) = match resource {
             Resource::Topic(name) => ("--topic", name),
             Resource::Group(name) => ("--group", name),
@@ -141,7 +151,12 @@ ssl.truststore.location={}
         };
         let principal = format!("User:{user}");
         let on = [option, name, "--resource-pattern-type", pattern];
-        let mut args = vec!["--add", "--allow-principal", &principal];
+        let mut args = if granted {
+            vec!["--add"]
+        } else {
+            vec!["--remove", "--force"]
+        };
+        args.extend(["--allow-principal", &principal]);
         args.extend(on);
         for operation in operations {
             args.extend(["--operation", operation]);
@@ -149,12 +164,18 @@ ssl.truststore.location={}
         self.tool("org.apache.kafka.tools.AclCommand", &args);
         let mut list = vec!["--list", "--principal", &principal];
         list.extend(on);
-        wait_until(PATIENCE, &format!("{user} has {operations:?}"), || {
+        let what = format!("it is {granted} that {user} has {operations:?}");
+        wait_until(PATIENCE, &what, || {
             let listed = self.tool("org.apache.kafka.tools.AclCommand", &list);
             let known = |operation: &&str| {
-                listed.contains(&format!("operation={}", operation.to_uppercase()))
+                // The tool lists DescribeConfigs as DESCRIBE_CONFIGS.
+                let listed = listed.replace('_', "");
+                listed.contains(&format!("operation={},", operation.to_uppercase()))
             };
-            if operations.iter().all(known) {
+            if operations
+                .iter()
+                .all(|operation| known(operation) == granted)
+            {
                 Ok(())
             } else {
                 Err(listed)
