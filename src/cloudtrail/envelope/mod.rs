@@ -2,7 +2,7 @@
 //!
 //! In: the bytes of one message. Out: its elements, one call each: records as slices that were not parsed, things that
 //! are valid and carry no record, and things that could not be read. What a message is, is decided by its structure,
-//! never by its topic. [`layers`] opens what lies around JSON, [`forms`] tells the forms of JSON apart; this module
+//! never by its topic. `layers` opens what lies around JSON, `forms` tells the forms of JSON apart; this module
 //! walks through both, holds the limits, and sees to it that a broken element loses only itself. It never parses a
 //! record, and on a warm [`Scratch`] it allocates nothing for plain JSON.
 

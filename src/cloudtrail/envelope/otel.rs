@@ -17,7 +17,7 @@ pub(super) enum Body<'a> {
     Text(&'a [u8]),
     /// Base64, with its quotes.
     Bytes(&'a [u8]),
-    /// Something that [`write`] can turn to JSON.
+    /// Something that [`write()`] can turn to JSON.
     Structure,
     /// A number, a boolean, nothing.
     Other,
