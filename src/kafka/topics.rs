@@ -85,16 +85,15 @@ async fn describe(
             let entry = resource.get("max.message.bytes")?;
             entry.value.as_ref()?.parse().ok()
         });
-        match limit {
-            Some(limit) => {
-                known.insert((*topic).to_owned(), limit);
-            }
-            None => warn!(
+        if let Some(limit) = limit {
+            known.insert((*topic).to_owned(), limit);
+        } else {
+            warn!(
                 topic,
                 assumed = DEFAULT_LIMIT,
                 "the topic's size limit is unknown: the topic does not exist (create it; until then what is for it waits), \
                  or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
-            ),
+            );
         }
     }
     Ok(known)
