@@ -69,7 +69,7 @@ fn sorted(payload: &[u8]) -> Vec<u8> {
 fn measure(bencher: Bencher<'_, '_>, payloads: &[Vec<u8>], json_bytes: usize) {
     let pipeline = Pipeline::from_config(&Config::default()).unwrap();
     let mut out = Outputs::default();
-    let mut run = |out: &mut Outputs| {
+    let run = |out: &mut Outputs| {
         let mut records = 0;
         for payload in payloads {
             records += pipeline.process(black_box(payload), &ORIGIN, out).records();
