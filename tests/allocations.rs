@@ -195,7 +195,7 @@ fn a_cloudwatch_logs_message() {
 fn a_record_that_mentions_the_name_costs_one_allocation() {
     let statement = r#"{\"Action\":[\"iam:RemoveRoleFromInstanceProfile\"]}"#;
     let payload = format!(
-        r#"{{"eventVersion":"1.08","userIdentity":{{"type":"Root"}},"eventSource":"iam.amazonaws.com","eventName":"PutRolePolicy","requestParameters":{{"policyDocument":"{statement}"}}}}"#
+        r#"{{"eventVersion":"1.08","userIdentity":{{"type":"Root","sessionContext":{{"attributes":{{}}}}}},"eventSource":"iam.amazonaws.com","eventName":"PutRolePolicy","requestParameters":{{"policyDocument":"{statement}"}}}}"#
     );
     let pipeline = Pipeline::from_config(&Config::default()).unwrap();
     let (tally, allocations) = process(&pipeline, &[payload.into_bytes()], &mut Outputs::default());
