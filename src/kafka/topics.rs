@@ -92,11 +92,7 @@ async fn describe(
                 topic,
                 assumed = DEFAULT_LIMIT,
                 "the topic's size limit is unknown: the topic does not exist (create it; until then what is for it waits), \
-<<<<<<< HEAD
-             or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
-=======
                  or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
->>>>>>> connect
             );
         }
     }
