@@ -1,110 +1,78 @@
 //! What one matched record became: the type between detection and formats.
+//!
+//! It borrows from the record, the rules and the catalogue; a format adds nothing to it and looks nothing up.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::Record;
 use crate::config::Key;
-use crate::detection::rules::Verdict;
+use crate::detection::Detection;
+use crate::detection::rules::Rule;
 use crate::detection::severity::Level;
 use crate::format::Format;
 use crate::pipeline::Origin;
-use crate::remediation::{Item, Risk};
+use crate::remediation::Advice;
 
-/// Where a time or an id is from, when it is not where it should be.
+/// Where a record came from, so that it can be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Provenance {
-    /// The record itself.
-    Record,
-    /// The wrapper around it.
-    Envelope,
-    /// The Kafka message.
-    Message,
-    /// A hash of the record's bytes.
-    Hash,
-}
-
-/// Where a record came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Source<'a> {
-    /// The topic, or the file.
+    /// The topic, or the name of the file.
     pub topic: &'a str,
     /// The partition.
     pub partition: i32,
-    /// The offset.
+    /// The offset of its message.
     pub offset: i64,
-    /// The place within the message.
+    /// Its place within the message.
     pub index: u32,
-    /// The wrapper.
+    /// The wrapper that it came in.
     pub envelope: &'static str,
-    /// Its fields were supplied by a customer of CloudTrail Lake, not by AWS.
+    /// Set where the fields are a customer's, sent to CloudTrail Lake, and not AWS's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub custom: bool,
 }
 
-/// A record that is ours, judged, with what to do about it.
-#[derive(Debug)]
+/// A technique of ATT&CK that the event is evidence of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Technique<'a> {
+    /// The tactic's id.
+    pub tactic: &'a str,
+    /// The technique's id.
+    pub technique: &'a str,
+    /// The technique's name.
+    pub name: &'a str,
+}
+
+/// One matched record with everything that documents say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding<'a> {
-    /// The record's own text.
-    pub record: &'a str,
-    /// What the rules and the severity model say.
-    pub verdict: &'a Verdict<'a>,
-    /// The `eventID`, or a hash of the record's bytes.
-    pub event_id: String,
-    /// Which of the two.
-    pub event_id_source: Provenance,
-    /// When it happened, in milliseconds since the epoch.
-    pub event_time: Option<i64>,
-    /// Who says so.
-    pub event_time_source: Option<Provenance>,
-    /// What is at stake.
-    pub risks: Vec<Risk>,
-    /// What to do.
-    pub remediation: Vec<Item>,
+    /// The original record, byte for byte.
+    pub event: &'a str,
+    /// Rules, facts and severity.
+    pub detection: Detection<'a>,
+    /// Techniques of ATT&CK.
+    pub attack: Vec<Technique<'a>>,
+    /// Risks and remediation.
+    pub advice: Advice<'a>,
     /// Where it came from.
     pub source: Source<'a>,
 }
 
 impl<'a> Finding<'a> {
-    /// Puts together what is known of one record.
+    /// Puts together what is known about a record.
     #[must_use]
     pub fn new(
-        record: &Record<'a>,
-        raw: &RawRecord<'a>,
-        verdict: &'a Verdict<'a>,
-        remediation: Vec<Item>,
+        record: &'a Record<'_>,
+        detection: Detection<'a>,
+        advice: Advice<'a>,
         origin: &Origin<'a>,
+        raw: &RawRecord<'_>,
     ) -> Self {
-        let (event_id, event_id_source) = if verdict.facts.insufficient.contains(&"event_id") {
-            (hash(raw.json), Provenance::Hash)
-        } else {
-            (
-                record.text(&["eventID"]).unwrap_or_default().to_owned(),
-                Provenance::Record,
-            )
-        };
-        let own = record.text(&["eventTime"]).and_then(milliseconds);
-        let time = own
-            .map(|time| (time, Provenance::Record))
-            .or_else(|| raw.envelope_time.map(|time| (time, Provenance::Envelope)))
-            .or_else(|| origin.timestamp.map(|time| (time, Provenance::Message)));
-        let mut risks: Vec<Risk> = remediation
-            .iter()
-            .flat_map(|item| item.risks.iter().copied())
-            .collect();
-        risks.sort_unstable();
-        risks.dedup();
         Self {
-            record: record.json,
-            verdict,
-            event_id,
-            event_id_source,
-            event_time: time.map(|(time, _)| time),
-            event_time_source: time.map(|(_, source)| source),
-            risks,
-            remediation,
+            event: record.json,
+            detection,
+            attack: Vec::new(),
+            advice,
             source: Source {
                 topic: origin.topic,
                 partition: origin.partition,
@@ -116,62 +84,61 @@ impl<'a> Finding<'a> {
         }
     }
 
-    /// Its level.
+    /// How severe it is.
     #[must_use]
-    pub fn level(&self) -> Level {
-        self.verdict.severity.level
+    pub const fn level(&self) -> Level {
+        self.detection.severity.level
     }
 
-    /// The Kafka key of its documents.
+    /// The rule that weighs most; of equals, the one that was loaded first.
+    #[must_use]
+    pub fn rule(&self) -> Option<&'a Rule> {
+        let rules = self.detection.rules.iter().copied();
+        // `max_by_key` takes the last of equals.
+        rules.rev().max_by_key(|rule| (rule.level, rule.base_score))
+    }
+
+    /// The tags of all rules, each once, in the order in which they appear.
+    #[must_use]
+    pub fn tags(&self) -> Vec<&'a str> {
+        let mut tags: Vec<&'a str> = Vec::new();
+        for rule in &self.detection.rules {
+            for tag in &rule.tags {
+                if !tags.contains(&tag.as_str()) {
+                    tags.push(tag);
+                }
+            }
+        }
+        tags
+    }
+
+    /// The Kafka key, none where the route wants none or the record does not say.
     #[must_use]
     pub fn key(&self, key: Key) -> Option<String> {
+        let facts = &self.detection.facts;
         match key {
-            Key::EventId => Some(self.event_id.clone()),
-            Key::AccountId => self.verdict.facts.target.account.clone(),
+            Key::EventId => Some(facts.event_id.clone().into_owned()),
+            Key::AccountId => facts.target.account.map(str::to_owned),
             Key::None => None,
         }
     }
 
-    /// The Kafka headers of its documents.
+    /// The Kafka headers, in order.
     #[must_use]
     pub fn headers(&self, format: Format) -> Vec<(&'static str, String)> {
-        let Source {
-            topic,
-            partition,
-            offset,
-            ..
-        } = self.source;
+        let source = self.source;
         vec![
             ("trailtag.severity", self.level().as_str().to_owned()),
             (
                 "trailtag.rule",
-                self.verdict
-                    .rules
-                    .first()
-                    .map_or_else(String::new, |rule| rule.id.clone()),
+                self.rule().map(|rule| rule.id.clone()).unwrap_or_default(),
             ),
             ("trailtag.format", format.as_str().to_owned()),
-            ("trailtag.source", format!("{topic}/{partition}/{offset}")),
+            (
+                "trailtag.source",
+                format!("{}/{}/{}", source.topic, source.partition, source.offset),
+            ),
             ("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()),
         ]
     }
-}
-
-/// An id for a record that has none: the same bytes, the same id.
-fn hash(json: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(json)
-        .iter()
-        .fold("sha256-".to_owned(), |mut id, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(id, "{byte:02x}");
-            id
-        })
-}
-
-/// An RFC 3339 time in milliseconds since the epoch, with or without its `T` and `Z`.
-fn milliseconds(text: &str) -> Option<i64> {
-    let time = humantime::parse_rfc3339_weak(text).ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok()
 }

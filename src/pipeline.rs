@@ -1,14 +1,13 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
-use std::path::PathBuf;
-
 use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{Identity, Record, RecordError};
 use crate::config::{Config, Route, Validate};
 use crate::dead_letter::{DeadLetter, Reason};
-use crate::detection::rules::Detector;
+use crate::detection::fault::Faults;
 use crate::detection::severity::Level;
+use crate::detection::{Context, DetectionSources, Detector};
 use crate::finding::Finding;
 use crate::format;
 use crate::remediation::Catalogue;
@@ -167,18 +166,13 @@ pub struct PipelineError {
 impl Pipeline {
     /// Loads rules, severity and remediation as the configuration says, with every fault in them.
     pub fn from_config(config: &Config) -> Result<Self, PipelineError> {
-        let file = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
         let mut faults = Vec::new();
-        let severity = file(&config.detection.severity_file);
-        let detector = Detector::load(&config.detection.rules, severity.as_deref())
-            .map_err(|errors| faults.extend(errors.iter().map(ToString::to_string)));
-        let remediation = file(&config.remediation.file);
-        let name = remediation.as_ref().map_or_else(
-            || "the built-in remediation".to_owned(),
-            |it| it.display().to_string(),
-        );
-        let catalogue = Catalogue::load(remediation.as_deref())
-            .map_err(|errors| faults.extend(errors.iter().map(|error| format!("{name}: {error}"))));
+        let mut note = |found: Faults| faults.extend(found.to_string().lines().map(str::to_owned));
+        let detector =
+            Detector::load(&DetectionSources::from(&config.detection)).map_err(&mut note);
+        let file =
+            Some(config.remediation.file.as_path()).filter(|path| !path.as_os_str().is_empty());
+        let catalogue = Catalogue::load(file).map_err(&mut note);
         let (Ok(detector), Ok(catalogue)) = (detector, catalogue) else {
             return Err(PipelineError { faults });
         };
@@ -188,7 +182,7 @@ impl Pipeline {
                 depth: config.input.max_depth,
                 validate: config.input.validate == Validate::Full,
             },
-            prefilter: Prefilter::new(detector.names()),
+            prefilter: Prefilter::new(detector.literals()),
             detector,
             catalogue,
             routes: config.routes.clone(),
@@ -198,7 +192,7 @@ impl Pipeline {
     /// How many rules are in use.
     #[must_use]
     pub fn rules(&self) -> usize {
-        self.detector.len()
+        self.detector.rules().len()
     }
 
     /// Turns one message into documents and dead letters, which are added to `out`, and counts what became of it.
@@ -267,11 +261,11 @@ impl Pipeline {
             return Ok(None);
         }
         let record = Record::parse(raw.json).map_err(|error| unreadable(&error))?;
-        let Some(verdict) = self.detector.evaluate(&record) else {
+        let Some(detection) = self.detector.evaluate(&record, Context::of(origin, raw)) else {
             return Ok(None);
         };
-        let remediation = self.catalogue.select(&verdict.facts, &verdict.event);
-        let finding = Finding::new(&record, raw, &verdict, remediation, origin);
+        let advice = self.catalogue.select(&record, &detection.facts);
+        let finding = Finding::new(&record, detection, advice, origin, raw);
         let mut too_large = Vec::new();
         for (place, route) in self
             .routes
@@ -322,7 +316,7 @@ fn document(
         key: finding.key(route.key),
         headers: finding.headers(route.format),
         payload,
-        event_time: finding.event_time,
+        event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })
 }
 

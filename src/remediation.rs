@@ -1,446 +1,530 @@
-//! What to do about a finding: the catalogue and its templates, filled in with the event's values.
+//! What to do about a finding: the catalogue of steps, filled in with the event's values.
 //!
-//! **Values come from the log and are hostile.** Every value is quoted for the language that it goes into, and one that
-//! breaks IAM's character set does not go in at all: its placeholder stays, and a note says so. Nothing is ever run.
+//! In flow the catalogue (`config/remediation.yaml` or the user's file) and, for a record, its facts; out flows
+//! [`Advice`]: the items whose conditions hold, with console, CLI and boto3 steps that can be pasted. Nothing here is
+//! ever run. The values come from a log that an attacker can write to, so each is held twice: against the characters
+//! that AWS takes in it, and by quotes for the shell or for Python; a value that fails the first leaves a placeholder
+//! and a note.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use minijinja::value::Value as Template;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::Environment;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_saphyr::Spanned;
 
+use crate::cloudtrail::record::Record;
+use crate::detection::conditions::{Conditions, When};
 use crate::detection::facts::Facts;
-use crate::detection::severity::first_line;
-use crate::detection::sigma::{Set, SigmaError};
+use crate::detection::fault::{Faults, one_line, read_yaml};
 
-/// The built-in catalogue.
-const BUILT_IN: &str = include_str!("../config/remediation.yaml");
+mod quote;
+mod templates;
+mod values;
+
+use templates::{Part, describe, environment, try_out};
+use values::Values;
+
+const CATALOGUE: &str = include_str!("../config/remediation.yaml");
+const CATALOGUE_NAME: &str = "built-in config/remediation.yaml";
 
 /// What an item is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Find out what happened; changes nothing.
     Investigate,
-    /// Bring back what was.
+    /// Undo it.
     Restore,
-    /// Stop who did it.
+    /// Stop whoever did it.
     Contain,
-    /// Keep it from happening again.
+    /// Make it impossible next time.
     Prevent,
-    /// Close what the event shows to be open.
+    /// Good order that this event gives reason to check.
     Hardening,
 }
 
-/// What can come of a removal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Risk {
-    /// Somebody acts who must not.
-    UnauthorizedAccess,
-    /// A stronger role takes the place of a weak one.
-    PrivilegeEscalation,
-    /// The estate is no longer what its owners think.
-    Misconfiguration,
-    /// Applications and agents lose their credentials.
-    Outage,
+/// A danger that the event brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Risk<'a> {
+    /// `unauthorized_access`, `privilege_escalation`, `misconfiguration` or `outage` in the built-in catalogue.
+    pub id: &'a str,
+    /// In words.
+    pub title: &'a str,
 }
 
-impl Risk {
-    /// The title in documents.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::UnauthorizedAccess => "Unauthorized access",
-            Self::PrivilegeEscalation => "Privilege escalation",
-            Self::Misconfiguration => "Misconfiguration",
-            Self::Outage => "Outage",
-        }
-    }
+/// One thing to do, filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Item<'a> {
+    /// The name in the catalogue.
+    pub id: &'a str,
+    /// What it is for.
+    pub kind: Kind,
+    /// In words.
+    pub title: &'a str,
+    /// Steps in the AWS console.
+    pub console: Vec<String>,
+    /// Lines for a POSIX shell.
+    pub cli: Vec<String>,
+    /// Lines of Python.
+    pub boto3: Vec<String>,
+    /// What to know before doing it, and which values are left to fill in.
+    pub notes: Vec<String>,
+    /// Further reading.
+    pub references: &'a [String],
 }
 
-/// One item of the catalogue, as it is written there.
-#[derive(Debug, Clone, Deserialize)]
+/// What to do about one record, and the risks that it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Advice<'a> {
+    /// Risks, in the catalogue's order.
+    pub risks: Vec<Risk<'a>>,
+    /// Items, in the catalogue's order.
+    pub items: Vec<Item<'a>>,
+}
+
+/// The catalogue as it is written.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct Text {
+    risks: Vec<Spanned<RiskText>>,
+    items: Vec<Spanned<ItemText>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RiskText {
+    id: String,
+    title: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ItemText {
     id: String,
     kind: Kind,
     title: String,
     #[serde(default)]
-    risks: Vec<Risk>,
+    risks: Vec<String>,
     #[serde(default)]
     when: Option<Value>,
     #[serde(default)]
-    console: Vec<String>,
+    console: Vec<Spanned<String>>,
     #[serde(default)]
-    cli: Vec<String>,
+    cli: Vec<Spanned<String>>,
     #[serde(default)]
-    boto3: Vec<String>,
+    boto3: Vec<Spanned<String>>,
     #[serde(default)]
-    notes: Vec<String>,
+    notes: Vec<Spanned<String>>,
     #[serde(default)]
     references: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    items: Vec<Entry>,
+/// An item whose templates are in the environment, by name.
+struct Entry {
+    id: String,
+    kind: Kind,
+    title: String,
+    risks: BTreeSet<String>,
+    references: Vec<String>,
+    steps: BTreeMap<Part, Vec<String>>,
+    /// The values that its templates use.
+    uses: BTreeSet<&'static str>,
 }
 
-/// An item, filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Item {
-    /// Its id in the catalogue.
-    pub id: String,
-    /// What it is for.
-    pub kind: Kind,
-    /// One line.
-    pub title: String,
-    /// What it answers.
-    pub risks: Vec<Risk>,
-    /// Steps in the AWS console.
-    pub console: Vec<String>,
-    /// Commands for a POSIX shell.
-    pub cli: Vec<String>,
-    /// Lines of Python.
-    pub boto3: Vec<String>,
-    /// What to know before.
-    pub notes: Vec<String>,
-    /// Where it is from.
-    pub references: Vec<String>,
-}
-
-/// Why a catalogue was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogueError {
-    /// It cannot be read.
-    #[error("cannot be read: {0}")]
-    Read(String),
-    /// It is no catalogue.
-    #[error("{0}")]
-    Yaml(String),
-    /// A condition is no Sigma detection section.
-    #[error("item {0}")]
-    Condition(SigmaError),
-    /// A template is wrong, or names a value that there is not.
-    #[error("item {id}: {error}, in `{line}`")]
-    Template {
-        /// The item.
-        id: String,
-        /// What is wrong.
-        error: String,
-        /// The template.
-        line: String,
-    },
-}
-
-/// The values that templates may name, each with the placeholder that stands for it where it is unknown.
-const VALUES: [(&str, &str); 8] = [
-    ("instance_profile", "<INSTANCE_PROFILE_NAME>"),
-    ("role", "<ROLE_NAME>"),
-    ("account", "<ACCOUNT_ID>"),
-    ("partition", "<PARTITION>"),
-    ("region", "<REGION>"),
-    ("user", "<USER_NAME>"),
-    ("access_key_id", "<ACCESS_KEY_ID>"),
-    ("principal_arn", "<PRINCIPAL_ARN>"),
-];
-
-/// Items and their templates, ready to be filled in.
-#[derive(Debug)]
+/// The catalogue, compiled.
 pub struct Catalogue {
+    risks: Vec<RiskText>,
     entries: Vec<Entry>,
-    conditions: Set,
+    conditions: Conditions,
     templates: Environment<'static>,
 }
 
+impl std::fmt::Debug for Catalogue {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_list()
+            .entries(self.entries.iter().map(|entry| &entry.id))
+            .finish()
+    }
+}
+
 impl Catalogue {
-    /// The built-in catalogue, or a file's, with every fault in it.
-    pub fn load(file: Option<&Path>) -> Result<Self, Vec<CatalogueError>> {
-        match file {
-            None => Self::parse(BUILT_IN),
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| vec![CatalogueError::Read(error.to_string())])?;
-                Self::parse(&text)
+    /// Loads the built-in catalogue, or the one in a file instead. Errs with everything that is wrong in it; each
+    /// template is tried.
+    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        let Some(path) = file else {
+            return Self::compile(CATALOGUE_NAME, CATALOGUE);
+        };
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::compile(&name, &text),
+            Err(error) => {
+                let mut faults = Faults::default();
+                faults.add(&name, None, None, error.to_string());
+                Err(faults)
             }
         }
     }
 
-    /// A catalogue from YAML, with every fault in it. Every template is rendered once, so that one that names an
-    /// unknown value is found here and not at the first event.
-    pub fn parse(yaml: &str) -> Result<Self, Vec<CatalogueError>> {
-        let file: File = serde_saphyr::from_str(yaml)
-            .map_err(|error| vec![CatalogueError::Yaml(first_line(&error))])?;
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.add_filter("sh", shell);
-        templates.add_filter("py", python);
-        let always =
-            serde_json::json!({"always": {"trailtag.outcome|exists": true}, "condition": "always"});
-        let conditions = Set::of_conditions(
-            file.items
-                .iter()
-                .map(|entry| (entry.id.as_str(), entry.when.as_ref().unwrap_or(&always))),
-        );
-        let mut errors = Vec::new();
-        let sample: BTreeMap<_, Template> =
-            VALUES.iter().map(|(name, _)| (*name, "x".into())).collect();
-        for entry in &file.items {
-            for line in entry.cli.iter().chain(&entry.boto3) {
-                if let Err(error) = templates.render_str(line, &sample) {
-                    let error = error
-                        .detail()
-                        .map_or_else(|| error.kind().to_string(), str::to_owned);
-                    errors.push(CatalogueError::Template {
-                        id: entry.id.clone(),
-                        error,
-                        line: line.clone(),
-                    });
-                }
-            }
-        }
-        match conditions {
-            Ok(conditions) if errors.is_empty() => Ok(Self {
-                entries: file.items,
-                conditions,
-                templates,
-            }),
-            Ok(_) => Err(errors),
-            Err(faults) => {
-                errors.extend(faults.into_iter().map(CatalogueError::Condition));
-                Err(errors)
-            }
-        }
-    }
-
-    /// The items for one event, filled in with its values, in the catalogue's order.
-    #[must_use]
-    pub fn select(&self, facts: &Facts, event: &Value) -> Vec<Item> {
-        let values = values(facts);
-        let places = self.conditions.matches(event);
-        places
+    fn compile(file: &str, text: &str) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let Some(text) = read_yaml::<Text>(file, text, &mut faults) else {
+            return Err(faults);
+        };
+        check_ids(file, &text, &mut faults);
+        let whens: Vec<When<'_>> = text
+            .items
             .iter()
-            .filter_map(|place| self.entries.get(*place))
-            .map(|entry| self.fill(entry, &values))
-            .collect()
-    }
-
-    fn fill(&self, entry: &Entry, values: &BTreeMap<&'static str, Filled>) -> Item {
-        let context: BTreeMap<_, Template> = values
-            .iter()
-            .map(|(name, value)| (*name, value.clone().into()))
+            .map(|item| When {
+                subject: format!("item {}", item.value.id),
+                line: line(item),
+                section: item.value.when.as_ref(),
+            })
             .collect();
-        let mut notes = entry.notes.clone();
-        let mut render = |lines: &[String]| -> Vec<String> {
-            lines
+        let conditions = Conditions::compile(file, &whens, &mut faults);
+        let mut templates = environment();
+        let entries = text
+            .items
+            .into_iter()
+            .map(|item| entry(file, item.value, &mut templates, &mut faults))
+            .collect();
+        faults.or(Self {
+            risks: text.risks.into_iter().map(|risk| risk.value).collect(),
+            entries,
+            conditions,
+            templates,
+        })
+    }
+
+    /// The items whose conditions hold for a record, filled in with its values, and the risks that they answer.
+    #[must_use]
+    pub fn select(&self, record: &Record<'_>, facts: &Facts<'_>) -> Advice<'_> {
+        let values = Values::of(facts);
+        let hold = self.conditions.hold(&record.value, facts);
+        let chosen: Vec<&Entry> = self
+            .entries
+            .iter()
+            .zip(hold)
+            .filter_map(|(entry, holds)| holds.then_some(entry))
+            .collect();
+        let risks = self
+            .risks
+            .iter()
+            .filter(|risk| chosen.iter().any(|entry| entry.risks.contains(&risk.id)))
+            .map(|risk| Risk {
+                id: &risk.id,
+                title: &risk.title,
+            })
+            .collect();
+        let items = chosen
+            .into_iter()
+            .map(|entry| self.fill(entry, &values))
+            .collect();
+        Advice { risks, items }
+    }
+
+    fn fill<'a>(&self, entry: &'a Entry, values: &Values) -> Item<'a> {
+        let context = values.context();
+        let mut missing = values.notes(&entry.uses);
+        let mut part = |part: Part| -> Vec<String> {
+            let names = entry
+                .steps
+                .get(&part)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            names
                 .iter()
-                .map(|line| {
-                    for (name, value) in values {
-                        if let Some(note) = value
-                            .note(name)
-                            .filter(|note| names(line, name) && !notes.contains(note))
-                        {
-                            notes.push(note);
+                .filter_map(|name| {
+                    let filled = self
+                        .templates
+                        .get_template(name)
+                        .and_then(|template| template.render(&context));
+                    match filled {
+                        Ok(step) => Some(step),
+                        // Loading tried every template; should one fail all the same, its absence is said.
+                        Err(error) => {
+                            let error = one_line(&error.to_string());
+                            missing.push(format!("A {} step is left out: {error}.", part.as_str()));
+                            None
                         }
                     }
-                    // Every template was rendered when it was loaded, with the same names.
-                    self.templates
-                        .render_str(line, &context)
-                        .unwrap_or_else(|_| line.clone())
                 })
                 .collect()
         };
-        let (cli, boto3) = (render(&entry.cli), render(&entry.boto3));
+        let (console, cli, boto3) = (part(Part::Console), part(Part::Cli), part(Part::Boto3));
+        let mut notes = part(Part::Notes);
+        notes.append(&mut missing);
         Item {
-            id: entry.id.clone(),
+            id: &entry.id,
             kind: entry.kind,
-            title: entry.title.clone(),
-            risks: entry.risks.clone(),
-            console: entry.console.clone(),
+            title: &entry.title,
+            console,
             cli,
             boto3,
             notes,
-            references: entry.references.clone(),
+            references: &entry.references,
         }
     }
 }
 
-/// Whether a template names a value.
-fn names(line: &str, name: &str) -> bool {
-    line.split("{{").skip(1).any(|rest| {
-        rest.trim_start()
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with([' ', '|', '}']))
-    })
+fn line<T>(spanned: &Spanned<T>) -> usize {
+    usize::try_from(spanned.referenced.line()).unwrap_or_default()
 }
 
-/// A value for a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Filled {
-    /// The event's own.
-    Known(String),
-    /// The event does not say.
-    Missing(&'static str),
-    /// The event says something that cannot be a value of this kind.
-    Hostile(&'static str),
-}
-
-impl Filled {
-    fn note(&self, name: &str) -> Option<String> {
-        match self {
-            Self::Known(_) => None,
-            Self::Missing(placeholder) => Some(format!(
-                "{placeholder}: the record does not say; fill in the {}.",
-                name.replace('_', " ")
-            )),
-            Self::Hostile(placeholder) => Some(format!(
-                "{placeholder}: the record's {} has characters that AWS does not allow there, and was left out.",
-                name.replace('_', " ")
-            )),
+fn check_ids(file: &str, text: &Text, faults: &mut Faults) {
+    let mut risks = BTreeSet::new();
+    for risk in &text.risks {
+        if !risks.insert(risk.value.id.as_str()) {
+            faults.add(
+                file,
+                Some(line(risk)),
+                Some(format!("risk {}", risk.value.id)),
+                "another risk has the same `id`: give it its own",
+            );
         }
     }
-}
-
-impl From<Filled> for Template {
-    fn from(filled: Filled) -> Self {
-        match filled {
-            Filled::Known(value) => Self::from(value),
-            Filled::Missing(placeholder) | Filled::Hostile(placeholder) => Self::from(placeholder),
+    let mut items = BTreeSet::new();
+    for item in &text.items {
+        let mut fault = |problem: String| {
+            faults.add(
+                file,
+                Some(line(item)),
+                Some(format!("item {}", item.value.id)),
+                problem,
+            );
+        };
+        if !items.insert(item.value.id.as_str()) {
+            fault("another item has the same `id`: give it its own".to_owned());
         }
-    }
-}
-
-fn values(facts: &Facts) -> BTreeMap<&'static str, Filled> {
-    let (target, actor) = (&facts.target, &facts.actor);
-    let user = actor
-        .name
-        .clone()
-        .filter(|_| actor.kind.as_deref() == Some("IAMUser"));
-    let of = |name: &str| match name {
-        "instance_profile" => target.instance_profile.clone(),
-        "role" => target.role.clone(),
-        "account" => target.account.clone(),
-        "partition" => Some(target.partition.clone()),
-        "region" => target.region.clone(),
-        "user" => user.clone(),
-        "access_key_id" => actor.access_key_id.clone(),
-        _ => actor.principal_arn.clone(),
-    };
-    VALUES
-        .into_iter()
-        .map(|(name, placeholder)| {
-            let filled = match of(name) {
-                None => Filled::Missing(placeholder),
-                Some(value) if is_plausible(name, &value) => Filled::Known(value),
-                Some(_) => Filled::Hostile(placeholder),
-            };
-            (name, filled)
-        })
-        .collect()
-}
-
-/// Whether AWS could have made this value: IAM's character set, and ARNs with `:` and `/` beside it.
-fn is_plausible(name: &str, value: &str) -> bool {
-    let extra = if name == "principal_arn" { ":/" } else { "" };
-    let allowed = |character: char| {
-        character.is_ascii_alphanumeric()
-            || "_+=,.@-".contains(character)
-            || extra.contains(character)
-    };
-    // A value that begins with a dash would be read as an option.
-    !value.is_empty()
-        && value.len() <= 2048
-        && !value.starts_with('-')
-        && value.chars().all(allowed)
-}
-
-/// Quotes for a POSIX shell; also what the guard before it lets through, so that neither rests on the other.
-fn shell(value: &str) -> String {
-    let clean: String = value
-        .chars()
-        .filter(|character| *character != '\0')
-        .collect();
-    shlex::try_quote(&clean).map_or_else(|_| "''".to_owned(), std::borrow::Cow::into_owned)
-}
-
-/// A Python string literal: ASCII, with everything else escaped, so that nothing in it can look like something else.
-fn python(value: &str) -> String {
-    let mut literal = String::with_capacity(value.len() + 2);
-    literal.push('"');
-    for character in value.chars() {
-        match character {
-            '"' | '\\' => {
-                literal.push('\\');
-                literal.push(character);
-            }
-            ' '..='~' => literal.push(character),
-            _ => {
-                use std::fmt::Write as _;
-                // Writing to a string does not fail.
-                let _ = write!(literal, "\\U{:08x}", u32::from(character));
+        for risk in &item.value.risks {
+            if !risks.contains(risk.as_str()) {
+                fault(format!(
+                    "it answers risk {risk:?}, which is not among `risks`"
+                ));
             }
         }
     }
-    literal.push('"');
-    literal
+}
+
+/// Puts an item's templates into the environment, and tries each.
+fn entry(
+    file: &str,
+    item: ItemText,
+    templates: &mut Environment<'static>,
+    faults: &mut Faults,
+) -> Entry {
+    let mut steps = BTreeMap::new();
+    let mut uses = BTreeSet::new();
+    for (part, texts) in [
+        (Part::Console, &item.console),
+        (Part::Cli, &item.cli),
+        (Part::Boto3, &item.boto3),
+        (Part::Notes, &item.notes),
+    ] {
+        let mut names = Vec::new();
+        for (place, text) in texts.iter().enumerate() {
+            let name = format!("{}\n{}\n{place}", part.as_str(), item.id);
+            let tried = templates
+                .add_template_owned(name.clone(), text.value.clone())
+                .map_err(|error| describe(&error))
+                .and_then(|()| try_out(templates, &name, part));
+            match tried {
+                Ok(names) => uses.extend(names),
+                Err(problem) => faults.add(
+                    file,
+                    Some(line(text)),
+                    Some(format!("item {}", item.id)),
+                    format!("{} step {}: {problem}", part.as_str(), place + 1),
+                ),
+            }
+            names.push(name);
+        }
+        steps.insert(part, names);
+    }
+    Entry {
+        id: item.id,
+        kind: item.kind,
+        title: item.title,
+        risks: item.risks.into_iter().collect(),
+        references: item.references,
+        steps,
+        uses,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detection::Context;
     use proptest::prelude::*;
+    use serde_json::json;
+
+    fn faults(text: &str) -> String {
+        match Catalogue::compile("remediation.yaml", text) {
+            Ok(_) => String::new(),
+            Err(faults) => faults.to_string(),
+        }
+    }
+
+    fn catalogue(step: &str) -> String {
+        format!(
+            "risks:\n  - {{id: outage, title: Outage}}\nitems:\n  - id: x\n    kind: restore\n    title: X\n    risks: [outage]\n{step}\n"
+        )
+    }
 
     #[test]
     fn the_built_in_catalogue_loads() {
-        assert!(!Catalogue::load(None).unwrap().entries.is_empty());
+        assert!(Catalogue::load(None).is_ok());
     }
 
     #[test]
-    fn a_template_that_names_an_unknown_value_is_refused() {
-        let errors = Catalogue::parse(
-            "items: [{id: a, kind: restore, title: A, cli: ['aws {{ nonsense | sh }}']}]",
-        )
-        .unwrap_err();
-        let text = errors.first().unwrap().to_string();
+    fn what_is_wrong_is_said_with_its_line() {
+        for (step, want) in [
+            ("    cli: ['aws {{ role | sh }}']", ""),
+            (
+                "    cli:\n      - 'aws {{ rolle | sh }}'",
+                "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn",
+            ),
+            (
+                "    cli:\n      - 'aws'\n      - 'aws {{ role }}'",
+                "remediation.yaml:10: item x: cli step 2: invalid operation: a value must go through `| sh` here",
+            ),
+            (
+                "    boto3: ['f({{ role }})']",
+                "remediation.yaml:8: item x: boto3 step 1: invalid operation: a value must go through `| py` here",
+            ),
+            (
+                "    cli:\n      - \"aws --query 'x=={{ role | sh }}'\"",
+                "remediation.yaml:9: item x: cli step 1: `role` does not arrive whole: keep `{{ role | sh }}` outside quotes of the step's own",
+            ),
+            (
+                "    when: {s: {trailtag.nothing: 1}, condition: s}",
+                "remediation.yaml:4: item x: `when`: there is no fact `trailtag.nothing`",
+            ),
+        ] {
+            assert_eq!(faults(&catalogue(step)), want, "{step}");
+        }
+        let unclosed = faults(&catalogue("    console: ['{{ role']"));
         assert!(
-            text.starts_with("item a: ") && text.contains("{{ nonsense | sh }}"),
-            "{text}"
+            unclosed.starts_with("remediation.yaml:8: item x: console step 1: syntax error: "),
+            "{unclosed}"
+        );
+        let unsafe_filter = faults(&catalogue("    cli: ['{{ role | safe }}']"));
+        assert!(unsafe_filter.contains("unknown filter"), "{unsafe_filter}");
+        let unknown = faults(&catalogue("    clii: []"));
+        assert!(unknown.starts_with("remediation.yaml:8: "), "{unknown}");
+        let twice = faults(
+            "risks: []\nitems:\n  - {id: x, kind: restore, title: X, risks: [fire]}\n  - {id: x, kind: restore, title: X}\n",
+        );
+        assert_eq!(
+            twice,
+            "remediation.yaml:3: item x: it answers risk \"fire\", which is not among `risks`\n\
+             remediation.yaml:4: item x: another item has the same `id`: give it its own"
         );
     }
 
+    fn advise<T>(record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
+        let catalogue = Catalogue::load(None).unwrap();
+        let text = record.to_string();
+        let record = Record::parse(text.as_bytes()).unwrap();
+        let facts = Facts::of(&record, Context::default());
+        look(&catalogue.select(&record, &facts))
+    }
+
+    fn request(profile: &Value, role: &Value) -> Value {
+        json!({
+            "eventSource": "iam.amazonaws.com", "eventName": "RemoveRoleFromInstanceProfile",
+            "requestParameters": {"instanceProfileName": profile, "roleName": role},
+        })
+    }
+
     #[test]
-    fn an_unknown_key_is_refused() {
-        let errors =
-            Catalogue::parse("items: [{id: a, kind: restore, title: A, clii: []}]").unwrap_err();
-        assert!(
-            matches!(errors.as_slice(), [CatalogueError::Yaml(text)] if text.contains("clii")),
-            "{errors:?}"
-        );
+    fn the_restore_item_is_filled_in() {
+        advise(&request(&json!("web"), &json!("web-role")), |advice| {
+            let item = advice
+                .items
+                .iter()
+                .find(|item| item.id == "restore.role")
+                .unwrap();
+            assert_eq!(
+                item.cli[0],
+                "aws iam add-role-to-instance-profile --instance-profile-name web --role-name web-role"
+            );
+            assert_eq!(
+                item.boto3[1],
+                "iam.add_role_to_instance_profile(InstanceProfileName='web', RoleName='web-role')"
+            );
+            assert!(
+                item.notes.iter().all(|note| !note.contains('<')),
+                "{:?}",
+                item.notes
+            );
+            assert!(advice.risks.iter().any(|risk| risk.id == "outage"));
+        });
+    }
+
+    #[test]
+    fn what_is_missing_leaves_a_placeholder_and_a_note() {
+        advise(&request(&json!("web"), &Value::Null), |advice| {
+            let item = &advice.items[0];
+            assert_eq!(
+                shlex::split(&item.cli[0])
+                    .unwrap()
+                    .last()
+                    .map(String::as_str),
+                Some("<ROLE>")
+            );
+            assert!(
+                item.notes.contains(
+                    &"<ROLE>: the event does not say; look it up and put it in.".to_owned()
+                )
+            );
+        });
     }
 
     proptest! {
-        /// What a shell reads back is what went in, less NUL, which no argument can hold.
         #[test]
-        fn the_shell_reads_back_one_word(value in any::<String>()) {
-            let words = shlex::split(&shell(&value)).unwrap();
-            prop_assert_eq!(words, vec![value.replace('\0', "")]);
+        fn no_value_changes_a_command(
+            profile in hostile(),
+            role in hostile(),
+        ) {
+            let argument = |value: &str, placeholder: &str| {
+                if crate::detection::facts::is_iam_name(value) && !value.starts_with('-') && !value.bytes().all(|byte| byte == b'*') && !value.eq_ignore_ascii_case("ANONYMIZED") {
+                    value.to_owned()
+                } else {
+                    placeholder.to_owned()
+                }
+            };
+            let (want_profile, want_role) = (argument(&profile, "<INSTANCE_PROFILE>"), argument(&role, "<ROLE>"));
+            advise(&request(&json!(profile), &json!(role)), |advice| {
+                let item = advice.items.iter().find(|item| item.id == "restore.role").unwrap();
+                let want = ["aws", "iam", "add-role-to-instance-profile", "--instance-profile-name", &want_profile, "--role-name", &want_role];
+                assert_eq!(shlex::split(&item.cli[0]).unwrap(), want);
+                let want = format!(
+                    "iam.add_role_to_instance_profile(InstanceProfileName='{want_profile}', RoleName='{want_role}')"
+                );
+                assert_eq!(item.boto3[1], want);
+                let left = item.notes.iter().filter(|note| note.starts_with('<')).count();
+                assert_eq!(left, usize::from(want_profile.starts_with('<')) + usize::from(want_role.starts_with('<')));
+            });
         }
+    }
 
-        #[test]
-        fn python_literals_are_printable_ascii_and_closed(value in any::<String>()) {
-            let literal = python(&value);
-            prop_assert!(literal.chars().all(|character| (' '..='~').contains(&character)));
-            let inner = &literal[1..literal.len() - 1];
-            let mut escaped = false;
-            for character in inner.chars() {
-                prop_assert!(escaped || character != '"');
-                escaped = !escaped && character == '\\';
-            }
-            prop_assert!(!escaped);
-        }
+    fn hostile() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("'; rm -rf ~; '".to_owned()),
+            Just("$(id)".to_owned()),
+            Just("`id`".to_owned()),
+            Just("a\nb".to_owned()),
+            Just("a\0b".to_owned()),
+            Just("\u{202e}nimda".to_owned()),
+            Just("\"quoted\"".to_owned()),
+            Just("--endpoint-url=x".to_owned()),
+            Just("{{ role }}".to_owned()),
+            Just("web-role".to_owned()),
+            "[A-Za-z0-9_+=,.@-]{1,64}",
+            any::<String>(),
+        ]
     }
 }

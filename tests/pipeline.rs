@@ -138,7 +138,7 @@ fn headers_say_what_a_reader_filters_by() {
         headers,
         [
             "trailtag.severity=low",
-            "trailtag.rule=5d1f0b0e-6c1a-4b52-9a52-0f6b3f1c7a21",
+            "trailtag.rule=8c1f7a0e-4b7d-4e0b-9f55-2d6a3b1c9e47",
             "trailtag.format=native",
             "trailtag.source=cloudtrail/3/42",
             concat!("trailtag.version=", env!("CARGO_PKG_VERSION")),
@@ -229,10 +229,10 @@ fn hostile_names_leave_a_placeholder_and_a_note() {
         );
         let (_, value) = document(&payload);
         let item = &value["trailtag"]["remediation"][0];
-        let line = "aws iam add-role-to-instance-profile --instance-profile-name '<INSTANCE_PROFILE_NAME>' --role-name web-app";
+        let line = "aws iam add-role-to-instance-profile --instance-profile-name '<INSTANCE_PROFILE>' --role-name web-app";
         assert_eq!(item["cli"][0], line, "{hostile:?}");
         let notes = item["notes"].to_string();
-        assert!(notes.contains("<INSTANCE_PROFILE_NAME>: "), "{notes}");
+        assert!(notes.contains("<INSTANCE_PROFILE>: "), "{notes}");
     }
 }
 

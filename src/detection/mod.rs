@@ -1,10 +1,171 @@
 //! Is this record ours, how dangerous is it, and why.
 //!
-//! [`facts`] derives what conditions can test beyond the record itself; [`sigma`] wraps the engine that decides both
-//! whether a record is ours and which severity factors apply; [`rules`] loads the rules; [`severity`] adds the factors
-//! up. In flows a parsed record, out of it comes a [`rules::Verdict`]. Nothing in here does I/O after loading.
+//! [`rules`] decide whether a record is ours; [`facts`] derives from it what conditions can test beyond its own fields;
+//! [`severity`] adds up the factors that apply. The rule language and the factors' conditions are Sigma. Everything is
+//! loaded once, by [`Detector::load`], which reads files; after that nothing here does I/O.
 
+pub(crate) mod conditions;
 pub mod facts;
+pub mod fault;
+mod files;
+pub mod outcome;
 pub mod rules;
 pub mod severity;
-pub mod sigma;
+mod sigma;
+pub mod time;
+
+use std::path::Path;
+
+use crate::cloudtrail::envelope::RawRecord;
+use crate::cloudtrail::record::{Identity, Record};
+use crate::pipeline::Origin;
+
+use facts::Facts;
+use fault::Faults;
+use files::File;
+use rules::{Rule, Rules};
+use severity::{Model, Severity};
+
+/// The rule that is always loaded: what this program is for.
+const BASE_RULE: &str = include_str!("../../config/rules/remove_role_from_instance_profile.yml");
+const BASE_RULE_NAME: &str = "built-in config/rules/remove_role_from_instance_profile.yml";
+const SEVERITY: &str = include_str!("../../config/severity.yaml");
+const SEVERITY_NAME: &str = "built-in config/severity.yaml";
+
+/// Where rules and the severity model come from. The default is what is built in, alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DetectionSources<'a> {
+    /// The severity model; none is the built-in one.
+    pub severity_file: Option<&'a Path>,
+    /// Files or folders of Sigma rules, in addition to the built-in one.
+    pub rules: &'a [std::path::PathBuf],
+}
+
+impl<'a> From<&'a crate::config::Detection> for DetectionSources<'a> {
+    fn from(settings: &'a crate::config::Detection) -> Self {
+        Self {
+            severity_file: Some(settings.severity_file.as_path())
+                .filter(|path| !path.as_os_str().is_empty()),
+            rules: &settings.rules,
+        }
+    }
+}
+
+/// What is known of a record's journey and bears on its facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Context {
+    /// The wrapper's own time in milliseconds since the epoch.
+    pub envelope_time: Option<i64>,
+    /// The Kafka message's time in milliseconds since the epoch.
+    pub message_time: Option<i64>,
+}
+
+impl Context {
+    /// What a record's message and wrapper say.
+    #[must_use]
+    pub const fn of(origin: &Origin<'_>, raw: &RawRecord<'_>) -> Self {
+        Self {
+            envelope_time: raw.envelope_time,
+            message_time: origin.timestamp,
+        }
+    }
+}
+
+/// One matched record: the rules that matched, what was derived, and the score.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detection<'a> {
+    /// The rules that matched, in the order in which they were loaded; at least one.
+    pub rules: Vec<&'a Rule>,
+    /// What was derived from the record.
+    pub facts: Facts<'a>,
+    /// How severe it is.
+    pub severity: Severity<'a>,
+}
+
+/// The loaded rules and severity model.
+pub struct Detector {
+    rules: Rules,
+    severity: Model,
+}
+
+impl std::fmt::Debug for Detector {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Detector")
+            .field("rules", &self.rules.all())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Detector {
+    /// Loads the built-in rule, the user's rules and the severity model. Errs with everything that is wrong in any of
+    /// them.
+    pub fn load(sources: &DetectionSources<'_>) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let severity = match sources.severity_file {
+            None => Some(File {
+                name: SEVERITY_NAME.to_owned(),
+                text: SEVERITY.to_owned(),
+            }),
+            Some(path) => files::file(path, &mut faults),
+        };
+        let mut rules = vec![File {
+            name: BASE_RULE_NAME.to_owned(),
+            text: BASE_RULE.to_owned(),
+        }];
+        for path in sources.rules {
+            rules.extend(files::files_at(path, &mut faults));
+        }
+        Self::compile(&rules, severity.as_ref(), faults)
+    }
+
+    fn compile(
+        files: &[File],
+        severity: Option<&File>,
+        mut faults: Faults,
+    ) -> Result<Self, Faults> {
+        let rules = Rules::compile(files, &mut faults);
+        let severity =
+            severity.and_then(|file| Model::compile(&file.name, &file.text, &mut faults));
+        match severity {
+            Some(severity) => faults.or(Self { rules, severity }),
+            None => Err(faults),
+        }
+    }
+
+    /// Values of `eventName` of which a record must hold one for any rule to match; none when some rule can match
+    /// without.
+    #[must_use]
+    pub fn literals(&self) -> Option<&[String]> {
+        self.rules.literals()
+    }
+
+    /// Every loaded rule, in the order in which it was loaded.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        self.rules.all()
+    }
+
+    /// Whether some rule could match a record of these names. False is certain, true is not.
+    #[must_use]
+    pub fn wants(&self, identity: &Identity<'_>) -> bool {
+        self.rules.want(identity)
+    }
+
+    /// What the rules and the model say of a record; none when no rule matches it.
+    #[must_use]
+    pub fn evaluate<'a>(
+        &'a self,
+        record: &'a Record<'_>,
+        context: Context,
+    ) -> Option<Detection<'a>> {
+        let rules = self.rules.matching(&record.value);
+        let base = rules.iter().map(|rule| rule.base_score).max()?;
+        let facts = Facts::of(record, context);
+        let severity = self.severity.score(base, &record.value, &facts);
+        Some(Detection {
+            rules,
+            facts,
+            severity,
+        })
+    }
+}

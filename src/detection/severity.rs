@@ -1,16 +1,16 @@
 //! The score, its reasons and its level.
 //!
-//! A score is the sum of the points of every factor that applies, clamped to 0 to 100, then lifted to the highest floor,
-//! then lowered to the lowest cap. It is data: `config/severity.yaml` holds the factors, each with a condition in
-//! Sigma, and whatever applied is in the output, so that an analyst can add it up again.
+//! The model is data, `config/severity.yaml`: in flow its text and, for a record, the base score of the rules that
+//! matched it; out flows [`Severity`], in which every factor that applied stands with its points, so that whoever
+//! doubts a score can add it up. The order is fixed: sum, clamp to 0-100, highest floor, lowest cap.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_saphyr::Spanned;
 
-use super::sigma::{Set, SigmaError};
-
-/// The built-in model.
-const BUILT_IN: &str = include_str!("../../config/severity.yaml");
+use super::conditions::{Conditions, When};
+use super::facts::Facts;
+use super::fault::{Faults, read_yaml};
 
 /// How bad, in the five words that every SIEM knows.
 #[derive(
@@ -75,167 +75,460 @@ impl Level {
             Self::Critical => "critical",
         }
     }
+
+    /// The lowest score of the level, which is also what a floor of that name means.
+    #[must_use]
+    pub const fn lowest(self) -> u8 {
+        match self {
+            Self::Informational => 0,
+            Self::Low => 15,
+            Self::Medium => 40,
+            Self::High => 65,
+            Self::Critical => 85,
+        }
+    }
+
+    /// The highest score of the level, which is also what a cap of that name means.
+    #[must_use]
+    pub const fn highest(self) -> u8 {
+        match self {
+            Self::Informational => 14,
+            Self::Low => 39,
+            Self::Medium => 64,
+            Self::High => 84,
+            Self::Critical => 100,
+        }
+    }
+
+    /// What the score of a record begins with when a rule of this level matched it: the numbers that Elastic gives to
+    /// its rules' levels.
+    #[must_use]
+    pub const fn base_score(self) -> u8 {
+        match self {
+            Self::Informational => 1,
+            Self::Low => 21,
+            Self::Medium => 47,
+            Self::High => 73,
+            Self::Critical => 99,
+        }
+    }
 }
 
-/// One reason to score higher or lower.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Factor {
-    /// The name in documents.
-    pub id: String,
-    /// What it adds, or takes away.
-    #[serde(default)]
-    pub points: i32,
-    /// The least score when it applies.
-    #[serde(default)]
-    pub floor: Option<u8>,
-    /// The highest score when it applies.
-    #[serde(default)]
-    pub cap: Option<u8>,
-    /// A Sigma detection section.
-    pub when: Value,
-}
+/// The id under which a rule's own base score stands among the factors, where it is not 0.
+pub const BASE: &str = "rule.base";
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    factors: Vec<Factor>,
-}
-
-/// A factor that applied.
+/// How severe one record is, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Applied {
-    /// The factor.
-    pub id: String,
-    /// What it added.
-    pub points: i32,
-}
-
-/// How dangerous, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Severity {
+pub struct Severity<'a> {
     /// The level of the score.
     pub level: Level,
     /// 0 to 100.
     pub score: u8,
-    /// Everything that applied, in the model's order.
-    pub factors: Vec<Applied>,
-    /// The highest floor of what applied.
-    pub floor: Option<u8>,
-    /// The lowest cap of what applied.
-    pub cap: Option<u8>,
+    /// What was added, in the model's order.
+    pub factors: Vec<Applied<'a>>,
+    /// The floor that raised the score, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Limit<'a>>,
+    /// The cap that lowered the score, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Limit<'a>>,
 }
 
-/// A YAML error without the excerpt that follows it: which line and column, and what is wrong there.
-pub(crate) fn first_line(error: &serde_saphyr::Error) -> String {
-    let text = error.to_string();
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ")
-        .to_owned()
+/// A factor that applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Applied<'a> {
+    /// The factor.
+    pub id: &'a str,
+    /// What it added.
+    pub points: i16,
 }
 
-/// The factors, ready to be asked.
-#[derive(Debug)]
-pub struct Model {
+/// A floor or a cap that decided the score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limit<'a> {
+    /// The factor that set it.
+    pub factor: &'a str,
+    /// The score that it set.
+    pub score: u8,
+}
+
+/// The model as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    factors: Vec<Spanned<FactorText>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FactorText {
+    id: String,
+    points: i16,
+    #[serde(default)]
+    floor: Option<Bound>,
+    #[serde(default)]
+    cap: Option<Bound>,
+    when: Value,
+}
+
+/// A floor or a cap as it is written: a level's name or a score.
+#[derive(Clone, Copy)]
+enum Bound {
+    Level(Level),
+    Score(u8),
+}
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        // By way of text: a YAML scalar that is a number reads as one.
+        let text = String::deserialize(deserializer)?;
+        if let Some(level) = Level::ALL.into_iter().find(|level| level.as_str() == text) {
+            return Ok(Self::Level(level));
+        }
+        text.parse()
+            .ok()
+            .filter(|score| *score <= 100)
+            .map(Self::Score)
+            .ok_or_else(|| {
+                D::Error::custom(format!(
+                    "{text:?} is neither a level (informational, low, medium, high, critical) nor a score from 0 to 100"
+                ))
+            })
+    }
+}
+
+struct Factor {
+    id: String,
+    points: i16,
+    floor: Option<u8>,
+    cap: Option<u8>,
+}
+
+/// The severity model, compiled.
+pub(super) struct Model {
     factors: Vec<Factor>,
-    conditions: Set,
-}
-
-/// Why a model was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ModelError {
-    /// The text is no model.
-    #[error("{0}")]
-    Yaml(String),
-    /// A condition is no Sigma detection section.
-    #[error("factor {0}")]
-    Condition(SigmaError),
-    /// A floor or cap beyond 100.
-    #[error("factor {id}: {what} {value} is beyond 100")]
-    Beyond {
-        /// The factor.
-        id: String,
-        /// Floor or cap.
-        what: &'static str,
-        /// Its value.
-        value: u8,
-    },
+    conditions: Conditions,
 }
 
 impl Model {
-    /// The model that is built in.
-    pub fn built_in() -> Result<Self, Vec<ModelError>> {
-        Self::parse(BUILT_IN)
-    }
-
-    /// A model from YAML, with every fault in it.
-    pub fn parse(yaml: &str) -> Result<Self, Vec<ModelError>> {
-        let file: File = serde_saphyr::from_str(yaml)
-            .map_err(|error| vec![ModelError::Yaml(first_line(&error))])?;
-        let factors = file.factors;
-        let mut errors = Vec::new();
-        for factor in &factors {
-            for (what, value) in [("floor", factor.floor), ("cap", factor.cap)] {
-                if let Some(value) = value.filter(|value| *value > 100) {
-                    errors.push(ModelError::Beyond {
-                        id: factor.id.clone(),
-                        what,
-                        value,
-                    });
-                }
+    /// Compiles the text of a model; whatever is wrong is among the faults.
+    pub(super) fn compile(file: &str, text: &str, faults: &mut Faults) -> Option<Self> {
+        let text: Text = read_yaml(file, text, faults)?;
+        let subject = |factor: &FactorText| format!("factor {}", factor.id);
+        let line = |factor: &Spanned<FactorText>| {
+            usize::try_from(factor.referenced.line()).unwrap_or_default()
+        };
+        for (place, factor) in text.factors.iter().enumerate() {
+            let mut fault = |problem: String| {
+                faults.add(
+                    file,
+                    Some(line(factor)),
+                    Some(subject(&factor.value)),
+                    problem,
+                );
+            };
+            let same = |other: &&Spanned<FactorText>| other.value.id == factor.value.id;
+            if let Some(first) = text.factors.iter().take(place).find(same) {
+                fault(format!(
+                    "another factor has the same `id` (line {}): give it its own",
+                    line(first)
+                ));
+            }
+            if factor.value.id.trim().is_empty() || factor.value.id == BASE {
+                fault("its `id` is empty or reserved: give it its own".to_owned());
+            }
+            if !(-100..=100).contains(&factor.value.points) {
+                fault(format!(
+                    "its `points` are {}: -100 to 100",
+                    factor.value.points
+                ));
             }
         }
-        let conditions = Set::of_conditions(
-            factors
-                .iter()
-                .map(|factor| (factor.id.as_str(), &factor.when)),
-        );
-        match conditions {
-            Ok(conditions) if errors.is_empty() => Ok(Self {
-                factors,
-                conditions,
-            }),
-            Ok(_) => Err(errors),
-            Err(faults) => {
-                errors.extend(faults.into_iter().map(ModelError::Condition));
-                Err(errors)
-            }
-        }
-    }
-
-    /// Scores one event: a record with its facts.
-    #[must_use]
-    pub fn score(&self, event: &Value) -> Severity {
-        let places = self.conditions.matches(event);
-        let applied: Vec<&Factor> = places
+        let whens: Vec<When<'_>> = text
+            .factors
             .iter()
-            .filter_map(|place| self.factors.get(*place))
-            .collect();
-        let sum: i32 = applied
-            .iter()
-            .map(|factor| factor.points)
-            .fold(0, i32::saturating_add);
-        let floor = applied.iter().filter_map(|factor| factor.floor).max();
-        let cap = applied.iter().filter_map(|factor| factor.cap).min();
-        let score = u8::try_from(sum.clamp(0, 100))
-            .unwrap_or(100)
-            .max(floor.unwrap_or(0))
-            .min(cap.unwrap_or(100));
-        let factors = applied
-            .iter()
-            .map(|factor| Applied {
-                id: factor.id.clone(),
-                points: factor.points,
+            .map(|factor| When {
+                subject: subject(&factor.value),
+                line: line(factor),
+                section: Some(&factor.value.when),
             })
             .collect();
-        Severity {
-            level: Level::of(score),
-            score,
+        let conditions = Conditions::compile(file, &whens, faults);
+        let factors = text
+            .factors
+            .into_iter()
+            .map(|factor| Factor {
+                id: factor.value.id,
+                points: factor.value.points,
+                floor: factor.value.floor.map(|bound| match bound {
+                    Bound::Level(level) => level.lowest(),
+                    Bound::Score(score) => score,
+                }),
+                cap: factor.value.cap.map(|bound| match bound {
+                    Bound::Level(level) => level.highest(),
+                    Bound::Score(score) => score,
+                }),
+            })
+            .collect();
+        Some(Self {
             factors,
+            conditions,
+        })
+    }
+
+    /// The severity of a record whose rules begin at `base`.
+    pub(super) fn score(&self, base: u8, record: &Value, facts: &Facts<'_>) -> Severity<'_> {
+        let hold = self.conditions.hold(record, facts);
+        let applied = self
+            .factors
+            .iter()
+            .zip(hold)
+            .filter_map(|(factor, holds)| holds.then_some(factor));
+        add_up(base, applied)
+    }
+}
+
+/// Sum, clamp, highest floor, lowest cap.
+fn add_up<'a>(base: u8, applied: impl Iterator<Item = &'a Factor>) -> Severity<'a> {
+    let mut factors = Vec::new();
+    if base > 0 {
+        factors.push(Applied {
+            id: BASE,
+            points: i16::from(base),
+        });
+    }
+    let mut sum = i64::from(base);
+    let mut floor: Option<Limit<'a>> = None;
+    let mut cap: Option<Limit<'a>> = None;
+    for factor in applied {
+        factors.push(Applied {
+            id: &factor.id,
+            points: factor.points,
+        });
+        sum += i64::from(factor.points);
+        let limit = |score| Limit {
+            factor: &factor.id,
+            score,
+        };
+        if let Some(score) = factor.floor
+            && floor.is_none_or(|floor| floor.score < score)
+        {
+            floor = Some(limit(score));
+        }
+        if let Some(score) = factor.cap
+            && cap.is_none_or(|cap| cap.score > score)
+        {
+            cap = Some(limit(score));
+        }
+    }
+    let sum = u8::try_from(sum.clamp(0, 100)).unwrap_or(100);
+    let floor = floor.filter(|floor| floor.score > sum);
+    let raised = floor.map_or(sum, |floor| floor.score);
+    let cap = cap.filter(|cap| cap.score < raised);
+    let score = cap.map_or(raised, |cap| cap.score);
+    Severity {
+        level: Level::of(score),
+        score,
+        factors,
+        floor,
+        cap,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn factor(points: i16, floor: Option<u8>, cap: Option<u8>) -> Factor {
+        Factor {
+            id: format!("{points}"),
+            points,
             floor,
             cap,
         }
+    }
+
+    #[test]
+    fn levels_begin_and_end_where_scores_change_them() {
+        for level in Level::ALL {
+            assert_eq!(Level::of(level.lowest()), level);
+            assert_eq!(Level::of(level.highest()), level);
+            assert_eq!(Level::of(level.base_score()), level);
+        }
+        assert_eq!(Level::of(u8::MAX), Level::Critical);
+    }
+
+    #[test]
+    fn a_floor_raises_a_cap_lowers_and_the_cap_has_the_last_word() {
+        let all = [
+            factor(10, Some(65), None),
+            factor(-5, None, Some(45)),
+            factor(1, Some(40), Some(90)),
+        ];
+        let severity = add_up(0, all.iter());
+        assert_eq!((severity.score, severity.level), (45, Level::Medium));
+        assert_eq!(
+            severity.floor.map(|limit| (limit.factor, limit.score)),
+            Some(("10", 65))
+        );
+        assert_eq!(
+            severity.cap.map(|limit| (limit.factor, limit.score)),
+            Some(("-5", 45))
+        );
+        let unbound = add_up(70, all.iter().take(1));
+        assert_eq!(
+            (unbound.score, unbound.floor, unbound.cap),
+            (80, None, None)
+        );
+        assert_eq!(
+            unbound
+                .factors
+                .iter()
+                .map(|applied| i64::from(applied.points))
+                .sum::<i64>(),
+            80
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_factors_changes_nothing_but_their_list(
+            base in 0_u8..=100,
+            mut factors in prop::collection::vec((-100_i16..=100, prop::option::of(0_u8..=100), prop::option::of(0_u8..=100)), 0..12),
+        ) {
+            let build = |factors: &[(i16, Option<u8>, Option<u8>)]| {
+                factors.iter().map(|&(points, floor, cap)| factor(points, floor, cap)).collect::<Vec<_>>()
+            };
+            let forwards = build(&factors);
+            factors.reverse();
+            let backwards = build(&factors);
+            let one = add_up(base, forwards.iter());
+            let two = add_up(base, backwards.iter());
+            prop_assert_eq!(one.score, two.score);
+            // The same, in the words of the model.
+            let sum = i64::from(base) + factors.iter().map(|(points, _, _)| i64::from(*points)).sum::<i64>();
+            let floor = factors.iter().filter_map(|(_, floor, _)| *floor).max().unwrap_or(0);
+            let cap = factors.iter().filter_map(|(_, _, cap)| *cap).min().unwrap_or(100);
+            let want = sum.clamp(0, 100).max(i64::from(floor)).min(i64::from(cap));
+            prop_assert_eq!(i64::from(one.score), want);
+        }
+    }
+
+    #[test]
+    fn bounds_are_levels_or_scores() {
+        let when = "when: {s: {trailtag.outcome: success}, condition: s}";
+        for (bounds, want) in [
+            ("floor: 50", 50),
+            ("floor: high", 65),
+            ("floor: critical, cap: medium", 64),
+            ("cap: 0", 0),
+            ("floor: 0, cap: 100", 1),
+        ] {
+            let text = format!("factors: [{{id: a, points: 1, {bounds}, {when}}}]");
+            let mut faults = Faults::default();
+            let model = Model::compile("severity.yaml", &text, &mut faults);
+            assert_eq!(faults.to_string(), "", "{text}");
+            let record = crate::cloudtrail::record::Record::parse(b"{}").unwrap();
+            let facts = Facts::of(&record, crate::detection::Context::default());
+            let model = model.unwrap();
+            assert_eq!(model.score(0, &record.value, &facts).score, want, "{text}");
+        }
+    }
+
+    fn faults(text: &str) -> String {
+        let mut faults = Faults::default();
+        let _ = Model::compile("severity.yaml", text, &mut faults);
+        faults.to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        let when = "when: {s: {trailtag.outcome: success}, condition: s}";
+        for (text, want) in [
+            (
+                format!(
+                    "factors:
+  - {{id: a, points: 1, {when}}}
+"
+                ),
+                "",
+            ),
+            (
+                format!(
+                    "factors:
+  - {{id: a, points: 1, {when}}}
+
+  - {{id: a, points: 2, {when}}}
+"
+                ),
+                "severity.yaml:4: factor a: another factor has the same `id` (line 2): give it its own",
+            ),
+            (
+                format!(
+                    "factors:
+  - {{id: a, points: 101, {when}}}
+"
+                ),
+                "severity.yaml:2: factor a: its `points` are 101: -100 to 100",
+            ),
+            (
+                "factors:
+  - id: a
+    points: 1
+    when: {s: {trailtag.outcom: success}, condition: s}
+"
+                .to_owned(),
+                "severity.yaml:2: factor a: `when`: there is no fact `trailtag.outcom`",
+            ),
+            (
+                "factors:
+  - id: a
+    points: 1
+    when: {s: {x: 1}, condition: t}
+"
+                .to_owned(),
+                "severity.yaml:2: factor a: `when`: unknown detection identifier: t",
+            ),
+            (
+                "factors:
+  - id: a
+    points: 1
+    when: {s: {x: 1}}
+"
+                .to_owned(),
+                "severity.yaml:2: factor a: `when`: Missing required field 'condition'",
+            ),
+        ] {
+            assert_eq!(faults(&text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_bound_that_is_none_name_their_line() {
+        let unknown = faults(
+            "factors:
+  - id: a
+    point: 1
+",
+        );
+        assert!(unknown.starts_with("severity.yaml:3: "), "{unknown}");
+        assert!(unknown.contains("point"), "{unknown}");
+        let bound = faults(
+            "factors:
+  - id: a
+    points: 1
+    floor: hihg
+    when: {s: {x: 1}, condition: s}
+",
+        );
+        assert!(bound.starts_with("severity.yaml:4: "), "{bound}");
+        assert!(bound.contains("\"hihg\" is neither a level"), "{bound}");
+        let unknown = faults(
+            "factor: []
+",
+        );
+        assert!(unknown.starts_with("severity.yaml:1: "), "{unknown}");
     }
 }

@@ -1,292 +1,381 @@
-//! The Sigma engine, wrapped: from YAML to a set of rules that can be asked about one event.
-//!
-//! Three things speak Sigma here: rules that decide whether a record is ours, the conditions of severity factors, and
-//! the conditions of remediation items. All compile to a [`Set`]. Comparisons follow Sigma, with one exception:
-//! `eventName` and `eventSource` are compared case-sensitively, since AWS's names are fixed, which is what lets the
-//! prefilter be exact.
+//! What Sigma and the engine know nothing of, added to both: names that match exactly, the literals that a rule
+//! requires, and records that carry derived facts under `trailtag.`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use rsigma_eval::{Engine, JsonEvent};
+use rsigma_eval::{Event, EventValue, JsonEvent};
 use rsigma_parser::{
-    ConditionExpr, Detection, DetectionItem, Detections, FilterRule, Modifier, Quantifier,
-    SelectorPattern, SigmaRule, SigmaValue, StringPart,
+    ConditionExpr, Detection, DetectionItem, Detections, Modifier, Quantifier, SigmaValue,
 };
 use serde_json::Value;
 
-/// Why Sigma text was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SigmaError {
-    /// The text does not parse.
-    #[error("{0}")]
-    Parse(String),
-    /// A rule without an id could never be referred to, by a filter, say.
-    #[error("rule `{title}` has no id: give it a UUID of its own")]
-    NoId {
-        /// The rule's title.
-        title: String,
-    },
-    /// Correlations need state over several events, which this program does not keep.
-    #[error(
-        "rule `{title}` is a correlation, which is not supported: only rules over one event and filters are"
-    )]
-    Correlation {
-        /// The rule's title.
-        title: String,
-    },
-    /// A rule parses and cannot be evaluated.
-    #[error("rule `{title}`: {error}")]
-    Compile {
-        /// The rule's title.
-        title: String,
-        /// Why.
-        error: String,
-    },
-}
+use super::facts::{self, Fact, Facts};
 
-/// What Sigma text holds.
-#[derive(Debug, Default)]
-pub struct Parsed {
-    /// Rules, each with an id.
-    pub rules: Vec<SigmaRule>,
-    /// Filters, which except events from rules.
-    pub filters: Vec<FilterRule>,
-}
+/// Where derived facts live.
+const PREFIX: &str = "trailtag.";
 
-/// Parses Sigma text, with every fault in it.
-pub fn parse(yaml: &str) -> Result<Parsed, Vec<SigmaError>> {
-    let mut collection = rsigma_parser::parse_sigma_yaml(yaml)
-        .map_err(|error| vec![SigmaError::Parse(error.to_string())])?;
-    let mut errors: Vec<_> = collection.errors.drain(..).map(SigmaError::Parse).collect();
-    for rule in collection.rules.iter().filter(|rule| rule.id.is_none()) {
-        errors.push(SigmaError::NoId {
-            title: rule.title.clone(),
-        });
-    }
-    for rule in &collection.correlations {
-        errors.push(SigmaError::Correlation {
-            title: rule.title.clone(),
-        });
-    }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    for rule in &mut collection.rules {
-        exact_names(&mut rule.detection);
-    }
-    for filter in &mut collection.filters {
-        exact_names(&mut filter.detection);
-    }
-    Ok(Parsed {
-        rules: collection.rules,
-        filters: collection.filters,
-    })
-}
+/// The fields whose values AWS fixes, case included.
+const EXACT: [&str; 2] = ["eventName", "eventSource"];
 
-/// Rules that are asked together.
-pub struct Set {
-    engine: Engine,
-    places: HashMap<String, usize>,
-}
-
-impl std::fmt::Debug for Set {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Set")
-            .field("rules", &self.places.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Set {
-    /// Compiles rules, with every fault in them. A rule's place is its place in `rules`; ids must differ.
-    pub fn compile(rules: &[SigmaRule], filters: &[FilterRule]) -> Result<Self, Vec<SigmaError>> {
-        let mut engine = Engine::new();
-        let compile = |title: &str, error: String| SigmaError::Compile {
-            title: title.to_owned(),
-            error,
-        };
-        let mut errors: Vec<_> = engine
-            .add_rules(rules)
-            .into_iter()
-            .map(|(place, error)| {
-                compile(
-                    rules.get(place).map_or("", |rule| &rule.title),
-                    error.to_string(),
-                )
-            })
-            .collect();
-        for filter in filters {
-            if let Err(error) = engine.apply_filter(filter) {
-                errors.push(compile(&filter.title, error.to_string()));
-            }
-        }
-        let mut places = HashMap::new();
-        for (place, rule) in rules.iter().enumerate() {
-            if places
-                .insert(rule.id.clone().unwrap_or_default(), place)
-                .is_some()
-            {
-                errors.push(compile(
-                    &rule.title,
-                    "its id is used by another one as well".to_owned(),
-                ));
-            }
-        }
-        if errors.is_empty() {
-            Ok(Self { engine, places })
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// Compiles conditions: Sigma detection sections, each under an id.
-    pub fn of_conditions<'a>(
-        conditions: impl Iterator<Item = (&'a str, &'a Value)>,
-    ) -> Result<Self, Vec<SigmaError>> {
-        let mut rules = Vec::new();
-        let mut errors = Vec::new();
-        for (id, when) in conditions {
-            // JSON is YAML, and a detection section becomes a rule by what every rule must have.
-            let rule = serde_json::json!({
-                "title": id, "id": id, "logsource": {"product": "aws", "service": "cloudtrail"}, "detection": when,
-            });
-            match parse(&rule.to_string()) {
-                Ok(parsed) => rules.extend(parsed.rules),
-                Err(faults) => errors.extend(faults.into_iter().map(|fault| SigmaError::Compile {
-                    title: id.to_owned(),
-                    error: fault.to_string(),
-                })),
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        Self::compile(&rules, &[])
-    }
-
-    /// The places of the rules that match an event, in their order.
-    #[must_use]
-    pub fn matches(&self, event: &Value) -> BTreeSet<usize> {
-        self.engine
-            .evaluate(&JsonEvent::borrow(event))
-            .into_iter()
-            .filter_map(|result| self.places.get(result.header.rule_id.as_deref()?).copied())
-            .collect()
-    }
-}
-
-/// Makes every comparison of `eventName` and `eventSource` case-sensitive.
-fn exact_names(detections: &mut Detections) {
+/// Makes every comparison of `eventName` and `eventSource` case-sensitive, which is what lets the prefilter be exact.
+///
+/// Regular expressions, networks, existence, numbers and references to other fields already say how they compare.
+pub(super) fn make_names_exact(detections: &mut Detections) {
     for detection in detections.named.values_mut() {
-        exact_names_in(detection);
-    }
-}
-
-fn exact_names_in(detection: &mut Detection) {
-    match detection {
-        Detection::AllOf(items) => {
-            for item in items.iter_mut().filter(|item| is_name(item)) {
-                // A regular expression says itself how it looks at case.
-                if !item.field.has_modifier(Modifier::Re)
-                    && !item.field.has_modifier(Modifier::Cased)
-                {
-                    item.field.modifiers.push(Modifier::Cased);
-                }
+        each_item_mut(detection, &mut |item| {
+            let named = item
+                .field
+                .name
+                .as_deref()
+                .is_some_and(|name| EXACT.contains(&name));
+            let compares_text = item.field.modifiers.iter().all(|modifier| {
+                matches!(
+                    modifier,
+                    Modifier::Contains
+                        | Modifier::StartsWith
+                        | Modifier::EndsWith
+                        | Modifier::All
+                        | Modifier::Neq
+                )
+            });
+            if named && compares_text {
+                item.field.modifiers.push(Modifier::Cased);
             }
-        }
-        Detection::AnyOf(all) | Detection::And(all) => all.iter_mut().for_each(exact_names_in),
-        Detection::Conditional { named, .. } => named.values_mut().for_each(exact_names_in),
-        Detection::Keywords(_) | Detection::ArrayMatch { .. } => {}
+        });
     }
 }
 
-fn is_name(item: &DetectionItem) -> bool {
-    matches!(item.field.name.as_deref(), Some("eventName" | "eventSource"))
-        // On `exists` and the like, case means nothing.
-        && !item.field.has_modifier(Modifier::Exists)
-        && !item.field.has_modifier(Modifier::FieldRef)
+/// The facts that a section tests and that do not exist, each with its prefix.
+pub(super) fn unknown_facts(detections: &Detections) -> BTreeSet<String> {
+    tested_facts(detections)
+        .into_iter()
+        .filter(|field| {
+            field
+                .strip_prefix(PREFIX)
+                .is_none_or(|name| !facts::NAMES.contains(&name))
+        })
+        .collect()
 }
 
-/// The event names one of which a record must carry for the rule to match; none when the rule does not say.
-#[must_use]
-pub fn required_names(rule: &SigmaRule) -> Option<BTreeSet<String>> {
-    // Several conditions are alternatives.
-    union(
-        rule.detection
-            .conditions
-            .iter()
-            .map(|condition| names_of(condition, &rule.detection)),
-    )
+/// The facts that a section tests, each with its prefix.
+pub(super) fn tested_facts(detections: &Detections) -> BTreeSet<String> {
+    let mut tested = BTreeSet::new();
+    for detection in detections.named.values() {
+        each_field(detection, &mut |field| {
+            if field == PREFIX.trim_end_matches('.') || field.starts_with(PREFIX) {
+                tested.insert(field.to_owned());
+            }
+        });
+    }
+    tested
 }
 
-fn names_of(condition: &ConditionExpr, detections: &Detections) -> Option<BTreeSet<String>> {
+/// Values of `field` one of which a record must hold for the section to match: none where it can match without.
+///
+/// Only plain words count: they stand in a record's text as they are, whatever else it escapes.
+pub(super) fn required(detections: &Detections, field: &str) -> Option<BTreeSet<String>> {
+    any(detections
+        .conditions
+        .iter()
+        .map(|condition| required_by_condition(condition, detections, field)))
+}
+
+type Required = Option<BTreeSet<String>>;
+
+/// Of alternatives, all count; one that requires nothing frees the whole.
+fn any(alternatives: impl Iterator<Item = Required>) -> Required {
+    let mut all = BTreeSet::new();
+    let mut seen = false;
+    for values in alternatives {
+        all.extend(values?);
+        seen = true;
+    }
+    seen.then_some(all)
+}
+
+/// Of what must hold together, the one with the fewest values says most.
+fn all(parts: impl Iterator<Item = Required>) -> Required {
+    parts.flatten().min_by_key(BTreeSet::len)
+}
+
+fn required_by_condition(
+    condition: &ConditionExpr,
+    detections: &Detections,
+    field: &str,
+) -> Required {
+    let of = |part| required_by_condition(part, detections, field);
     match condition {
-        ConditionExpr::And(all) => fewest(all.iter().map(|it| names_of(it, detections))),
-        ConditionExpr::Or(any) => union(any.iter().map(|it| names_of(it, detections))),
+        ConditionExpr::And(parts) => all(parts.iter().map(of)),
+        ConditionExpr::Or(parts) => any(parts.iter().map(of)),
         ConditionExpr::Not(_) => None,
-        ConditionExpr::Identifier(name) => names_in(detections.named.get(name)?),
+        ConditionExpr::Identifier(name) => {
+            required_by_detection(detections.named.get(name)?, field)
+        }
         ConditionExpr::Selector {
             quantifier,
             pattern,
         } => {
-            let selected = detections.named.iter().filter(|(name, _)| match pattern {
-                SelectorPattern::Them => !name.starts_with('_'),
-                SelectorPattern::Pattern(pattern) => {
-                    rsigma_parser::detection_name_matches(pattern, name)
-                }
-            });
-            let names = selected.map(|(_, detection)| names_in(detection));
+            let chosen = detections
+                .named
+                .iter()
+                .filter(|(name, _)| pattern.matches_detection_name(name))
+                .map(|(_, detection)| required_by_detection(detection, field));
             match quantifier {
-                Quantifier::All => fewest(names),
+                Quantifier::All => all(chosen),
                 Quantifier::Count(0) => None,
-                Quantifier::Any | Quantifier::Count(_) => union(names),
+                // With any of them, and so with several of them.
+                Quantifier::Any | Quantifier::Count(_) => any(chosen),
             }
         }
     }
 }
 
-fn names_in(detection: &Detection) -> Option<BTreeSet<String>> {
+fn required_by_detection(detection: &Detection, field: &str) -> Required {
     match detection {
-        Detection::AllOf(items) => fewest(items.iter().map(plain_names)),
-        Detection::AnyOf(any) => union(any.iter().map(names_in)),
-        Detection::And(all) => fewest(all.iter().map(names_in)),
+        Detection::AllOf(items) => all(items.iter().map(|item| required_by_item(item, field))),
+        Detection::And(parts) => all(parts.iter().map(|part| required_by_detection(part, field))),
+        Detection::AnyOf(parts) => any(parts.iter().map(|part| required_by_detection(part, field))),
         Detection::Keywords(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {
             None
         }
     }
 }
 
-fn plain_names(item: &DetectionItem) -> Option<BTreeSet<String>> {
-    let is_plain = item.field.name.as_deref() == Some("eventName")
-        && item
-            .field
-            .modifiers
-            .iter()
-            .all(|modifier| *modifier == Modifier::Cased);
-    if !is_plain || item.values.is_empty() {
+fn required_by_item(item: &DetectionItem, field: &str) -> Required {
+    if item.field.name.as_deref() != Some(field) || item.field.modifiers != [Modifier::Cased] {
         return None;
     }
-    let text = |value: &SigmaValue| match value {
-        SigmaValue::String(text) => match text.parts.as_slice() {
-            [StringPart::Plain(text)] => Some(text.clone()),
+    item.values
+        .iter()
+        .map(|value| match value {
+            SigmaValue::String(text) => text.as_plain().filter(|text| is_plain_word(text)),
             _ => None,
-        },
-        _ => None,
-    };
-    item.values.iter().map(text).collect()
+        })
+        .collect()
 }
 
-fn union(sets: impl Iterator<Item = Option<BTreeSet<String>>>) -> Option<BTreeSet<String>> {
-    let mut all = BTreeSet::new();
-    let mut any = false;
-    for set in sets {
-        any = true;
-        all.extend(set?);
+/// Whether a JSON text holds these characters as they are (the reader of the text still minds `\u` escapes), and no
+/// number could be compared as equal to it.
+fn is_plain_word(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+}
+
+fn each_item_mut(detection: &mut Detection, each: &mut impl FnMut(&mut DetectionItem)) {
+    match detection {
+        Detection::AllOf(items) => items.iter_mut().for_each(each),
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            for part in parts {
+                each_item_mut(part, each);
+            }
+        }
+        // Fields in there are those of an array's members.
+        Detection::Keywords(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {}
     }
-    any.then_some(all)
 }
 
-fn fewest(sets: impl Iterator<Item = Option<BTreeSet<String>>>) -> Option<BTreeSet<String>> {
-    sets.flatten().min_by_key(BTreeSet::len)
+fn each_field(detection: &Detection, each: &mut impl FnMut(&str)) {
+    match detection {
+        Detection::AllOf(items) => items
+            .iter()
+            .filter_map(|item| item.field.name.as_deref())
+            .for_each(each),
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            for part in parts {
+                each_field(part, each);
+            }
+        }
+        Detection::ArrayMatch { field, .. } => each(field),
+        Detection::Keywords(_) | Detection::Conditional { .. } => {}
+    }
+}
+
+/// A record as conditions see it: its own fields, and the facts under `trailtag.`.
+///
+/// The facts are ours alone: a record that brings fields of such names cannot pass them off as derived.
+pub(super) struct View<'a> {
+    record: JsonEvent<'a>,
+    facts: &'a Facts<'a>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(record: &'a Value, facts: &'a Facts<'a>) -> Self {
+        Self {
+            record: JsonEvent::borrow(record),
+            facts,
+        }
+    }
+}
+
+impl Event for View<'_> {
+    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
+        let Some(name) = path.strip_prefix(PREFIX) else {
+            return self.record.get_field(path);
+        };
+        self.facts.fact(name).map(|fact| match fact {
+            Fact::Text(text) => EventValue::Str(Cow::Borrowed(text)),
+            Fact::Texts(texts) => EventValue::Array(
+                texts
+                    .iter()
+                    .map(|text| EventValue::Str(Cow::Borrowed(text)))
+                    .collect(),
+            ),
+        })
+    }
+
+    fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {
+        self.record.any_string_value(pred)
+    }
+
+    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
+        self.record.all_string_values()
+    }
+
+    fn visit_string_values(&self, visit: &mut dyn FnMut(&str)) {
+        self.record.visit_string_values(visit);
+    }
+
+    fn to_json(&self) -> Value {
+        self.record.to_json()
+    }
+
+    fn visit_top_level_keys(&self, visit: &mut dyn FnMut(&str)) -> bool {
+        visit(PREFIX.trim_end_matches('.'));
+        self.record.visit_top_level_keys(visit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(detection: &str) -> Detections {
+        let text = format!("title: t\nlogsource: {{product: aws}}\ndetection:\n{detection}");
+        let mut rule = rsigma_parser::parse_sigma_yaml(&text)
+            .unwrap()
+            .into_result()
+            .unwrap()
+            .rules
+            .remove(0);
+        make_names_exact(&mut rule.detection);
+        rule.detection
+    }
+
+    fn names(detection: &str) -> Option<Vec<String>> {
+        required(&section(detection), "eventName").map(|names| names.into_iter().collect())
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_names_that_a_section_requires() {
+        for (detection, want) in [
+            (
+                "  s: {eventName: A, x: 1}\n  condition: s",
+                Some(words(&["A"])),
+            ),
+            (
+                "  s: {eventName: [B, A]}\n  condition: s",
+                Some(words(&["A", "B"])),
+            ),
+            (
+                "  s: {eventName: A}\n  t: {eventName: B}\n  condition: s or t",
+                Some(words(&["A", "B"])),
+            ),
+            (
+                "  s: {eventName: A}\n  t: {x: 1}\n  condition: s and t",
+                Some(words(&["A"])),
+            ),
+            (
+                "  s: {eventName: A}\n  t: {x: 1}\n  condition: s and not t",
+                Some(words(&["A"])),
+            ),
+            (
+                "  s: {eventName: A}\n  t: {x: 1}\n  condition: s or t",
+                None,
+            ),
+            ("  s: {eventName: A}\n  condition: not s", None),
+            (
+                "  s: {eventName: [A, B]}\n  t: {eventName: B}\n  condition: s and t",
+                Some(words(&["B"])),
+            ),
+            (
+                "  s_1: {eventName: A}\n  s_2: {eventName: B}\n  condition: 1 of s_*",
+                Some(words(&["A", "B"])),
+            ),
+            (
+                "  s_1: {eventName: A}\n  s_2: {x: 1}\n  condition: 1 of s_*",
+                None,
+            ),
+            (
+                "  s_1: {eventName: A}\n  s_2: {x: 1}\n  condition: all of s_*",
+                Some(words(&["A"])),
+            ),
+            (
+                "  s:\n    - eventName: A\n    - eventName: B\n  condition: s",
+                Some(words(&["A", "B"])),
+            ),
+            ("  s:\n    - eventName: A\n    - x: 1\n  condition: s", None),
+            ("  s: {eventName: 'A*'}\n  condition: s", None),
+            ("  s: {eventName: [A, null]}\n  condition: s", None),
+            ("  s: {eventName|neq: A}\n  condition: s", None),
+            ("  s: {eventName|startswith: A}\n  condition: s", None),
+            ("  s: {eventName|re: 'A.'}\n  condition: s", None),
+            ("  s: {eventName: 7}\n  condition: s", None),
+            ("  s: {eventName: 'É'}\n  condition: s", None),
+            ("  s: {EventName: A}\n  condition: s", None),
+            ("  s: [A, B]\n  condition: s", None),
+        ] {
+            assert_eq!(names(detection), want, "{detection}");
+        }
+    }
+
+    #[test]
+    fn names_are_compared_with_their_case_and_other_fields_without() {
+        use rsigma_eval::Engine;
+        for (item, hit, miss) in [
+            ("eventName: RemoveRole", "RemoveRole", "removerole"),
+            ("eventName: [x, RemoveRole]", "RemoveRole", "REMOVEROLE"),
+            ("eventName: 'Remove*'", "RemoveRole", "removeRole"),
+            ("eventName|contains: Role", "RemoveRole", "removerole"),
+            ("eventName|startswith: Remove", "RemoveRole", "removeRole"),
+            ("eventName|endswith: Role", "RemoveRole", "Removerole"),
+            (
+                "eventName|contains|all: [Remove, Role]",
+                "RemoveRole",
+                "Removerole",
+            ),
+            ("eventName|re: '^Remove'", "RemoveRole", "removeRole"),
+            ("eventName|cased: RemoveRole", "RemoveRole", "removerole"),
+            ("eventName|neq: RemoveRole", "removerole", "RemoveRole"),
+        ] {
+            let mut rule = rsigma_parser::parse_sigma_yaml(&format!(
+                "title: t\nlogsource: {{product: aws}}\ndetection:\n  s:\n    {item}\n  condition: s"
+            ))
+            .unwrap()
+            .into_result()
+            .unwrap()
+            .rules
+            .remove(0);
+            make_names_exact(&mut rule.detection);
+            let mut engine = Engine::new();
+            engine.add_rule(&rule).unwrap();
+            let matches = |name: &str| {
+                let value = serde_json::json!({"eventName": name});
+                !engine.evaluate(&JsonEvent::borrow(&value)).is_empty()
+            };
+            assert!(matches(hit), "{item} should match {hit}");
+            assert!(!matches(miss), "{item} should not match {miss}");
+        }
+        let other = section("  s: {userAgent: aws-cli}\n  condition: s");
+        let Some(Detection::AllOf(items)) = other.named.get("s") else {
+            panic!("one selection");
+        };
+        assert!(items[0].field.modifiers.is_empty());
+    }
 }

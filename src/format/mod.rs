@@ -38,7 +38,7 @@ impl Format {
     }
 }
 
-/// Appends the document of a finding. Errs only when the record's text is no JSON, which a finding's always is.
+/// Appends a finding's document to `out`. Errs only where `serde_json` does, which it does not when it writes to memory.
 pub fn write(
     format: Format,
     finding: &Finding<'_>,

@@ -1,0 +1,202 @@
+//! Rule files as text: which there are, and where in them a document, a key or an error stands.
+//!
+//! The Sigma parser says neither in which line a document begins nor, mostly, where in it something is wrong.
+
+use std::path::{Path, PathBuf};
+
+use super::fault::Faults;
+
+/// How deep folders of rules may be nested; a link that leads back to its own folder is nested without end.
+const MAX_FOLDERS: usize = 16;
+
+/// A text with its name.
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// The YAML files at a path: the file, or those in the folder and its folders, by name.
+///
+/// Hidden entries are passed over: a mounted ConfigMap keeps its files' real folders in such.
+pub(super) fn files_at(path: &Path, faults: &mut Faults) -> Vec<File> {
+    let mut paths = Vec::new();
+    list(path, MAX_FOLDERS, &mut paths, faults);
+    if paths.is_empty() && path.is_dir() {
+        faults.add(
+            &path.display().to_string(),
+            None,
+            None,
+            "no rule files (*.yml, *.yaml) in this folder",
+        );
+    }
+    paths.iter().filter_map(|path| file(path, faults)).collect()
+}
+
+fn list(path: &Path, depth: usize, paths: &mut Vec<PathBuf>, faults: &mut Faults) {
+    if !path.is_dir() {
+        paths.push(path.to_owned());
+        return;
+    }
+    let entries = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut entries: Vec<PathBuf> = match entries {
+        Ok(entries) => entries.iter().map(std::fs::DirEntry::path).collect(),
+        Err(error) => {
+            faults.add(&path.display().to_string(), None, None, error.to_string());
+            return;
+        }
+    };
+    entries.sort();
+    for entry in entries {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        let is_yaml = entry
+            .extension()
+            .is_some_and(|extension| extension == "yml" || extension == "yaml");
+        if name.starts_with('.') || !(entry.is_dir() || is_yaml) {
+            continue;
+        }
+        if depth == 0 {
+            faults.add(
+                &path.display().to_string(),
+                None,
+                None,
+                format!("folders of rules are nested more than {MAX_FOLDERS} deep"),
+            );
+            return;
+        }
+        list(&entry, depth - 1, paths, faults);
+    }
+}
+
+/// Reads one file.
+pub(super) fn file(path: &Path, faults: &mut Faults) -> Option<File> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(File { name, text }),
+        Err(error) => {
+            faults.add(&name, None, None, error.to_string());
+            None
+        }
+    }
+}
+
+/// The documents of a YAML text, each with the number of the line at which it begins to say something.
+pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
+    let mut starts = vec![(0, 1)];
+    let mut at = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let rest = line.strip_prefix("---");
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+            starts.push((at, number + 1));
+        }
+        at += line.len();
+    }
+    let ends = starts
+        .iter()
+        .skip(1)
+        .map(|(at, _)| *at)
+        .chain(std::iter::once(text.len()));
+    starts
+        .iter()
+        .zip(ends)
+        .filter_map(|(&(from, line), to)| {
+            let document = text.get(from..to)?;
+            let mut from = from;
+            for (place, said) in document.split_inclusive('\n').enumerate() {
+                let says = said.trim().trim_start_matches("---").trim_start();
+                if !(says.is_empty()
+                    || says.starts_with('#')
+                    || says == "..."
+                    || says.starts_with('%'))
+                {
+                    return Some((line + place, text.get(from..to)?));
+                }
+                from += said.len();
+            }
+            None
+        })
+        .collect()
+}
+
+/// How many lines after the first the first line with this key stands, at whatever depth.
+pub(super) fn key_line(document: &str, key: &str) -> Option<usize> {
+    let top = key == "action";
+    document.lines().position(|line| {
+        let line = if top { line } else { line.trim_start() };
+        line.strip_prefix(key)
+            .is_some_and(|rest| rest.trim_start().starts_with(':'))
+    })
+}
+
+/// The text after a key of the document itself.
+pub(super) fn top_level<'a>(document: &'a str, key: &str) -> Option<&'a str> {
+    document.lines().find_map(|line| {
+        let value = line.strip_prefix(key)?.trim_start().strip_prefix(':')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        (!value.is_empty()).then_some(value)
+    })
+}
+
+/// The line that the YAML reader names in its message.
+pub(super) fn line_in(error: &str) -> Option<usize> {
+    if !error.starts_with("YAML") {
+        return None;
+    }
+    let (_, rest) = error.rsplit_once("line ")?;
+    let digits = rest.split(|next: char| !next.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_read_in_order_and_hidden_entries_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x: 1\n").unwrap();
+        };
+        for name in [
+            "b.yml",
+            "a/z.yaml",
+            "..data/c.yml",
+            "notes.txt",
+            ".hidden.yml",
+        ] {
+            write(name);
+        }
+        let mut faults = Faults::default();
+        let names: Vec<String> = files_at(folder.path(), &mut faults)
+            .into_iter()
+            .map(|file| {
+                let path = Path::new(&file.name).strip_prefix(folder.path()).unwrap();
+                path.display().to_string()
+            })
+            .collect();
+        assert_eq!(names, ["a/z.yaml", "b.yml"]);
+        assert_eq!(faults.to_string(), "");
+
+        let empty = tempfile::tempdir().unwrap();
+        assert_eq!(files_at(empty.path(), &mut faults).len(), 0);
+        assert_eq!(files_at(&empty.path().join("no.yml"), &mut faults).len(), 0);
+        let said = faults.to_string();
+        assert!(
+            said.contains("no rule files (*.yml, *.yaml) in this folder"),
+            "{said}"
+        );
+        assert!(said.contains("no.yml: No such file or directory"), "{said}");
+    }
+
+    #[test]
+    fn documents_begin_where_they_say_something() {
+        let text = "# head\n---\n# more\na: 1\n---\n\n---\nb: |\n  --- x\n--- c\n";
+        let lines: Vec<(usize, &str)> = documents(text)
+            .into_iter()
+            .map(|(line, text)| (line, text.lines().next().unwrap_or_default()))
+            .collect();
+        assert_eq!(lines, [(4, "a: 1"), (8, "b: |"), (10, "--- c")]);
+        assert!(documents("# nothing\n...\n").is_empty());
+    }
+}

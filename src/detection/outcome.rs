@@ -1,0 +1,207 @@
+//! Whether the call that a record is about went through, from `errorCode` and `errorMessage`.
+//!
+//! CloudTrail writes one error in several spellings: the exception's name (`NoSuchEntityException`), the wire code
+//! (`NoSuchEntity`), and for EC2 a prefix (`Client.UnauthorizedOperation`). [`family`] takes them together.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cloudtrail::record::Record;
+
+/// What became of the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was carried out.
+    Success,
+    /// The caller was not allowed to.
+    Denied,
+    /// It failed for another reason. A dry run (`Client.DryRunOperation`) counts here: it would have been carried out,
+    /// and was not.
+    Failed,
+}
+
+impl Outcome {
+    /// The name in documents and conditions.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The error families that mean that the caller was not allowed to do it.
+const DENIED: [&str; 7] = [
+    "AccessDenied",
+    "UnauthorizedOperation",
+    "Unauthorized",
+    "AuthFailure",
+    "AuthorizationError",
+    "NotAuthorized",
+    "Forbidden",
+];
+
+/// What AWS's texts say when the caller was not allowed, for records whose code is gone.
+const DENIED_TEXT: &str = "is not authorized to perform";
+
+/// An error code without the `Client.` or `Server.` before it and the `Exception` after it.
+#[must_use]
+pub fn family(code: &str) -> &str {
+    let code = code.trim();
+    let code = ["Client.", "Server."]
+        .iter()
+        .find_map(|prefix| strip_prefix_ignoring_case(code, prefix))
+        .unwrap_or(code);
+    strip_suffix_ignoring_case(code, "Exception").unwrap_or(code)
+}
+
+/// The outcome, and the family of the error where there is one.
+///
+/// An empty code means success, as some collectors write it; a message without a code means failure.
+pub(super) fn of<'a>(record: &'a Record<'_>) -> (Outcome, Option<&'a str>) {
+    let message = record.text(&["errorMessage"]).unwrap_or_default();
+    let refused = message.contains(DENIED_TEXT);
+    match record.at(&["errorCode"]) {
+        Some(Value::String(code)) if !code.trim().is_empty() => {
+            let family = family(code);
+            let denied = DENIED.iter().any(|name| name.eq_ignore_ascii_case(family));
+            // A code that says nothing (a collector's mask) leaves the text to speak.
+            let masked = super::facts::is_placeholder(code);
+            if denied || (masked && refused) {
+                (Outcome::Denied, Some(family))
+            } else {
+                (Outcome::Failed, Some(family))
+            }
+        }
+        None | Some(Value::Null | Value::String(_)) => {
+            if refused {
+                (Outcome::Denied, None)
+            } else if has_message(record) {
+                (Outcome::Failed, None)
+            } else {
+                (Outcome::Success, None)
+            }
+        }
+        Some(_) => (Outcome::Failed, None),
+    }
+}
+
+fn has_message(record: &Record<'_>) -> bool {
+    match record.at(&["errorMessage"]) {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.trim().is_empty(),
+        Some(_) => true,
+    }
+}
+
+fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (head, tail) = text.split_at_checked(prefix.len())?;
+    (head.eq_ignore_ascii_case(prefix) && !tail.is_empty()).then_some(tail)
+}
+
+fn strip_suffix_ignoring_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
+    let (head, tail) = text.split_at_checked(text.len().checked_sub(suffix.len())?)?;
+    (tail.eq_ignore_ascii_case(suffix) && !head.is_empty()).then_some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn outcome(errors: &Value) -> (Outcome, Option<String>) {
+        let text = errors.to_string();
+        let record = Record::parse(text.as_bytes()).unwrap();
+        let (outcome, family) = of(&record);
+        (outcome, family.map(str::to_owned))
+    }
+
+    #[test]
+    fn codes_are_taken_together_by_family() {
+        for (code, want, family) in [
+            ("AccessDenied", Outcome::Denied, "AccessDenied"),
+            ("AccessDeniedException", Outcome::Denied, "AccessDenied"),
+            ("accessdenied", Outcome::Denied, "accessdenied"),
+            ("ACCESSDENIEDEXCEPTION", Outcome::Denied, "ACCESSDENIED"),
+            (
+                "Client.UnauthorizedOperation",
+                Outcome::Denied,
+                "UnauthorizedOperation",
+            ),
+            (
+                "UnauthorizedOperation",
+                Outcome::Denied,
+                "UnauthorizedOperation",
+            ),
+            (
+                "client.unauthorizedoperation",
+                Outcome::Denied,
+                "unauthorizedoperation",
+            ),
+            ("Client.AuthFailure", Outcome::Denied, "AuthFailure"),
+            ("AuthFailure", Outcome::Denied, "AuthFailure"),
+            ("NotAuthorizedException", Outcome::Denied, "NotAuthorized"),
+            ("NoSuchEntityException", Outcome::Failed, "NoSuchEntity"),
+            ("NoSuchEntity", Outcome::Failed, "NoSuchEntity"),
+            (
+                "UnmodifiableEntityException",
+                Outcome::Failed,
+                "UnmodifiableEntity",
+            ),
+            ("LimitExceededException", Outcome::Failed, "LimitExceeded"),
+            ("ServiceFailureException", Outcome::Failed, "ServiceFailure"),
+            ("Server.InternalError", Outcome::Failed, "InternalError"),
+            ("ThrottlingException", Outcome::Failed, "Throttling"),
+            ("Client.DryRunOperation", Outcome::Failed, "DryRunOperation"),
+            ("Client.", Outcome::Failed, "Client."),
+            ("Exception", Outcome::Failed, "Exception"),
+            ("é", Outcome::Failed, "é"),
+        ] {
+            assert_eq!(
+                outcome(&json!({"errorCode": code})),
+                (want, Some(family.to_owned())),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_code_an_empty_code_and_a_null_code_mean_success() {
+        for errors in [
+            json!({}),
+            json!({"errorCode": ""}),
+            json!({"errorCode": " "}),
+            json!({"errorCode": null, "errorMessage": null}),
+            json!({"errorCode": "", "errorMessage": ""}),
+        ] {
+            assert_eq!(outcome(&errors), (Outcome::Success, None), "{errors}");
+        }
+    }
+
+    #[test]
+    fn a_message_alone_means_failure() {
+        assert_eq!(
+            outcome(&json!({"errorMessage": "Rate exceeded"})).0,
+            Outcome::Failed
+        );
+        assert_eq!(
+            outcome(&json!({"errorMessage": "User: x is not authorized to perform: y"})).0,
+            Outcome::Denied
+        );
+        assert_eq!(
+            outcome(
+                &json!({"errorCode": "***", "errorMessage": "x is not authorized to perform: y"})
+            )
+            .0,
+            Outcome::Denied
+        );
+        assert_eq!(outcome(&json!({"errorCode": 403})).0, Outcome::Failed);
+        assert_eq!(
+            outcome(&json!({"errorMessage": {"a": 1}})).0,
+            Outcome::Failed
+        );
+    }
+}
