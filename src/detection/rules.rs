@@ -1,6 +1,6 @@
 //! The rules that decide which records are ours: Sigma files, ours and the user's.
 //!
-//! In flow files; out flow [`Rules`], which say what literals they need, whether a record's names are worth a look, and
+//! In flow files; out flow `Rules`, which say what literals they need, whether a record's names are worth a look, and
 //! which rules match a record. Filter rules silence; correlation rules need more than one record and are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
