@@ -7,7 +7,7 @@ use crate::config::{Config, Route, Validate};
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::detection::fault::Faults;
 use crate::detection::severity::Level;
-use crate::detection::{Context, DetectionSources, Detector};
+use crate::detection::{Context, Detector};
 use crate::finding::Finding;
 use crate::format;
 use crate::remediation::Catalogue;
@@ -168,8 +168,7 @@ impl Pipeline {
     pub fn from_config(config: &Config) -> Result<Self, PipelineError> {
         let mut faults = Vec::new();
         let mut note = |found: Faults| faults.extend(found.to_string().lines().map(str::to_owned));
-        let detector =
-            Detector::load(&DetectionSources::from(&config.detection)).map_err(&mut note);
+        let detector = Detector::load(&config.detection).map_err(&mut note);
         let file =
             Some(config.remediation.file.as_path()).filter(|path| !path.as_os_str().is_empty());
         let catalogue = Catalogue::load(file).map_err(&mut note);

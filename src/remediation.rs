@@ -357,6 +357,7 @@ fn entry(
 mod tests {
     use super::*;
     use crate::detection::Context;
+    use crate::detection::lists::Lists;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -428,7 +429,7 @@ mod tests {
         let catalogue = Catalogue::load(None).unwrap();
         let text = record.to_string();
         let record = Record::parse(text.as_bytes()).unwrap();
-        let facts = Facts::of(&record, Context::default());
+        let facts = Facts::of(&record, Context::default(), &Lists::default());
         look(&catalogue.select(&record, &facts))
     }
 

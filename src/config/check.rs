@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::shape::{self, Shape};
 use super::tree::{Data, Node};
 use super::{Action, Config, properties, security};
+use crate::detection::lists;
 
 impl Config {
     /// Everything that is wrong, none of it with a place: [`Config::load`] knows the lines.
@@ -98,19 +99,63 @@ impl Config {
     }
 
     fn check_files(&self, faults: &mut Vec<Fault>) {
-        for (key, path) in [
-            ("detection.severity_file", &self.detection.severity_file),
-            ("remediation.file", &self.remediation.file),
-        ] {
-            if path.as_os_str().is_empty() {
-                continue;
-            }
+        let yaml = "name a YAML file that this user may read, or nothing for the built-in one";
+        let csv = "name a CSV file that this user may read, or nothing";
+        let list = "name a file with one address or network a line";
+        let detection = &self.detection;
+        let mut files = vec![
+            (
+                "detection.severity_file".to_owned(),
+                &detection.severity_file,
+                yaml,
+            ),
+            ("remediation.file".to_owned(), &self.remediation.file, yaml),
+            (
+                "detection.profiles_in_use_file".to_owned(),
+                &detection.profiles_in_use_file,
+                csv,
+            ),
+        ];
+        files.retain(|(_, path, _)| !path.as_os_str().is_empty());
+        for (index, path) in detection.threat_networks_files.iter().enumerate() {
+            files.push((
+                format!("detection.threat_networks_files[{index}]"),
+                path,
+                list,
+            ));
+        }
+        for (key, path, hint) in files {
             if let Err(reason) = readable_file(path) {
+                faults.push(Fault::new(key, reason, hint));
+            }
+        }
+        for (index, text) in detection.allow_list.networks.iter().enumerate() {
+            if lists::network(text).is_none() {
                 faults.push(Fault::new(
-                    key,
-                    reason,
-                    "name a YAML file that this user may read, or nothing for the built-in one",
+                    format!("detection.allow_list.networks[{index}]"),
+                    format!("`{text}` is no address or network"),
+                    "write it as `192.0.2.7`, `192.0.2.0/24` or `2001:db8::/32`",
                 ));
+            }
+        }
+        for (list, globs) in [
+            ("allow_list.principals", &detection.allow_list.principals),
+            ("privileged_roles", &detection.privileged_roles),
+            ("security_tooling", &detection.security_tooling),
+            ("iac_user_agents", &detection.iac_user_agents),
+            (
+                "attack_tool_user_agents",
+                &detection.attack_tool_user_agents,
+            ),
+        ] {
+            for (index, glob) in globs.iter().enumerate() {
+                if glob.trim().is_empty() {
+                    faults.push(Fault::new(
+                        format!("detection.{list}[{index}]"),
+                        "is empty",
+                        "write a name in which `*` stands for any characters and `?` for one, or remove it",
+                    ));
+                }
             }
         }
         for (index, path) in self.detection.rules.iter().enumerate() {

@@ -301,13 +301,101 @@ pub enum Validate {
 }
 
 /// Rules, severity and lists.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Detection {
     /// The severity model; empty is the built-in one (config/severity.yaml).
     pub severity_file: PathBuf,
     /// Further Sigma rule files or folders.
     pub rules: Vec<PathBuf>,
+    /// The version of MITRE ATT&CK whose ids and names documents carry: 18 or 19.
+    #[schemars(range(min = 18, max = 19))]
+    pub attack_version: u8,
+    /// Who is known to make such calls, and from where.
+    pub allow_list: AllowList,
+    /// Files of addresses that are known to be bad (Tor exits, threat intelligence): one address or network a line.
+    pub threat_networks_files: Vec<PathBuf>,
+    /// Names of roles that grant much, as globs.
+    pub privileged_roles: Vec<String>,
+    /// Names of roles and instance profiles that security agents and backups work with, as globs.
+    pub security_tooling: Vec<String>,
+    /// User agents of infrastructure as code, as globs; they can be forged.
+    pub iac_user_agents: Vec<String>,
+    /// User agents of attack tools, as globs.
+    pub attack_tool_user_agents: Vec<String>,
+    /// An inventory of the instance profiles that running instances use: a CSV with the header
+    /// `instance_profile,account,running_instances`.
+    pub profiles_in_use_file: PathBuf,
+}
+
+impl Default for Detection {
+    fn default() -> Self {
+        let globs = |words: &[&str]| words.iter().map(|word| format!("*{word}*")).collect();
+        Self {
+            severity_file: PathBuf::new(),
+            rules: Vec::new(),
+            attack_version: 18,
+            allow_list: AllowList::default(),
+            threat_networks_files: Vec::new(),
+            privileged_roles: globs(&[
+                "admin",
+                "poweruser",
+                "root",
+                "break*glass",
+                "security",
+                "audit",
+                "orgmaster",
+                "deploy",
+            ]),
+            security_tooling: globs(&[
+                "ssm",
+                "guardduty",
+                "falcon",
+                "crowdstrike",
+                "cloudwatch",
+                "backup",
+                "inspector",
+                "logging",
+                "siem",
+                "sentinel",
+                "wazuh",
+            ]),
+            iac_user_agents: globs(&[
+                "terraform",
+                "pulumi",
+                "cloudformation",
+                "aws-cdk",
+                "crossplane",
+                "opentofu",
+                "hashicorp",
+                "eksctl",
+                "ansible",
+            ]),
+            attack_tool_user_agents: globs(&[
+                "pacu",
+                "cloudgoat",
+                "stratus-red-team",
+                "kali",
+                "parrot",
+                "pentoo",
+                "enumerate-iam",
+                "cloudfox",
+                "scoutsuite",
+                "trufflehog",
+            ]),
+            profiles_in_use_file: PathBuf::new(),
+        }
+    }
+}
+
+/// Who is known to make such calls, and from where.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AllowList {
+    /// ARNs of principals, as globs; of an assumed role the role's, not the session's.
+    pub principals: Vec<String>,
+    /// Addresses and networks, such as `192.0.2.0/24`.
+    pub networks: Vec<String>,
 }
 
 /// What to do about a finding.

@@ -1,7 +1,12 @@
-//! What a record says once its spellings are taken together: outcome, actor, target, identity, time.
+//! What a record says once its spellings are taken together: outcome, actor, client, target, identity, time.
 //!
-//! In flows a parsed record and what is known of its journey; out flow [`Facts`], which documents show and which
-//! conditions test under `trailtag.`. Nothing is guessed: what is missing stays missing, and is listed.
+//! In flows a parsed record, what is known of its journey, and the configured lists; out flow [`Facts`], which documents
+//! show and which conditions test under `trailtag.`. Nothing is guessed: what a record does not say is none, never false,
+//! and is listed.
+
+mod actor;
+mod client;
+mod target;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,54 +16,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Context;
+use super::lists::Lists;
 use super::outcome::{self, Outcome};
 use super::time::EventTime;
 use crate::cloudtrail::record::Record;
 
-/// Who made the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Actor<'a> {
-    /// `userIdentity.type`: `IAMUser`, `AssumedRole`, `Root`, …
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<&'a str>,
-    /// The identity's ARN; of an assumed role, the session's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arn: Option<&'a str>,
-    /// AWS's unique id of the identity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub principal_id: Option<&'a str>,
-    /// The account that the identity belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<&'a str>,
-    /// The user's or role's name, or the service that called.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<&'a str>,
-    /// The access key that signed the call.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_key_id: Option<&'a str>,
-    /// The role or user behind temporary credentials.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_issuer_arn: Option<&'a str>,
-}
-
-/// What the call was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Target<'a> {
-    /// The instance profile's name, from the request or else from the error's text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance_profile: Option<&'a str>,
-    /// The role's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<&'a str>,
-    /// The account whose trail this is; else the actor's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<&'a str>,
-    /// `aws`, `aws-us-gov`, `aws-cn`, …
-    pub partition: &'a str,
-    /// `awsRegion`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<&'a str>,
-}
+pub use actor::{Actor, Key};
+pub use client::Client;
+pub use target::Target;
 
 /// Where a document's id comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,8 +44,12 @@ pub struct Facts<'a> {
     pub error: Option<&'a str>,
     /// Who made the call.
     pub actor: Actor<'a>,
+    /// What it was made with, and from where.
+    pub client: Client<'a>,
     /// What it was about.
     pub target: Target<'a>,
+    /// Whether the identity is of another account than the one whose trail this is.
+    pub cross_account: Option<bool>,
     /// The record's id, or `sha256-` and the hash of its bytes.
     pub event_id: Cow<'a, str>,
     /// Where the id comes from.
@@ -96,24 +65,43 @@ pub struct Facts<'a> {
 pub(super) enum Fact<'a> {
     Text(&'a str),
     Texts(&'a [&'static str]),
+    Truth(bool),
+    Number(u64),
 }
 
 /// The facts that conditions can test, each under `trailtag.`.
-pub(super) const NAMES: [&str; 16] = [
+pub(super) const NAMES: [&str; 33] = [
     "outcome",
     "error",
+    "cross_account",
     "actor.type",
     "actor.arn",
+    "actor.principal_arn",
     "actor.principal_id",
     "actor.account",
     "actor.name",
+    "actor.role",
+    "actor.sso_permission_set",
     "actor.access_key_id",
+    "actor.key",
+    "actor.mfa",
     "actor.session_issuer_arn",
+    "actor.is_ec2_instance",
+    "actor.is_external",
+    "actor.is_aws_service",
+    "actor.allow_listed",
+    "client",
+    "source.address",
+    "source.allow_listed",
+    "source.threat_listed",
     "target.instance_profile",
     "target.role",
     "target.account",
     "target.partition",
     "target.region",
+    "target.privileged_role",
+    "target.security_tooling",
+    "target.running_instances",
     "event_time_source",
     "insufficient",
 ];
@@ -121,10 +109,16 @@ pub(super) const NAMES: [&str; 16] = [
 impl<'a> Facts<'a> {
     /// Derives every fact of a record.
     #[must_use]
-    pub fn of(record: &'a Record<'_>, context: Context) -> Self {
+    pub(crate) fn of(record: &'a Record<'_>, context: Context, lists: &Lists) -> Self {
         let (outcome, error) = outcome::of(record);
-        let actor = actor(record);
-        let target = target(record, &actor);
+        let client = Client::of(record, lists);
+        let mut actor = Actor::of(record, client.address);
+        actor.check(lists, client.allow_listed);
+        let target = Target::of(record, &actor, lists);
+        let cross_account = actor
+            .account
+            .zip(text(record, &["recipientAccountId"]))
+            .map(|(actors, trails)| actors != trails);
         let event_id = text(record, &["eventID"]);
         let event_time = EventTime::of(text(record, &["eventTime"]), context);
 
@@ -134,6 +128,12 @@ impl<'a> Facts<'a> {
         }
         if !says_request(record) {
             insufficient.push("request_parameters");
+        }
+        if client.address.is_none() {
+            insufficient.push("source_address");
+        }
+        if text(record, &["userAgent"]).is_none() {
+            insufficient.push("user_agent");
         }
         if event_id.is_none() {
             insufficient.push("event_id");
@@ -150,7 +150,9 @@ impl<'a> Facts<'a> {
             outcome,
             error,
             actor,
+            client,
             target,
+            cross_account,
             event_id,
             event_id_source,
             event_time,
@@ -160,21 +162,44 @@ impl<'a> Facts<'a> {
 
     /// The fact of that name (without `trailtag.`), none where it is unknown.
     pub(super) fn fact(&self, name: &str) -> Option<Fact<'_>> {
+        let Self {
+            actor,
+            client,
+            target,
+            ..
+        } = self;
         let text = match name {
             "outcome" => Some(self.outcome.as_str()),
             "error" => self.error,
-            "actor.type" => self.actor.kind,
-            "actor.arn" => self.actor.arn,
-            "actor.principal_id" => self.actor.principal_id,
-            "actor.account" => self.actor.account,
-            "actor.name" => self.actor.name,
-            "actor.access_key_id" => self.actor.access_key_id,
-            "actor.session_issuer_arn" => self.actor.session_issuer_arn,
-            "target.instance_profile" => self.target.instance_profile,
-            "target.role" => self.target.role,
-            "target.account" => self.target.account,
-            "target.partition" => Some(self.target.partition),
-            "target.region" => self.target.region,
+            "cross_account" => return self.cross_account.map(Fact::Truth),
+            "actor.type" => actor.kind,
+            "actor.arn" => actor.arn,
+            "actor.principal_arn" => actor.principal_arn.as_deref(),
+            "actor.principal_id" => actor.principal_id,
+            "actor.account" => actor.account,
+            "actor.name" => actor.name,
+            "actor.role" => actor.role,
+            "actor.sso_permission_set" => actor.sso_permission_set,
+            "actor.access_key_id" => actor.access_key_id,
+            "actor.key" => actor.key.map(Key::as_str),
+            "actor.mfa" => return actor.mfa.map(Fact::Truth),
+            "actor.session_issuer_arn" => actor.session_issuer_arn,
+            "actor.is_ec2_instance" => return actor.is_ec2_instance.map(Fact::Truth),
+            "actor.is_external" => return actor.is_external.map(Fact::Truth),
+            "actor.is_aws_service" => return actor.is_aws_service.map(Fact::Truth),
+            "actor.allow_listed" => return actor.allow_listed.map(Fact::Truth),
+            "client" => return Some(Fact::Texts(&client.kinds)),
+            "source.address" => client.address,
+            "source.allow_listed" => return client.allow_listed.map(Fact::Truth),
+            "source.threat_listed" => return client.threat_listed.map(Fact::Truth),
+            "target.instance_profile" => target.instance_profile,
+            "target.role" => target.role,
+            "target.account" => target.account,
+            "target.partition" => Some(target.partition),
+            "target.region" => target.region,
+            "target.privileged_role" => return target.privileged_role.map(Fact::Truth),
+            "target.security_tooling" => return target.security_tooling.map(Fact::Truth),
+            "target.running_instances" => return target.running_instances.map(Fact::Number),
             "event_time_source" => self.event_time.map(|at| at.source.as_str()),
             "insufficient" => return Some(Fact::Texts(&self.insufficient)),
             _ => None,
@@ -197,100 +222,12 @@ fn text<'a>(record: &'a Record<'_>, path: &[&str]) -> Option<&'a str> {
     record.text(path).filter(|text| !is_placeholder(text))
 }
 
-fn actor<'a>(record: &'a Record<'_>) -> Actor<'a> {
-    let of = |key| text(record, &["userIdentity", key]);
-    let issuer = |key| {
-        text(
-            record,
-            &["userIdentity", "sessionContext", "sessionIssuer", key],
-        )
-    };
-    Actor {
-        kind: of("type"),
-        arn: of("arn"),
-        principal_id: of("principalId"),
-        account: of("accountId"),
-        name: of("userName")
-            .or_else(|| issuer("userName"))
-            .or_else(|| of("invokedBy")),
-        access_key_id: of("accessKeyId"),
-        session_issuer_arn: issuer("arn"),
-    }
-}
-
-fn target<'a>(record: &'a Record<'_>, actor: &Actor<'a>) -> Target<'a> {
-    let region = text(record, &["awsRegion"]);
-    Target {
-        instance_profile: text(record, &["requestParameters", "instanceProfileName"])
-            .or_else(|| profile_in_error(record.text(&["errorMessage"])?)),
-        role: text(record, &["requestParameters", "roleName"]),
-        account: text(record, &["recipientAccountId"]).or(actor.account),
-        partition: actor
-            .arn
-            .and_then(partition_of_arn)
-            .unwrap_or_else(|| partition_of_region(region.unwrap_or_default())),
-        region,
-    }
-}
-
-/// The instance profile that a denial is about. With a denial `requestParameters` is null, and the name stands only in
-/// the text: `on resource: instance profile NAME because …`, or `on resource: arn:…:instance-profile/PATH/NAME …`.
-fn profile_in_error(message: &str) -> Option<&str> {
-    const NAMED: &str = "on resource: instance profile ";
-    const ARN: &str = "on resource: arn:";
-    const RESOURCE: &str = ":instance-profile/";
-    let word = |text: &'static str| {
-        let (_, rest) = message.split_once(text)?;
-        rest.split_whitespace().next()
-    };
-    let name = word(NAMED).or_else(|| {
-        let (_, path) = word(ARN)?.split_once(RESOURCE)?;
-        path.rsplit('/').next()
-    })?;
-    let end = message.ends_with(name);
-    // A name may hold a full stop; the one that ends the text is the sentence's.
-    let name = if end {
-        name.strip_suffix('.').unwrap_or(name)
-    } else {
-        name
-    };
-    (is_iam_name(name) && !is_placeholder(name)).then_some(name)
-}
-
 /// Whether a text is made of the characters that IAM takes in names, `[\w+=,.@-]`, and is 1 to 128 of them.
 pub(crate) fn is_iam_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
-}
-
-fn partition_of_arn(arn: &str) -> Option<&str> {
-    let partition = arn.strip_prefix("arn:")?.split(':').next()?;
-    let known = partition == "aws"
-        || partition.strip_prefix("aws-").is_some_and(|rest| {
-            !rest.is_empty()
-                && rest
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-        });
-    known.then_some(partition)
-}
-
-fn partition_of_region(region: &str) -> &'static str {
-    const PREFIXES: [(&str, &str); 7] = [
-        ("us-gov-", "aws-us-gov"),
-        ("cn-", "aws-cn"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("us-isof-", "aws-iso-f"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("eusc-", "aws-eusc"),
-    ];
-    PREFIXES
-        .iter()
-        .find(|(prefix, _)| region.starts_with(prefix))
-        .map_or("aws", |(_, partition)| partition)
 }
 
 /// Whether an object is there and holds something.
@@ -329,70 +266,26 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn with<T>(record: &Value, look: impl FnOnce(&Facts<'_>) -> T) -> T {
+    /// Looks at a record's facts, with no lists at all.
+    pub(super) fn with<T>(record: &Value, look: impl FnOnce(&Facts<'_>) -> T) -> T {
         let text = record.to_string();
         let record = Record::parse(text.as_bytes()).unwrap();
-        look(&Facts::of(&record, Context::default()))
+        look(&Facts::of(&record, Context::default(), &Lists::default()))
     }
 
-    #[test]
-    fn the_profile_is_recovered_from_both_forms_of_a_denial() {
-        let user = "User: arn:aws:iam::111122223333:user/eve is not authorized to perform: iam:RemoveRoleFromInstanceProfile";
-        for (rest, want) in [
-            (
-                " on resource: instance profile web-01 because no identity-based policy allows the iam:RemoveRoleFromInstanceProfile action",
-                Some("web-01"),
-            ),
-            (
-                " on resource: instance profile web.prod with an explicit deny in a service control policy",
-                Some("web.prod"),
-            ),
-            (" on resource: instance profile web.", Some("web")),
-            (
-                " on resource: arn:aws:iam::111122223333:instance-profile/app/web-01 because no identity-based policy allows it",
-                Some("web-01"),
-            ),
-            (
-                " on resource: arn:aws:iam::111122223333:instance-profile/web-01",
-                Some("web-01"),
-            ),
-            (" on resource: arn:aws:iam::111122223333:role/web-01", None),
-            (" on resource: instance profile *** because", None),
-            (" on resource: instance profile $(id) because", None),
-            (" on resource: instance profile ", None),
-            ("", None),
-        ] {
-            let record = json!({"errorCode": "AccessDenied", "errorMessage": format!("{user}{rest}"), "requestParameters": null});
-            with(&record, |facts| {
-                assert_eq!(facts.target.instance_profile, want, "{rest}");
-                assert_eq!(facts.target.role, None);
-                assert!(facts.insufficient.contains(&"request_parameters"));
-            });
-        }
-    }
-
-    #[test]
-    fn the_partition_is_the_arns_or_else_the_regions() {
-        for (arn, region, want) in [
-            (
-                Some("arn:aws-cn:iam::1:user/a"),
-                Some("us-east-1"),
-                "aws-cn",
-            ),
-            (None, Some("us-gov-west-1"), "aws-us-gov"),
-            (None, Some("cn-north-1"), "aws-cn"),
-            (None, Some("us-isob-east-1"), "aws-iso-b"),
-            (None, Some("us-iso-east-1"), "aws-iso"),
-            (None, Some("eu-west-1"), "aws"),
-            (None, None, "aws"),
-            (Some("arn:$(id):iam"), Some("cn-north-1"), "aws-cn"),
-            (Some("arn:aws-:iam"), None, "aws"),
-        ] {
-            let record = json!({"userIdentity": {"arn": arn}, "awsRegion": region});
-            with(&record, |facts| {
-                assert_eq!(facts.target.partition, want, "{record}");
-            });
-        }
+    /// Looks at a record's facts, with the lists of these settings of `detection`.
+    pub(super) fn with_lists<T>(
+        record: &Value,
+        settings: &str,
+        look: impl FnOnce(&Facts<'_>) -> T,
+    ) -> T {
+        let settings = serde_saphyr::from_str(settings).unwrap();
+        let mut faults = crate::detection::fault::Faults::default();
+        let lists = Lists::load(&settings, &mut faults);
+        assert_eq!(faults.to_string(), "");
+        let text = record.to_string();
+        let record = Record::parse(text.as_bytes()).unwrap();
+        look(&Facts::of(&record, Context::default(), &lists))
     }
 
     #[test]
@@ -421,29 +314,16 @@ mod tests {
                 assert_eq!(facts.event_id.len(), 7 + 64);
                 assert_eq!(
                     facts.insufficient,
-                    ["request_parameters", "event_id", "event_time"]
+                    [
+                        "request_parameters",
+                        "source_address",
+                        "user_agent",
+                        "event_id",
+                        "event_time"
+                    ]
                 );
             });
         }
-    }
-
-    #[test]
-    fn an_actor_is_named_by_user_issuer_or_service() {
-        let role = json!({"userIdentity": {
-            "type": "AssumedRole", "arn": "arn:aws:sts::111122223333:assumed-role/deploy/ci",
-            "sessionContext": {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/deploy", "userName": "deploy"}},
-        }});
-        with(&role, |facts| {
-            assert_eq!(facts.actor.name, Some("deploy"));
-            assert_eq!(
-                facts.actor.session_issuer_arn,
-                Some("arn:aws:iam::111122223333:role/deploy")
-            );
-        });
-        let service = json!({"userIdentity": {"type": "AWSService", "invokedBy": "cloudformation.amazonaws.com"}});
-        with(&service, |facts| {
-            assert_eq!(facts.actor.name, Some("cloudformation.amazonaws.com"));
-        });
     }
 
     #[test]
@@ -454,6 +334,8 @@ mod tests {
                 [
                     "user_identity",
                     "request_parameters",
+                    "source_address",
+                    "user_agent",
                     "event_id",
                     "event_time"
                 ]
@@ -466,6 +348,8 @@ mod tests {
                 [
                     "user_identity",
                     "request_parameters",
+                    "source_address",
+                    "user_agent",
                     "event_id",
                     "event_time"
                 ]
@@ -474,30 +358,51 @@ mod tests {
     }
 
     #[test]
-    fn the_account_is_the_trails_or_else_the_actors() {
-        let record = json!({"recipientAccountId": "444455556666", "userIdentity": {"accountId": "111122223333"}});
-        with(&record, |facts| {
-            assert_eq!(facts.target.account, Some("444455556666"));
-        });
-        let record = json!({"userIdentity": {"accountId": "111122223333"}});
-        with(&record, |facts| {
-            assert_eq!(facts.target.account, Some("111122223333"));
-        });
+    fn an_account_of_its_own_or_another_or_not_said() {
+        for (actors, trails, want) in [
+            (json!("111122223333"), json!("111122223333"), Some(false)),
+            (json!("444455556666"), json!("111122223333"), Some(true)),
+            (json!("444455556666"), Value::Null, None),
+            (json!("***"), json!("111122223333"), None),
+            (Value::Null, json!("111122223333"), None),
+        ] {
+            let record = json!({"userIdentity": {"type": "AWSAccount", "accountId": actors}, "recipientAccountId": trails});
+            with(&record, |facts| {
+                assert_eq!(facts.cross_account, want, "{record}")
+            });
+        }
     }
 
     #[test]
     fn every_listed_fact_can_be_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let settings = format!(
+            "{{threat_networks_files: ['{}'], profiles_in_use_file: '{}', allow_list: {{principals: [x], networks: [192.0.2.0/24]}}}}",
+            file("tor.txt", "203.0.113.0/24\n"),
+            file(
+                "in_use.csv",
+                "instance_profile,account,running_instances\nweb,111122223333,2\n"
+            ),
+        );
         let record = json!({
             "eventTime": "2026-01-05T18:49:01Z", "errorCode": "NoSuchEntityException", "awsRegion": "us-east-1",
-            "recipientAccountId": "111122223333",
+            "recipientAccountId": "111122223333", "sourceIPAddress": "203.0.113.7", "userAgent": "Terraform/1.1",
             "userIdentity": {
                 "type": "AssumedRole", "principalId": "AROAEXAMPLE:ci", "accountId": "111122223333", "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
-                "arn": "arn:aws:sts::111122223333:assumed-role/deploy/ci",
-                "sessionContext": {"sessionIssuer": {"arn": "arn:aws:iam::111122223333:role/deploy", "userName": "deploy"}},
+                "arn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_0123456789abcdef/ci",
+                "sessionContext": {
+                    "sessionIssuer": {"arn": "arn:aws:iam::111122223333:role/deploy", "userName": "deploy"},
+                    "attributes": {"mfaAuthenticated": "false"},
+                },
             },
             "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
         });
-        with(&record, |facts| {
+        with_lists(&record, &settings, |facts| {
             for name in NAMES {
                 assert!(facts.fact(name).is_some(), "{name}");
             }

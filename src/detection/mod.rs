@@ -8,21 +8,22 @@ pub(crate) mod conditions;
 pub mod facts;
 pub mod fault;
 mod files;
+pub(crate) mod lists;
 pub mod outcome;
 pub mod rules;
 pub mod severity;
 mod sigma;
 pub mod time;
 
-use std::path::Path;
-
 use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::{Identity, Record};
+use crate::config;
 use crate::pipeline::Origin;
 
 use facts::Facts;
 use fault::Faults;
 use files::File;
+use lists::Lists;
 use rules::{Rule, Rules};
 use severity::{Model, Severity};
 
@@ -31,25 +32,6 @@ const BASE_RULE: &str = include_str!("../../config/rules/remove_role_from_instan
 const BASE_RULE_NAME: &str = "built-in config/rules/remove_role_from_instance_profile.yml";
 const SEVERITY: &str = include_str!("../../config/severity.yaml");
 const SEVERITY_NAME: &str = "built-in config/severity.yaml";
-
-/// Where rules and the severity model come from. The default is what is built in, alone.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DetectionSources<'a> {
-    /// The severity model; none is the built-in one.
-    pub severity_file: Option<&'a Path>,
-    /// Files or folders of Sigma rules, in addition to the built-in one.
-    pub rules: &'a [std::path::PathBuf],
-}
-
-impl<'a> From<&'a crate::config::Detection> for DetectionSources<'a> {
-    fn from(settings: &'a crate::config::Detection) -> Self {
-        Self {
-            severity_file: Some(settings.severity_file.as_path())
-                .filter(|path| !path.as_os_str().is_empty()),
-            rules: &settings.rules,
-        }
-    }
-}
 
 /// What is known of a record's journey and bears on its facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,9 +64,10 @@ pub struct Detection<'a> {
     pub severity: Severity<'a>,
 }
 
-/// The loaded rules and severity model.
+/// The loaded rules, lists and severity model.
 pub struct Detector {
     rules: Rules,
+    lists: Lists,
     severity: Model,
 }
 
@@ -97,37 +80,36 @@ impl std::fmt::Debug for Detector {
 }
 
 impl Detector {
-    /// Loads the built-in rule, the user's rules and the severity model. Errs with everything that is wrong in any of
-    /// them.
-    pub fn load(sources: &DetectionSources<'_>) -> Result<Self, Faults> {
+    /// Loads the built-in rule, the user's rules and lists, and the severity model. Errs with everything that is wrong in
+    /// any of them.
+    pub fn load(settings: &config::Detection) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let severity = match sources.severity_file {
-            None => Some(File {
+        let path = settings.severity_file.as_path();
+        let severity = if path.as_os_str().is_empty() {
+            Some(File {
                 name: SEVERITY_NAME.to_owned(),
                 text: SEVERITY.to_owned(),
-            }),
-            Some(path) => files::file(path, &mut faults),
+            })
+        } else {
+            files::file(path, &mut faults)
         };
         let mut rules = vec![File {
             name: BASE_RULE_NAME.to_owned(),
             text: BASE_RULE.to_owned(),
         }];
-        for path in sources.rules {
+        for path in &settings.rules {
             rules.extend(files::files_at(path, &mut faults));
         }
-        Self::compile(&rules, severity.as_ref(), faults)
-    }
-
-    fn compile(
-        files: &[File],
-        severity: Option<&File>,
-        mut faults: Faults,
-    ) -> Result<Self, Faults> {
-        let rules = Rules::compile(files, &mut faults);
+        let lists = Lists::load(settings, &mut faults);
+        let rules = Rules::compile(&rules, &mut faults);
         let severity =
             severity.and_then(|file| Model::compile(&file.name, &file.text, &mut faults));
         match severity {
-            Some(severity) => faults.or(Self { rules, severity }),
+            Some(severity) => faults.or(Self {
+                rules,
+                lists,
+                severity,
+            }),
             None => Err(faults),
         }
     }
@@ -160,7 +142,7 @@ impl Detector {
     ) -> Option<Detection<'a>> {
         let rules = self.rules.matching(&record.value);
         let base = rules.iter().map(|rule| rule.base_score).max()?;
-        let facts = Facts::of(record, context);
+        let facts = Facts::of(record, context, &self.lists);
         let severity = self.severity.score(base, &record.value, &facts);
         Some(Detection {
             rules,

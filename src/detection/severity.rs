@@ -431,7 +431,11 @@ mod tests {
             let model = Model::compile("severity.yaml", &text, &mut faults);
             assert_eq!(faults.to_string(), "", "{text}");
             let record = crate::cloudtrail::record::Record::parse(b"{}").unwrap();
-            let facts = Facts::of(&record, crate::detection::Context::default());
+            let facts = Facts::of(
+                &record,
+                crate::detection::Context::default(),
+                &crate::detection::lists::Lists::default(),
+            );
             let model = model.unwrap();
             assert_eq!(model.score(0, &record.value, &facts).score, want, "{text}");
         }

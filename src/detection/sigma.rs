@@ -223,6 +223,8 @@ impl Event for View<'_> {
                     .map(|text| EventValue::Str(Cow::Borrowed(text)))
                     .collect(),
             ),
+            Fact::Truth(truth) => EventValue::Bool(truth),
+            Fact::Number(number) => EventValue::Int(i64::try_from(number).unwrap_or(i64::MAX)),
         })
     }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::detection::facts::{Actor, IdSource, Target};
+use crate::detection::facts::{Actor, Client, IdSource, Target};
 use crate::detection::outcome::Outcome;
 use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
@@ -28,7 +28,10 @@ struct Trailtag<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     actor: &'a Actor<'a>,
+    client: &'a Client<'a>,
     target: &'a Target<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cross_account: Option<bool>,
     risks: &'a [Risk<'a>],
     remediation: &'a [Item<'a>],
     insufficient: &'a [&'static str],
@@ -54,7 +57,9 @@ pub(super) fn write(finding: &Finding<'_>, out: &mut Vec<u8>) -> Result<(), serd
         outcome: facts.outcome,
         error: facts.error,
         actor: &facts.actor,
+        client: &facts.client,
         target: &facts.target,
+        cross_account: facts.cross_account,
         risks: &finding.advice.risks,
         remediation: &finding.advice.items,
         insufficient: &facts.insufficient,
@@ -81,7 +86,7 @@ mod tests {
     use crate::cloudtrail::envelope::{Envelope, RawRecord};
     use crate::cloudtrail::record::Record;
     use crate::config::Key;
-    use crate::detection::{Context, DetectionSources, Detector};
+    use crate::detection::{Context, Detector};
     use crate::format::Format;
     use crate::pipeline::Origin;
     use crate::remediation::Catalogue;
@@ -122,7 +127,7 @@ mod tests {
     }
 
     fn document(json: &str) -> Option<String> {
-        let detector = Detector::load(&DetectionSources::default()).unwrap();
+        let detector = Detector::load(&crate::config::Detection::default()).unwrap();
         let catalogue = Catalogue::load(None).unwrap();
         with(&detector, &catalogue, json, bytes).map(|bytes| String::from_utf8(bytes).unwrap())
     }
@@ -217,7 +222,7 @@ mod tests {
 
     #[test]
     fn keys_and_headers_say_what_the_document_says() {
-        let detector = Detector::load(&DetectionSources::default()).unwrap();
+        let detector = Detector::load(&crate::config::Detection::default()).unwrap();
         let catalogue = Catalogue::load(None).unwrap();
         with(
             &detector,
@@ -255,7 +260,7 @@ mod tests {
         let Ok(lines) = std::fs::read_to_string(path) else {
             return;
         };
-        let detector = Detector::load(&DetectionSources::default()).unwrap();
+        let detector = Detector::load(&crate::config::Detection::default()).unwrap();
         let catalogue = Catalogue::load(None).unwrap();
         let found = lines
             .lines()

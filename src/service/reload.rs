@@ -1,4 +1,4 @@
-//! Rules, severity and remediation are read again when their files change, or on SIGHUP.
+//! Rules, severity, lists and remediation are read again when their files change, or on SIGHUP.
 //!
 //! All or nothing: a new pipeline is built aside, and takes the old one's place between two batches; where anything is
 //! wrong with it the old one stays, what is wrong is logged once, and a metric says so. Files are looked at by their
@@ -77,14 +77,17 @@ fn reload(config: &Config, pipelines: &watch::Sender<Arc<Pipeline>>, metrics: &M
             metrics.rules(rules);
             pipelines.send_replace(Arc::new(pipeline));
             metrics.reloaded(true);
-            info!(rules, "rules, severity and remediation were read again");
+            info!(
+                rules,
+                "rules, severity, lists and remediation were read again"
+            );
         }
         Err(refused) => {
             metrics.reloaded(false);
             for fault in &refused.faults {
                 error!(
                     fault,
-                    "not reloaded: the rules, severity and remediation in use stay"
+                    "not reloaded: the rules, severity, lists and remediation in use stay"
                 );
             }
         }
@@ -94,8 +97,17 @@ fn reload(config: &Config, pipelines: &watch::Sender<Arc<Pipeline>>, metrics: &M
 /// Every file that a pipeline is made of, sorted. What cannot be looked at looks like nothing.
 fn look(config: &Config) -> Vec<Look> {
     let mut looks = Vec::new();
-    let single = [&config.detection.severity_file, &config.remediation.file];
-    for path in config.detection.rules.iter().chain(single) {
+    let detection = &config.detection;
+    let single = [
+        &detection.severity_file,
+        &detection.profiles_in_use_file,
+        &config.remediation.file,
+    ];
+    let many = detection
+        .rules
+        .iter()
+        .chain(&detection.threat_networks_files);
+    for path in many.chain(single) {
         if !path.as_os_str().is_empty() {
             look_at(path, &mut looks);
         }
