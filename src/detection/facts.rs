@@ -368,7 +368,7 @@ mod tests {
         ] {
             let record = json!({"userIdentity": {"type": "AWSAccount", "accountId": actors}, "recipientAccountId": trails});
             with(&record, |facts| {
-                assert_eq!(facts.cross_account, want, "{record}")
+                assert_eq!(facts.cross_account, want, "{record}");
             });
         }
     }

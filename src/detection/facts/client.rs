@@ -143,7 +143,7 @@ mod tests {
             (json!({}), vec![]),
         ] {
             with_lists(&record, "{}", |facts| {
-                assert_eq!(facts.client.kinds, want, "{record}")
+                assert_eq!(facts.client.kinds, want, "{record}");
             });
         }
     }
@@ -159,7 +159,7 @@ mod tests {
         ] {
             let record = json!({"userIdentity": {"invokedBy": invoked_by}, "sourceIPAddress": address, "userAgent": service});
             with_lists(&record, "{}", |facts| {
-                assert_eq!(facts.client.kinds, want, "{record}")
+                assert_eq!(facts.client.kinds, want, "{record}");
             });
         }
     }
