@@ -409,7 +409,10 @@ fn check_says_what_is_set() {
     assert_eq!((code(&output), text(&output.stderr)), (0, ""));
     let summary = text(&output.stdout);
     assert!(summary.contains("reads         cloudtrail\n"), "{summary}");
-    assert!(summary.contains("rules         1\n"), "{summary}");
+    assert!(
+        summary.contains("rules         1 (5 examples hold)\n"),
+        "{summary}"
+    );
     assert!(summary.ends_with("\nok\n"), "{summary}");
 }
 
