@@ -77,11 +77,18 @@ impl Read {
                     })
                     .or_else(|| error.contains("level").then(|| key("level")).flatten())
                     .unwrap_or(line);
-                Place {
+                let at = Place {
                     line: at,
                     ..place.clone()
+                };
+                if counts(text) {
+                    at.fault(
+                        faults,
+                        "conditions that count records (`| count() …`) are not supported: a rule here sees one record at a time",
+                    );
+                } else {
+                    at.fault(faults, one_line(&error));
                 }
-                .fault(faults, one_line(&error));
             }
             for _ in collection.correlations {
                 place.fault(
@@ -103,4 +110,11 @@ impl Read {
             );
         }
     }
+}
+
+/// Whether a condition ends in what Sigma had before correlation rules: a pipe, and what to count.
+fn counts(document: &str) -> bool {
+    key_line(document, "condition")
+        .and_then(|at| document.lines().nth(at))
+        .is_some_and(|line| line.contains(" | "))
 }

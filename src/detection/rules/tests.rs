@@ -71,6 +71,10 @@ fn what_is_wrong_is_said_with_file_line_and_rule() {
             "r.yml:1: rule \"C\": correlation rules are not supported: a rule here sees one record at a time",
         ),
         (
+            format!("{HEAD}detection:\n  s: {{eventName: A}}\n  condition: s | count() by userIdentity.arn > 20\n"),
+            "r.yml:7: rule \"T\": conditions that count records (`| count() …`) are not supported: a rule here sees one record at a time",
+        ),
+        (
             "action: global\nlevel: low\n".to_owned(),
             "r.yml:1: collections with `action` are not supported: write each rule out",
         ),
