@@ -431,7 +431,7 @@ fn check_rules(rules: &[&str]) -> Output {
     let config = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(
         &config,
-        format!("detection: {{rules: [{:?}]}}\n", folder.path()),
+        format!("detection: {{rules: [\"{}\"]}}\n", folder.path().display()),
     )
     .unwrap();
     run(&["check", "--config", config.path().to_str().unwrap()])
