@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use serde::Deserialize;
@@ -64,7 +65,11 @@ impl Lists {
 
 /// Patterns of names: `*` stands for any characters, `?` for one, the rest for itself. Case does not count.
 #[derive(Debug)]
-pub(super) struct Globs(RegexSet);
+pub(super) struct Globs {
+    /// Patterns of the form `*word*`, which are most: one pass finds them all.
+    words: Option<AhoCorasick>,
+    others: Option<RegexSet>,
+}
 
 impl Globs {
     /// None where there are no patterns, which means that nobody said.
@@ -72,26 +77,49 @@ impl Globs {
         if globs.is_empty() {
             return None;
         }
-        RegexSetBuilder::new(globs.iter().map(|glob| regex_of(glob)))
-            .case_insensitive(true)
-            .unicode(false)
-            .dot_matches_new_line(true)
-            .build()
-            .map_err(|error| {
-                faults.add(
-                    "configuration",
-                    None,
-                    Some(format!("detection.{key}")),
-                    error.to_string(),
-                );
-            })
-            .ok()
-            .map(Self)
+        let mut fault = |problem: String| {
+            let subject = Some(format!("detection.{key}"));
+            faults.add("configuration", None, subject, problem);
+        };
+        let (words, others): (Vec<_>, Vec<_>) =
+            globs.iter().partition(|glob| word_of(glob).is_some());
+        let words = (!words.is_empty()).then(|| {
+            AhoCorasickBuilder::new()
+                .ascii_case_insensitive(true)
+                .kind(Some(AhoCorasickKind::DFA))
+                .build(words.iter().filter_map(|glob| word_of(glob)))
+                .map_err(|error| fault(error.to_string()))
+        });
+        let others = (!others.is_empty()).then(|| {
+            RegexSetBuilder::new(others.iter().map(|glob| regex_of(glob)))
+                .case_insensitive(true)
+                .unicode(false)
+                .dot_matches_new_line(true)
+                .build()
+                .map_err(|error| fault(error.to_string()))
+        });
+        Some(Self {
+            words: words.transpose().ok()?,
+            others: others.transpose().ok()?,
+        })
     }
 
     pub(super) fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name.as_bytes())
+        self.words
+            .as_ref()
+            .is_some_and(|words| words.is_match(name))
+            || self
+                .others
+                .as_ref()
+                .is_some_and(|others| others.is_match(name.as_bytes()))
     }
+}
+
+/// The word of a glob that asks for it anywhere.
+fn word_of(glob: &str) -> Option<&str> {
+    glob.strip_prefix('*')?
+        .strip_suffix('*')
+        .filter(|word| !word.is_empty() && !word.contains(['*', '?']))
 }
 
 /// A glob as a regular expression, with no anchor at an end that may be anything.

@@ -83,10 +83,16 @@ fn is_console(record: &Record<'_>, agent: &str) -> bool {
         || contains_ignoring_case(agent, "console.amazonaws.com")
 }
 
+/// Whether a text holds one that is in lower case, whatever the case of its own letters.
 fn contains_ignoring_case(text: &str, lower: &str) -> bool {
-    text.as_bytes()
-        .windows(lower.len())
-        .any(|window| window.eq_ignore_ascii_case(lower.as_bytes()))
+    let (text, lower) = (text.as_bytes(), lower.as_bytes());
+    let Some((&first, rest)) = lower.split_first() else {
+        return true;
+    };
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).any(|at| {
+        text.get(at + 1..at + lower.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(rest))
+    })
 }
 
 #[cfg(test)]
