@@ -161,7 +161,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Every fact that is known, by its name as conditions write it.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (String, Value)> {
+    pub fn known(&self) -> impl Iterator<Item = (String, Value)> {
         NAMES.iter().filter_map(|name| {
             let value = match self.fact(name)? {
                 Fact::Text(text) => Value::from(text),
