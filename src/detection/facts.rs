@@ -235,6 +235,14 @@ fn text<'a>(record: &'a Record<'_>, path: &[&str]) -> Option<&'a str> {
     record.text(path).filter(|text| !is_placeholder(text))
 }
 
+/// The string of an object's key, unless it is missing, of another type, empty or a placeholder.
+fn text_in<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object
+        .get(key)?
+        .as_str()
+        .filter(|text| !is_placeholder(text))
+}
+
 /// Whether a text is made of the characters that IAM takes in names, `[\w+=,.@-]`, and is 1 to 128 of them.
 pub(crate) fn is_iam_name(text: &str) -> bool {
     (1..=128).contains(&text.len())

@@ -7,8 +7,9 @@
 mod examples;
 mod read;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use rsigma_eval::compiler::eval_condition;
 use rsigma_eval::{Engine, JsonEvent, compile_rule, explain_rule};
 use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaRule};
 use serde::Serialize;
@@ -71,9 +72,9 @@ pub struct Reach<'a> {
 
 /// Every loaded rule, compiled.
 pub(super) struct Rules {
+    /// Compiles rules and puts filters over them; its rules, what is said of each, and their gates are in one order.
     engine: Engine,
     described: Vec<Rule>,
-    places: BTreeMap<String, usize>,
     gates: Vec<Gate>,
     literals: Option<Vec<String>>,
     /// The values that each rule compares with, as its file has them, for explanations.
@@ -92,14 +93,14 @@ impl Rules {
         let mut engine = Engine::new();
         let mut rules = Vec::new();
         let mut gates = Vec::new();
-        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        let mut ids: BTreeSet<String> = BTreeSet::new();
         let mut examples = 0;
         let mut written = Vec::new();
         for (mut rule, place) in read.rules {
             let Some(described) = describe(&rule, version, &place, faults) else {
                 continue;
             };
-            if places.contains_key(&described.id) {
+            if !ids.insert(described.id.clone()) {
                 place.fault(faults, "another rule has the same `id`: give it its own");
                 continue;
             }
@@ -118,7 +119,6 @@ impl Rules {
                 names: required(&rule.detection, "eventName"),
                 sources: required(&rule.detection, "eventSource"),
             });
-            places.insert(described.id.clone(), rules.len());
             written.push(values);
             rules.push(described);
         }
@@ -143,7 +143,6 @@ impl Rules {
         Self {
             engine,
             described: rules,
-            places,
             gates,
             literals,
             written,
@@ -181,11 +180,6 @@ impl Rules {
 
     /// Whether some rule could match a record of these names. False is certain.
     pub(super) fn want(&self, identity: &Identity<'_>) -> bool {
-        // A name that is missing may be there in another form (a list, say): the engine decides.
-        let may_be = |wanted: Option<&BTreeSet<String>>, name: Option<&str>| match (wanted, name) {
-            (Some(wanted), Some(name)) => wanted.contains(name),
-            _ => true,
-        };
         self.gates.iter().any(|gate| {
             may_be(gate.names.as_ref(), identity.event_name.as_deref())
                 && may_be(gate.sources.as_ref(), identity.event_source.as_deref())
@@ -195,28 +189,44 @@ impl Rules {
     /// Every rule with what decided it, in the order in which they were loaded.
     pub(super) fn explain(&self, record: &Value) -> Vec<RuleTrace<'_>> {
         let event = JsonEvent::borrow(record);
-        let traces = self.engine.rules().iter().filter_map(|compiled| {
-            let place = *self.places.get(compiled.id.as_ref()?)?;
-            Some(RuleTrace {
-                rule: self.described.get(place)?,
-                trace: Trace::of(&explain_rule(compiled, &event), self.written.get(place)?),
+        let rules = self.engine.rules().iter().zip(&self.described);
+        rules
+            .zip(&self.written)
+            .map(|((compiled, rule), written)| RuleTrace {
+                rule,
+                trace: Trace::of(&explain_rule(compiled, &event), written),
             })
-        });
-        traces.collect()
+            .collect()
     }
 
     /// The rules that match, in the order in which they were loaded.
     pub(super) fn matching(&self, record: &Value) -> Vec<&Rule> {
-        let places: BTreeSet<usize> = self
-            .engine
-            .evaluate(&JsonEvent::borrow(record))
+        let event = JsonEvent::borrow(record);
+        let name = record.get("eventName").and_then(Value::as_str);
+        let mut names = Vec::new();
+        self.engine
+            .rules()
             .iter()
-            .filter_map(|result| self.places.get(result.header.rule_id.as_ref()?).copied())
-            .collect();
-        places
-            .into_iter()
-            .filter_map(|place| self.described.get(place))
+            .zip(&self.described)
+            .zip(&self.gates)
+            .filter(|(_, gate)| may_be(gate.names.as_ref(), name))
+            .filter(|((compiled, _), _)| {
+                names.clear();
+                compiled.conditions.iter().any(|condition| {
+                    eval_condition(condition, &compiled.detections, &event, &mut names)
+                })
+            })
+            .map(|((_, rule), _)| rule)
             .collect()
+    }
+}
+
+/// Whether a name can be one of those that are wanted. One that is missing may be there in another form (a list, say):
+/// then the rule itself decides.
+fn may_be(wanted: Option<&BTreeSet<String>>, name: Option<&str>) -> bool {
+    match (wanted, name) {
+        (Some(wanted), Some(name)) => wanted.contains(name),
+        _ => true,
     }
 }
 
