@@ -2,15 +2,17 @@
 //!
 //! It borrows from the record, the rules and the catalogue; a format adds nothing to it and looks nothing up.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::Record;
-use crate::config::Key;
+use crate::config::{Key, Route};
 use crate::detection::Detection;
 use crate::detection::level::Level;
 use crate::detection::rules::Rule;
-use crate::format::Format;
+use crate::format;
 use crate::pipeline::Origin;
 use crate::remediation::Advice;
 
@@ -35,28 +37,49 @@ pub struct Source<'a> {
 /// One matched record with everything that documents say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding<'a> {
-    /// The original record, byte for byte.
-    pub event: &'a str,
+    /// The original record: its text, byte for byte, and its values.
+    pub record: &'a Record<'a>,
     /// Rules, facts and severity.
     pub detection: Detection<'a>,
     /// Risks and remediation.
     pub advice: Advice<'a>,
     /// Where it came from.
     pub source: Source<'a>,
+    /// Parts of the remediation that were left out, because the document was too large with them.
+    pub trimmed: &'static [Part],
 }
+
+/// A part of the remediation that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Steps in the AWS console.
+    Console,
+    /// Lines of Python.
+    Boto3,
+    /// Lines for a shell.
+    Cli,
+}
+
+/// What is left out, step by step, of a document that is too large.
+pub const TRIMS: [&[Part]; 3] = [
+    &[Part::Console],
+    &[Part::Console, Part::Boto3],
+    &[Part::Console, Part::Boto3, Part::Cli],
+];
 
 impl<'a> Finding<'a> {
     /// Puts together what is known about a record.
     #[must_use]
     pub fn new(
-        record: &'a Record<'_>,
+        record: &'a Record<'a>,
         detection: Detection<'a>,
         advice: Advice<'a>,
         origin: &Origin<'a>,
         raw: &RawRecord<'_>,
     ) -> Self {
         Self {
-            event: record.json,
+            record,
             detection,
             advice,
             source: Source {
@@ -67,7 +90,34 @@ impl<'a> Finding<'a> {
                 envelope: raw.envelope.as_str(),
                 custom: raw.custom,
             },
+            trimmed: &[],
         }
+    }
+
+    /// The same without these parts of its remediation. The original stays whole, always.
+    #[must_use]
+    pub fn without(&self, parts: &'static [Part]) -> Self {
+        let mut trimmed = self.clone();
+        trimmed.trimmed = parts;
+        for item in &mut trimmed.advice.items {
+            for part in parts {
+                match part {
+                    Part::Console => item.console.clear(),
+                    Part::Boto3 => item.boto3.clear(),
+                    Part::Cli => item.cli.clear(),
+                }
+            }
+        }
+        trimmed
+    }
+
+    /// Whether a route asks for findings such as this.
+    #[must_use]
+    pub fn is_wanted_by(&self, route: &Route) -> bool {
+        let outcome = &self.detection.facts.outcome;
+        self.level() >= route.min_severity
+            && (route.only.is_empty() || route.only.contains(outcome))
+            && !route.exclude.contains(outcome)
     }
 
     /// How severe it is.
@@ -109,22 +159,33 @@ impl<'a> Finding<'a> {
         }
     }
 
-    /// The Kafka headers, in order.
+    /// The Kafka headers, in order: ours, what the format needs, and the route's own.
     #[must_use]
-    pub fn headers(&self, format: Format) -> Vec<(&'static str, String)> {
+    pub fn headers(&self, route: &Route) -> Vec<(Cow<'static, str>, String)> {
         let source = self.source;
-        vec![
+        let ours = [
             ("trailtag.severity", self.level().as_str().to_owned()),
             (
                 "trailtag.rule",
                 self.rule().map(|rule| rule.id.clone()).unwrap_or_default(),
             ),
-            ("trailtag.format", format.as_str().to_owned()),
+            ("trailtag.format", route.format.as_str().to_owned()),
             (
                 "trailtag.source",
                 format!("{}/{}/{}", source.topic, source.partition, source.offset),
             ),
             ("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()),
-        ]
+        ];
+        let ours = ours
+            .into_iter()
+            .map(|(name, value)| (Cow::Borrowed(name), value));
+        let formats = format::headers(route)
+            .into_iter()
+            .map(|(name, value)| (Cow::Borrowed(name), value));
+        let routes = route
+            .headers
+            .iter()
+            .map(|(name, value)| (Cow::Owned(name.clone()), value.clone()));
+        ours.chain(formats).chain(routes).collect()
     }
 }

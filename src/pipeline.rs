@@ -1,5 +1,7 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
+use std::borrow::Cow;
+
 use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{Identity, Record, RecordError};
@@ -9,7 +11,7 @@ use crate::detection::explain::Explanation;
 use crate::detection::fault::Faults;
 use crate::detection::level::Level;
 use crate::detection::{Context, Detector};
-use crate::finding::Finding;
+use crate::finding::{Finding, TRIMS};
 use crate::format;
 use crate::remediation::Catalogue;
 
@@ -39,7 +41,7 @@ pub struct Document {
     /// The Kafka key, none where the route has none.
     pub key: Option<String>,
     /// The Kafka headers, in order.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The document.
     pub payload: Vec<u8>,
     /// When the event happened, in milliseconds since the epoch, where the record says so.
@@ -332,14 +334,30 @@ impl Pipeline {
             .routes
             .iter()
             .enumerate()
-            .filter(|(_, route)| finding.level() >= route.min_severity)
+            .filter(|(_, route)| finding.is_wanted_by(route))
         {
-            let document = document(place, route, &finding, raw)?;
-            let limit = limits.get(place).copied().unwrap_or(usize::MAX);
+            let topics = limits.get(place).copied().unwrap_or(usize::MAX);
+            let limit = if route.max_bytes == 0 {
+                topics
+            } else {
+                topics.min(route.max_bytes)
+            };
+            let mut document = document(place, route, &finding, raw)?;
+            for parts in TRIMS {
+                if document.size() <= limit {
+                    break;
+                }
+                document = self::document(place, route, &finding.without(parts), raw)?;
+            }
             let size = document.size();
             if size > limit {
+                let takes = if limit < topics {
+                    "the route"
+                } else {
+                    "its topic"
+                };
                 too_large.push(format!(
-                    "route {}: the document has {size} bytes with its key and headers, topic {} takes {limit}",
+                    "route {}: the document has {size} bytes with its key and headers and without remediation steps, {takes} ({}) takes {limit}",
                     route.name, route.topic
                 ));
             } else {
@@ -365,7 +383,7 @@ fn document(
     raw: &RawRecord<'_>,
 ) -> Result<Document, DeadLetter> {
     let mut payload = Vec::with_capacity(raw.json.len() + 4096);
-    format::write(route.format, finding, &mut payload).map_err(|error| DeadLetter {
+    format::write(route, finding, &mut payload).map_err(|error| DeadLetter {
         reason: Reason::InvalidJson,
         error: error.to_string(),
         index: Some(raw.index),
@@ -375,7 +393,7 @@ fn document(
         route: place,
         index: raw.index,
         key: finding.key(route.key),
-        headers: finding.headers(route.format),
+        headers: finding.headers(route),
         payload,
         event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })

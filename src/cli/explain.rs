@@ -290,10 +290,8 @@ impl Tree {
             ),
         );
         self.row("from", facts.client.address.unwrap_or("not said"));
-        let agent = serde_json::from_str::<Value>(finding.event)
-            .ok()
-            .and_then(|event| event.get("userAgent")?.as_str().map(str::to_owned));
-        self.row("with", agent.as_deref().unwrap_or("not said"));
+        let agent = finding.record.text(&["userAgent"]);
+        self.row("with", agent.unwrap_or("not said"));
         let error = facts
             .error
             .map(|error| format!(" ({error})"))

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// A record that is worth looking at: its text and its values.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The record's own text, byte for byte.
     pub json: &'a str,

@@ -28,6 +28,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::detection::level::Level;
+use crate::detection::outcome::Outcome;
 use crate::format::Format;
 
 pub use fault::{Fault, Faults, Place};
@@ -418,8 +419,32 @@ pub struct Route {
     pub format: Format,
     /// The mildest level that is forwarded.
     pub min_severity: Level,
+    /// Only calls that came to one of these are forwarded; empty is all.
+    pub only: Vec<Outcome>,
+    /// Calls that came to one of these are not forwarded.
+    pub exclude: Vec<Outcome>,
     /// What becomes the Kafka key.
     pub key: Key,
+    /// Fields with fixed values that every document gets, where its format has a place for such: `trailtag.fields` in
+    /// native and splunk_raw, `fields` in splunk_hec, `labels` in ecs, `metadata.labels` in ocsf.
+    pub fields: BTreeMap<String, String>,
+    /// Kafka headers with fixed values that every document gets.
+    pub headers: BTreeMap<String, String>,
+    /// The largest document in bytes, with its key and headers; 0 is what the topic takes. A larger one loses console
+    /// steps, then boto3 steps, then CLI steps; if that does not help, the record becomes a dead letter.
+    pub max_bytes: usize,
+    /// The data set of ecs documents, which names their data stream: `logs-<dataset>-<namespace>`.
+    pub ecs_dataset: String,
+    /// The namespace of that data stream.
+    pub ecs_namespace: String,
+    /// The class of ocsf documents.
+    pub ocsf_class: OcsfClass,
+    /// The index that splunk_hec and splunk_raw documents ask for; empty leaves it to the receiver.
+    pub splunk_index: String,
+    /// The source that they name.
+    pub splunk_source: String,
+    /// The source type that they name. The AWS add-on's field extractions go by it.
+    pub splunk_sourcetype: String,
 }
 
 impl Default for Route {
@@ -429,9 +454,33 @@ impl Default for Route {
             topic: String::new(),
             format: Format::default(),
             min_severity: Level::Informational,
+            only: Vec::new(),
+            exclude: Vec::new(),
             key: Key::default(),
+            fields: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            max_bytes: 0,
+            ecs_dataset: "trailtag.events".into(),
+            ecs_namespace: "default".into(),
+            ocsf_class: OcsfClass::default(),
+            splunk_index: String::new(),
+            splunk_source: "trailtag".into(),
+            splunk_sourcetype: "aws:cloudtrail".into(),
         }
     }
+}
+
+/// The class of an OCSF event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OcsfClass {
+    /// Detection Finding (2004): what a detection says about an event.
+    #[default]
+    DetectionFinding,
+    /// API Activity (6003): the call itself.
+    ApiActivity,
+    /// Account Change (3001): the call, as Security Lake classes it.
+    AccountChange,
 }
 
 /// What becomes the Kafka key of a document.

@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::cloudtrail::record::Record;
 
 /// What became of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was carried out.

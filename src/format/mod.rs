@@ -1,9 +1,14 @@
 //! Findings to bytes: one function a format.
 
+mod ecs;
 mod native;
+mod ocsf;
+mod ours;
+mod splunk;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Route;
 use crate::finding::Finding;
 
 /// The form in which a route's documents leave.
@@ -26,6 +31,14 @@ pub enum Format {
     /// `{"event": <the original record>, "trailtag": {…}}`.
     #[default]
     Native,
+    /// A complete document of the Elastic Common Schema 8.11.
+    Ecs,
+    /// An event for Splunk's HTTP Event Collector, in its envelope; the record is at the top of `event`.
+    SplunkHec,
+    /// The record with ours beside it, for Splunk without the envelope: what that says is in Kafka headers.
+    SplunkRaw,
+    /// An event of OCSF 1.8.0, of the route's class.
+    Ocsf,
 }
 
 impl Format {
@@ -34,17 +47,35 @@ impl Format {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Ecs => "ecs",
+            Self::SplunkHec => "splunk_hec",
+            Self::SplunkRaw => "splunk_raw",
+            Self::Ocsf => "ocsf",
         }
     }
 }
 
-/// Appends a finding's document to `out`. Errs only where `serde_json` does, which it does not when it writes to memory.
+/// Appends a finding's document for a route to `out`. Errs only where `serde_json` does, which it does not when it writes
+/// to memory.
 pub fn write(
-    format: Format,
+    route: &Route,
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    match format {
-        Format::Native => native::write(finding, out),
+    match route.format {
+        Format::Native => native::write(route, finding, out),
+        Format::Ecs => ecs::write(route, finding, out),
+        Format::SplunkHec => splunk::write_hec(route, finding, out),
+        Format::SplunkRaw => splunk::write_raw(route, finding, out),
+        Format::Ocsf => ocsf::write(route, finding, out),
+    }
+}
+
+/// The Kafka headers that a route's format needs, beyond those that every document has.
+#[must_use]
+pub fn headers(route: &Route) -> Vec<(&'static str, String)> {
+    match route.format {
+        Format::SplunkRaw => splunk::headers(route),
+        Format::Native | Format::Ecs | Format::SplunkHec | Format::Ocsf => Vec::new(),
     }
 }

@@ -2,81 +2,20 @@
 //!
 //! The record is copied, not written anew: its digits, the order of its keys, its duplicates and its escapes stay.
 
-use std::borrow::Cow;
-
-use serde::Serialize;
-
-use crate::detection::attack::Technique;
-use crate::detection::facts::{Actor, Client, IdSource, Target};
-use crate::detection::outcome::Outcome;
-use crate::detection::rules::Rule;
-use crate::detection::severity::Severity;
-use crate::detection::time::{EventTime, TimeSource};
-use crate::finding::{Finding, Source};
-use crate::remediation::{Item, Risk};
-
-/// The version of what stands under `trailtag`; a reader need not look when only keys were added.
-const SCHEMA_VERSION: u8 = 1;
-
-#[derive(Serialize)]
-struct Trailtag<'a> {
-    schema_version: u8,
-    severity: &'a Severity<'a>,
-    rules: &'a [&'a Rule],
-    tags: Vec<&'a str>,
-    attack: &'a [Technique<'a>],
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    actor: &'a Actor<'a>,
-    client: &'a Client<'a>,
-    target: &'a Target<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cross_account: Option<bool>,
-    risks: &'a [Risk<'a>],
-    remediation: &'a [Item<'a>],
-    insufficient: &'a [&'static str],
-    event_id: &'a Cow<'a, str>,
-    event_id_source: IdSource,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_time_source: Option<TimeSource>,
-    source: &'a Source<'a>,
-}
+use super::ours::Ours;
+use crate::config::Route;
+use crate::finding::Finding;
 
 /// Appends the document. Errs only where `serde_json` does, which it does not when it writes these types to memory.
-pub(super) fn write(finding: &Finding<'_>, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    let facts = &finding.detection.facts;
-    let event_time = facts.event_time.and_then(EventTime::rfc3339);
-    let ours = Trailtag {
-        schema_version: SCHEMA_VERSION,
-        severity: &finding.detection.severity,
-        rules: &finding.detection.rules,
-        tags: finding.tags(),
-        attack: &finding.detection.attack,
-        outcome: facts.outcome,
-        error: facts.error,
-        actor: &facts.actor,
-        client: &facts.client,
-        target: &facts.target,
-        cross_account: facts.cross_account,
-        risks: &finding.advice.risks,
-        remediation: &finding.advice.items,
-        insufficient: &facts.insufficient,
-        event_id: &facts.event_id,
-        event_id_source: facts.event_id_source,
-        event_time_source: facts
-            .event_time
-            .filter(|_| event_time.is_some())
-            .map(|at| at.source),
-        event_time,
-        source: &finding.source,
-    };
+pub(super) fn write(
+    route: &Route,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
     out.extend_from_slice(b"{\"event\":");
-    out.extend_from_slice(finding.event.as_bytes());
+    out.extend_from_slice(finding.record.json.as_bytes());
     out.extend_from_slice(b",\"trailtag\":");
-    serde_json::to_writer(&mut *out, &ours)?;
+    serde_json::to_writer(&mut *out, &Ours::of(route, finding))?;
     out.push(b'}');
     Ok(())
 }
@@ -88,7 +27,6 @@ mod tests {
     use crate::cloudtrail::record::Record;
     use crate::config::Key;
     use crate::detection::{Context, Detector};
-    use crate::format::Format;
     use crate::pipeline::Origin;
     use crate::remediation::Catalogue;
     use proptest::prelude::*;
@@ -123,7 +61,7 @@ mod tests {
 
     fn bytes(finding: &Finding<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        crate::format::write(Format::Native, finding, &mut out).unwrap();
+        crate::format::write(&Route::default(), finding, &mut out).unwrap();
         out
     }
 
@@ -237,7 +175,11 @@ mod tests {
                 assert_eq!(finding.key(Key::AccountId).as_deref(), Some("111122223333"));
                 assert_eq!(finding.key(Key::None), None);
                 assert_eq!(
-                    finding.headers(Format::Native),
+                    finding
+                        .headers(&Route::default())
+                        .iter()
+                        .map(|(name, value)| (name.as_ref(), value.clone()))
+                        .collect::<Vec<_>>(),
                     [
                         ("trailtag.severity", "medium".to_owned()),
                         (

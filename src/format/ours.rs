@@ -1,0 +1,84 @@
+//! What we say of a finding, in the form in which it stands under `trailtag` in every format that has room for it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::config::Route;
+use crate::detection::attack::Technique;
+use crate::detection::facts::{Actor, Client, IdSource, Target};
+use crate::detection::outcome::Outcome;
+use crate::detection::rules::Rule;
+use crate::detection::severity::Severity;
+use crate::detection::time::{EventTime, TimeSource};
+use crate::finding::{Finding, Part, Source};
+use crate::remediation::{Item, Risk};
+
+/// The version of what stands under `trailtag`; a reader need not look when only keys were added.
+const SCHEMA_VERSION: u8 = 1;
+
+/// What documents say under `trailtag`.
+#[derive(Serialize)]
+pub(super) struct Ours<'a> {
+    schema_version: u8,
+    severity: &'a Severity<'a>,
+    rules: &'a [&'a Rule],
+    tags: Vec<&'a str>,
+    attack: &'a [Technique<'a>],
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    actor: &'a Actor<'a>,
+    client: &'a Client<'a>,
+    target: &'a Target<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cross_account: Option<bool>,
+    risks: &'a [Risk<'a>],
+    remediation: &'a [Item<'a>],
+    insufficient: &'a [&'static str],
+    event_id: &'a Cow<'a, str>,
+    event_id_source: IdSource,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time_source: Option<TimeSource>,
+    source: &'a Source<'a>,
+    #[serde(skip_serializing_if = "<[Part]>::is_empty")]
+    trimmed: &'a [Part],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fields: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Ours<'a> {
+    pub(super) fn of(route: &'a Route, finding: &'a Finding<'_>) -> Self {
+        let facts = &finding.detection.facts;
+        let event_time = facts.event_time.and_then(EventTime::rfc3339);
+        Self {
+            schema_version: SCHEMA_VERSION,
+            severity: &finding.detection.severity,
+            rules: &finding.detection.rules,
+            tags: finding.tags(),
+            attack: &finding.detection.attack,
+            outcome: facts.outcome,
+            error: facts.error,
+            actor: &facts.actor,
+            client: &facts.client,
+            target: &facts.target,
+            cross_account: facts.cross_account,
+            risks: &finding.advice.risks,
+            remediation: &finding.advice.items,
+            insufficient: &facts.insufficient,
+            event_id: &facts.event_id,
+            event_id_source: facts.event_id_source,
+            event_time_source: facts
+                .event_time
+                .filter(|_| event_time.is_some())
+                .map(|at| at.source),
+            event_time,
+            source: &finding.source,
+            trimmed: finding.trimmed,
+            fields: &route.fields,
+        }
+    }
+}
