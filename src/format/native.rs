@@ -89,7 +89,7 @@ mod tests {
     use crate::detection::{Context, Detector};
     use crate::format::Format;
     use crate::pipeline::Origin;
-    use crate::remediation::Catalogue;
+    use crate::remediation::{Catalogue, Detail};
     use proptest::prelude::*;
 
     const ORIGIN: Origin<'static> = Origin {
@@ -128,7 +128,7 @@ mod tests {
 
     fn document(json: &str) -> Option<String> {
         let detector = Detector::load(&crate::config::Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         with(&detector, &catalogue, json, bytes).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn keys_and_headers_say_what_the_document_says() {
         let detector = Detector::load(&crate::config::Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         with(
             &detector,
             &catalogue,
@@ -261,7 +261,7 @@ mod tests {
             return;
         };
         let detector = Detector::load(&crate::config::Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         let found = lines
             .lines()
             .filter(|line| {

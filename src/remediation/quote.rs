@@ -14,6 +14,15 @@ pub(super) fn shell(text: &str) -> Option<String> {
 pub(super) fn python(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('\'');
+    // What nearly every value is made of needs no look at each letter.
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'\'' && byte != b'\\')
+    {
+        literal.push_str(text);
+        literal.push('\'');
+        return literal;
+    }
     for each in text.chars() {
         // Writing to a string cannot fail.
         let _ = match (each, u32::from(each)) {
