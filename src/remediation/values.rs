@@ -105,12 +105,13 @@ impl<'a> Values<'a> {
         ];
         let mut names = NAMES.into_iter();
         Self(values.map(|(value, takes)| {
-            let placeholder = names.next().map(placeholder).unwrap_or_default();
-            match value {
-                Some(value) if takes(&value) => Text::new(value, None),
-                Some(_) => Text::new(placeholder.into(), Some(Gap::Unlikely)),
-                None => Text::new(placeholder.into(), Some(Gap::Missing)),
-            }
+            let name = names.next().unwrap_or_default();
+            let gap = match value {
+                Some(value) if takes(&value) => return Text::new(value, None),
+                Some(_) => Gap::Unlikely,
+                None => Gap::Missing,
+            };
+            Text::new(placeholder(name).into(), Some(gap))
         }))
     }
 
