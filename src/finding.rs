@@ -8,8 +8,8 @@ use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::Record;
 use crate::config::Key;
 use crate::detection::Detection;
+use crate::detection::level::Level;
 use crate::detection::rules::Rule;
-use crate::detection::severity::Level;
 use crate::format::Format;
 use crate::pipeline::Origin;
 use crate::remediation::Advice;
@@ -32,17 +32,6 @@ pub struct Source<'a> {
     pub custom: bool,
 }
 
-/// A technique of ATT&CK that the event is evidence of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Technique<'a> {
-    /// The tactic's id.
-    pub tactic: &'a str,
-    /// The technique's id.
-    pub technique: &'a str,
-    /// The technique's name.
-    pub name: &'a str,
-}
-
 /// One matched record with everything that documents say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding<'a> {
@@ -50,8 +39,6 @@ pub struct Finding<'a> {
     pub event: &'a str,
     /// Rules, facts and severity.
     pub detection: Detection<'a>,
-    /// Techniques of ATT&CK.
-    pub attack: Vec<Technique<'a>>,
     /// Risks and remediation.
     pub advice: Advice<'a>,
     /// Where it came from.
@@ -71,7 +58,6 @@ impl<'a> Finding<'a> {
         Self {
             event: record.json,
             detection,
-            attack: Vec::new(),
             advice,
             source: Source {
                 topic: origin.topic,

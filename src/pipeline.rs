@@ -5,8 +5,9 @@ use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{Identity, Record, RecordError};
 use crate::config::{Config, Route, Validate};
 use crate::dead_letter::{DeadLetter, Reason};
+use crate::detection::explain::Explanation;
 use crate::detection::fault::Faults;
-use crate::detection::severity::Level;
+use crate::detection::level::Level;
 use crate::detection::{Context, Detector};
 use crate::finding::Finding;
 use crate::format;
@@ -145,6 +146,24 @@ impl Tally {
     }
 }
 
+/// What became of one element of a message, and why.
+#[derive(Debug)]
+pub enum Explained<'a> {
+    /// A record; there is a finding where a rule matched it.
+    Record {
+        /// The record.
+        record: &'a Record<'a>,
+        /// Every rule and factor, with what decided it.
+        explanation: &'a Explanation<'a>,
+        /// What documents are made of.
+        finding: Option<&'a Finding<'a>>,
+    },
+    /// Valid, and no record.
+    Skipped(Skip),
+    /// It cannot be read.
+    Rejected(Reason, String),
+}
+
 /// Everything between bytes and documents, ready to run. Pure: the same bytes give the same documents.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -236,6 +255,43 @@ impl Pipeline {
             },
         );
         tally
+    }
+
+    /// Says of every element of one message what [`Pipeline::process`] makes of it, and why.
+    pub fn explain(
+        &self,
+        payload: &[u8],
+        origin: &Origin<'_>,
+        tell: &mut dyn FnMut(Explained<'_>),
+    ) {
+        let mut scratch = Scratch::default();
+        envelope::open(
+            payload,
+            &self.limits,
+            &mut scratch,
+            &mut |element| match element {
+                Element::Skipped(kind) => tell(Explained::Skipped(kind)),
+                Element::Rejected(rejection) => {
+                    tell(Explained::Rejected(rejection.reason, rejection.error));
+                }
+                Element::Record(raw) => match Record::parse(raw.json) {
+                    Err(error) => tell(Explained::Rejected(Reason::InvalidJson, chain(&error))),
+                    Ok(record) => {
+                        let context = Context::of(origin, &raw);
+                        let explanation = self.detector.explain(&record, context);
+                        let finding = explanation.detection.clone().map(|detection| {
+                            let advice = self.catalogue.select(&record, &detection.facts);
+                            Finding::new(&record, detection, advice, origin, &raw)
+                        });
+                        tell(Explained::Record {
+                            record: &record,
+                            explanation: &explanation,
+                            finding: finding.as_ref(),
+                        });
+                    }
+                },
+            },
+        );
     }
 
     /// One record: its level when it is ours, and a document for each route that wants it.

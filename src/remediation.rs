@@ -427,9 +427,9 @@ impl Loader<'_> {
         uses: &mut Vec<usize>,
     ) -> Option<Step> {
         let name = format!("{subject}\n{place}");
-        match Step::load(&mut self.templates, part, name, &line.text) {
-            Ok((step, used)) => {
-                uses.extend(used);
+        match Step::load(&mut self.templates, part, &name, &line.text) {
+            Ok((step, places)) => {
+                uses.extend(places);
                 Some(step)
             }
             Err(problem) => {

@@ -137,7 +137,7 @@ fn headers_say_what_a_reader_filters_by() {
     assert_eq!(
         headers,
         [
-            "trailtag.severity=low",
+            "trailtag.severity=medium",
             "trailtag.rule=8c1f7a0e-4b7d-4e0b-9f55-2d6a3b1c9e47",
             "trailtag.format=native",
             "trailtag.source=cloudtrail/3/42",
@@ -197,7 +197,7 @@ fn a_route_gets_only_what_is_bad_enough_for_it() {
     let mut config = Config::default();
     let mut only_high: Route = config.routes[0].clone();
     only_high.name = "pager".to_owned();
-    only_high.min_severity = trailtag::detection::severity::Level::High;
+    only_high.min_severity = trailtag::detection::level::Level::High;
     config.routes.push(only_high);
     let (_, outputs) = process(&Pipeline::from_config(&config).unwrap(), &with(&json!({})));
     assert_eq!(

@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::paint::{Paint, clean};
+
 /// The widest line of a value, in characters; what is longer ends in an ellipsis.
 const WIDTH: usize = 110;
 
@@ -124,19 +126,10 @@ fn why(document: &Value) -> String {
         })
         .collect();
     for bound in ["floor", "cap"] {
-        // A bound is a number, or an object that names the factor it comes from.
-        match severity(bound) {
-            None | Some(Value::Null) => {}
-            Some(Value::Number(score)) => reasons.push(format!("{bound} {score}")),
-            Some(other) => {
-                let by = text(other, "/id").unwrap_or_default();
-                let score = other.get("score").map(ToString::to_string);
-                reasons.push(
-                    format!("{bound} {} {by}", score.unwrap_or_default())
-                        .trim_end()
-                        .to_owned(),
-                );
-            }
+        if let Some(limit) = severity(bound).filter(|limit| limit.is_object()) {
+            let factor = text(limit, "/factor").unwrap_or_default();
+            let score = limit.get("score").and_then(Value::as_u64);
+            reasons.push(format!("{bound} {} of {factor}", score.unwrap_or_default()));
         }
     }
     if reasons.is_empty() {
@@ -198,58 +191,6 @@ fn clean_short(text: &str) -> String {
     clean(&head) + "…"
 }
 
-/// Control characters could rewrite the terminal, and direction marks could reorder what is read: both are shown as
-/// escapes.
-fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || reorders {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Colours, or none.
-#[derive(Debug, Clone, Copy)]
-struct Paint(bool);
-
-impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
-        if self.0 {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn level(self, level: &str, text: &str) -> String {
-        let code = match level {
-            "critical" => "1;97;41",
-            "high" => "1;30;101",
-            "medium" => "1;30;43",
-            "low" => "1;30;46",
-            _ => "7",
-        };
-        if self.0 {
-            self.with(code, text)
-        } else {
-            format!("[{}]", text.trim())
-        }
-    }
-
-    fn dim(self, text: &str) -> String {
-        self.with("2", text)
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.with("1", text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -279,7 +220,7 @@ mod tests {
                     {"id": "outcome.success", "points": 35},
                     {"id": "actor.long_lived_key", "points": 15},
                     {"id": "actor.known", "points": -5},
-                ], "floor": null, "cap": null},
+                ]},
                 "outcome": "success",
                 "target": {"instance_profile": "payments-web-prod-profile", "role": "payments-web-prod-role", "account": "111122223333"},
                 "remediation": [
@@ -312,14 +253,14 @@ mod tests {
         document["event"]["errorCode"] = "AccessDenied".into();
         document["trailtag"]["target"] = json!({});
         document["trailtag"]["outcome"] = "denied".into();
-        document["trailtag"]["severity"] = json!({"level": "low", "score": 25, "factors": [{"id": "outcome.denied", "points": 25}], "floor": 20, "cap": null});
+        document["trailtag"]["severity"] = json!({"level": "low", "score": 25, "factors": [{"id": "outcome.denied", "points": 25}], "floor": {"factor": "actor.root", "score": 25}});
         document["trailtag"]["remediation"] = json!([]);
         insta::assert_snapshot!(rendered(&document, false), @r"
         [LOW 25] RemoveRoleFromInstanceProfile was denied  2026-01-05T00:00:12Z
           who   arn:aws:iam::111122223333:user/ana.silva (IAMUser, AKIAIOSFODNN7EXAMPLE)
           what  an unnamed role out of an unnamed instance profile  [AccessDenied]
           where 111122223333 us-east-1, from 198.51.100.7 with aws-cli/2.18.5
-          why   outcome.denied +25, floor 20
+          why   outcome.denied +25, floor 25 of actor.root
         ");
     }
 

@@ -13,7 +13,9 @@ use crate::pipeline::Pipeline;
 pub mod check;
 pub mod demo;
 pub mod demo_view;
+pub mod explain;
 pub mod generate;
+mod paint;
 pub mod process;
 pub mod run;
 pub mod schema;
@@ -31,11 +33,12 @@ Examples:
   trailtag check --config trailtag.yaml --connect is everything right, here and on the brokers?
   trailtag run --config trailtag.yaml             the service
   zcat log.json.gz | trailtag process             findings in a file, on standard output
+  trailtag explain record.json                    why this severity
 
 Exit codes:
    0  done
   64  bad configuration or arguments
-  65  bad input, with --strict
+  65  bad input: with --strict, or nothing to explain
   70  a fatal failure at run time"
 )]
 pub struct Cli {
@@ -68,6 +71,8 @@ Examples:
     Demo(Demo),
     /// Process files or standard input without Kafka; findings to standard output, one a line
     Process(process::Process),
+    /// Say why a record has the severity that it has: every rule and factor, with the field and value that decided
+    Explain(explain::Explain),
     /// Check a configuration, and with --connect the brokers, topics and permissions too
     Check(check::Check),
     /// Generate realistic synthetic CloudTrail, to standard output or to a topic
@@ -155,6 +160,14 @@ pub enum Failure {
         /// The limit.
         limit: usize,
     },
+    /// There is no record to explain.
+    #[error("{origin}: there is no record to explain: {why}")]
+    Unexplained {
+        /// The file, or `stdin`.
+        origin: String,
+        /// What there is.
+        why: String,
+    },
     /// Input ended in an error.
     #[error("cannot read {origin}")]
     Read {
@@ -193,6 +206,7 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::Arguments(_) | Self::Open { .. } => 64,
+            Self::Unexplained { .. } => 65,
             Self::TooLong { .. }
             | Self::Read { .. }
             | Self::Write { .. }
@@ -225,6 +239,7 @@ impl Cli {
             Command::Run(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Process(command) => command.run(),
+            Command::Explain(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Generate(command) => command.run(),
             Command::Schema(command) => command.run(),

@@ -14,7 +14,7 @@ use super::{ConfigFile, Failure, Outcome, pipeline};
 use crate::cloudtrail::envelope::Skip;
 use crate::config::Route;
 use crate::dead_letter::{DeadLetter, Reason};
-use crate::detection::severity::Level;
+use crate::detection::level::Level;
 use crate::format::Format;
 use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
 

@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::detection::severity::Level;
+use crate::detection::level::Level;
 use crate::format::Format;
 
 pub use fault::{Fault, Faults, Place};

@@ -1,14 +1,16 @@
 //! Conditions written as Sigma detection sections, over a record and the facts derived from it.
 //!
-//! In flow the `when` of every factor or item of one file; out flows which of them hold for a record. All conditions of
-//! a file are one set of rules in one engine, so that it can index them together.
+//! In flow the `when` of every factor or item of one file; out flows which of them hold for a record, or, where somebody
+//! asks, what in the record decided each. Both come from the same compiled rules.
 
-use rsigma_eval::Engine;
+use rsigma_eval::compiler::eval_condition;
+use rsigma_eval::{CompiledRule, compile_rule, explain_rule};
 use serde_json::{Value, json};
 
+use super::explain::Trace;
 use super::facts::Facts;
 use super::fault::{Faults, one_line};
-use super::sigma::{View, make_names_exact, unknown_facts};
+use super::sigma::{View, make_names_exact, unknown_facts, written_values};
 
 /// One condition, and where it stands.
 #[derive(Debug)]
@@ -22,71 +24,105 @@ pub(crate) struct When<'a> {
 }
 
 /// Compiled conditions, by their place.
-pub(crate) struct Conditions {
-    engine: Engine,
-    always: Vec<bool>,
+pub(crate) struct Conditions(Vec<Condition>);
+
+enum Condition {
+    /// None was written.
+    Always,
+    /// What was written does not compile; it is among the faults.
+    Never,
+    If {
+        rule: Box<CompiledRule>,
+        /// The values that it compares with, as they are written: compiled ones are in lower case.
+        written: Vec<String>,
+    },
 }
 
 impl Conditions {
     /// Compiles every condition of a file; those that do not compile are among the faults, and never hold.
     pub(crate) fn compile(file: &str, whens: &[When<'_>], faults: &mut Faults) -> Self {
-        let mut engine = Engine::new();
-        for (place, when) in whens.iter().enumerate() {
+        let compiled = whens.iter().map(|when| {
             let Some(section) = when.section else {
-                continue;
+                return Condition::Always;
             };
-            // JSON is YAML, and the parser takes text.
-            let text = json!({
-                "title": when.subject,
-                "id": place.to_string(),
-                "logsource": {"product": "aws", "service": "cloudtrail"},
-                "detection": section,
-            })
-            .to_string();
-            let mut fault = |problem: String| {
-                faults.add(
-                    file,
-                    Some(when.line),
-                    Some(when.subject.clone()),
-                    format!("`when`: {}", one_line(&problem)),
-                );
-            };
-            match rsigma_parser::parse_sigma_yaml(&text) {
-                Err(error) => fault(error.to_string()),
-                Ok(collection) => {
-                    for error in &collection.errors {
-                        fault(error.clone());
-                    }
-                    for mut rule in collection.rules {
-                        for field in unknown_facts(&rule.detection) {
-                            fault(format!("there is no fact `{field}`"));
-                        }
-                        make_names_exact(&mut rule.detection);
-                        if let Err(error) = engine.add_rule(&rule) {
-                            fault(error.to_string());
-                        }
-                    }
+            compile(section).unwrap_or_else(|problems| {
+                for problem in problems {
+                    faults.add(
+                        file,
+                        Some(when.line),
+                        Some(when.subject.clone()),
+                        format!("`when`: {}", one_line(&problem)),
+                    );
                 }
-            }
-        }
-        Self {
-            engine,
-            always: whens.iter().map(|when| when.section.is_none()).collect(),
-        }
+                Condition::Never
+            })
+        });
+        Self(compiled.collect())
     }
 
     /// Whether each condition holds, by its place.
     pub(crate) fn hold(&self, record: &Value, facts: &Facts<'_>) -> Vec<bool> {
-        let mut hold = self.always.clone();
-        for result in self.engine.evaluate(&View::new(record, facts)) {
-            let place = result
-                .header
-                .rule_id
-                .and_then(|id| id.parse::<usize>().ok());
-            if let Some(holds) = place.and_then(|place| hold.get_mut(place)) {
-                *holds = true;
+        let view = View::new(record, facts);
+        // The names of what matched, which nobody asked for.
+        let mut names = Vec::new();
+        let holds = |condition: &Condition| match condition {
+            Condition::Always => true,
+            Condition::Never => false,
+            Condition::If { rule, .. } => {
+                names.clear();
+                rule.conditions
+                    .iter()
+                    .any(|condition| eval_condition(condition, &rule.detections, &view, &mut names))
             }
+        };
+        self.0.iter().map(holds).collect()
+    }
+
+    /// What decided each condition, by its place.
+    pub(crate) fn explain(&self, record: &Value, facts: &Facts<'_>) -> Vec<Trace> {
+        let view = View::new(record, facts);
+        let trace = |condition: &Condition| match condition {
+            Condition::Always => Trace::always(true),
+            Condition::Never => Trace::always(false),
+            Condition::If { rule, written } => Trace::of(&explain_rule(rule, &view), written),
+        };
+        self.0.iter().map(trace).collect()
+    }
+}
+
+fn compile(section: &Value) -> Result<Condition, Vec<String>> {
+    // JSON is YAML, and the parser takes text.
+    let text = json!({
+        "title": "when",
+        "logsource": {"product": "aws", "service": "cloudtrail"},
+        "detection": section,
+    })
+    .to_string();
+    let collection =
+        rsigma_parser::parse_sigma_yaml(&text).map_err(|error| vec![error.to_string()])?;
+    let mut problems = collection.errors;
+    let mut condition = Condition::Never;
+    for mut rule in collection.rules {
+        problems.extend(
+            unknown_facts(&rule.detection)
+                .iter()
+                .map(|field| format!("there is no fact `{field}`")),
+        );
+        let written = written_values(&rule.detection);
+        make_names_exact(&mut rule.detection);
+        match compile_rule(&rule) {
+            Ok(rule) => {
+                condition = Condition::If {
+                    rule: Box::new(rule),
+                    written,
+                }
+            }
+            Err(error) => problems.push(error.to_string()),
         }
-        hold
+    }
+    if problems.is_empty() {
+        Ok(condition)
+    } else {
+        Err(problems)
     }
 }

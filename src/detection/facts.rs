@@ -160,6 +160,19 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Every fact that is known, by its name as conditions write it.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (String, Value)> {
+        NAMES.iter().filter_map(|name| {
+            let value = match self.fact(name)? {
+                Fact::Text(text) => Value::from(text),
+                Fact::Texts(texts) => Value::from(texts.to_vec()),
+                Fact::Truth(truth) => Value::from(truth),
+                Fact::Number(number) => Value::from(number),
+            };
+            Some((format!("trailtag.{name}"), value))
+        })
+    }
+
     /// The fact of that name (without `trailtag.`), none where it is unknown.
     pub(super) fn fact(&self, name: &str) -> Option<Fact<'_>> {
         let Self {

@@ -4,10 +4,13 @@
 //! [`severity`] adds up the factors that apply. The rule language and the factors' conditions are Sigma. Everything is
 //! loaded once, by [`Detector::load`], which reads files; after that nothing here does I/O.
 
+pub mod attack;
 pub(crate) mod conditions;
+pub mod explain;
 pub mod facts;
 pub mod fault;
 mod files;
+pub mod level;
 pub(crate) mod lists;
 pub mod outcome;
 pub mod rules;
@@ -20,9 +23,12 @@ use crate::cloudtrail::record::{Identity, Record};
 use crate::config;
 use crate::pipeline::Origin;
 
+use attack::{Technique, Version};
+use explain::{Explanation, FactorTrace};
 use facts::Facts;
 use fault::Faults;
 use files::File;
+use level::Level;
 use lists::Lists;
 use rules::{Rule, Rules};
 use severity::{Model, Severity};
@@ -62,6 +68,8 @@ pub struct Detection<'a> {
     pub facts: Facts<'a>,
     /// How severe it is.
     pub severity: Severity<'a>,
+    /// Techniques of ATT&CK that it is evidence of; none below level low.
+    pub attack: Vec<Technique<'a>>,
 }
 
 /// The loaded rules, lists and severity model.
@@ -69,6 +77,7 @@ pub struct Detector {
     rules: Rules,
     lists: Lists,
     severity: Model,
+    attack_version: Version,
 }
 
 impl std::fmt::Debug for Detector {
@@ -101,7 +110,8 @@ impl Detector {
             rules.extend(files::files_at(path, &mut faults));
         }
         let lists = Lists::load(settings, &mut faults);
-        let rules = Rules::compile(&rules, &mut faults);
+        let attack_version = Version::of(settings.attack_version);
+        let rules = Rules::compile(&rules, attack_version, &mut faults);
         let severity =
             severity.and_then(|file| Model::compile(&file.name, &file.text, &mut faults));
         match severity {
@@ -109,6 +119,7 @@ impl Detector {
                 rules,
                 lists,
                 severity,
+                attack_version,
             }),
             None => Err(faults),
         }
@@ -143,11 +154,48 @@ impl Detector {
         let rules = self.rules.matching(&record.value);
         let base = rules.iter().map(|rule| rule.base_score).max()?;
         let facts = Facts::of(record, context, &self.lists);
-        let severity = self.severity.score(base, &record.value, &facts);
+        let applying = self.severity.applying(&record.value, &facts);
+        let severity = severity::add_up(base, applying.iter().copied());
+        let attack = if severity.level < Level::Low {
+            Vec::new()
+        } else {
+            attack::techniques(
+                self.attack_version,
+                &applying.iter().flat_map(|factor| &factor.attack).copied(),
+                &rules.iter().map(|rule| &rule.attack),
+            )
+        };
         Some(Detection {
             rules,
             facts,
             severity,
+            attack,
         })
+    }
+
+    /// What [`Detector::evaluate`] says of a record, and why: it is called here, and its verdicts are the ones that are
+    /// explained.
+    #[must_use]
+    pub fn explain<'a>(&'a self, record: &'a Record<'_>, context: Context) -> Explanation<'a> {
+        let detection = self.evaluate(record, context);
+        let factors = detection.as_ref().map_or_else(Vec::new, |detection| {
+            let applying = self.severity.applying(&record.value, &detection.facts);
+            self.severity
+                .explain(&record.value, &detection.facts)
+                .map(|(factor, trace)| FactorTrace {
+                    id: &factor.id,
+                    points: factor.points,
+                    floor: factor.floor,
+                    cap: factor.cap,
+                    applies: applying.iter().any(|other| std::ptr::eq(*other, factor)),
+                    trace,
+                })
+                .collect()
+        });
+        Explanation {
+            detection,
+            rules: self.rules.explain(&record.value),
+            factors,
+        }
     }
 }

@@ -5,14 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rsigma_eval::{Engine, JsonEvent};
+use rsigma_eval::{Engine, JsonEvent, explain_rule};
 use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaRule};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::attack::{Tagged, Version};
+use super::explain::{RuleTrace, Trace};
 use super::fault::{Faults, one_line};
 use super::files::{File, documents, key_line, line_in, top_level};
-use super::severity::Level;
+use super::level::Level;
 use super::sigma::{make_names_exact, required, tested_facts};
 use crate::cloudtrail::record::Identity;
 
@@ -31,6 +33,9 @@ pub struct Rule {
     /// Its tags.
     #[serde(skip)]
     pub tags: Vec<String>,
+    /// What its tags say of ATT&CK.
+    #[serde(skip)]
+    pub(super) attack: Tagged,
     /// What the score of a record that it matches begins with.
     #[serde(skip)]
     pub base_score: u8,
@@ -75,7 +80,7 @@ impl Place {
 
 impl Rules {
     /// Compiles the rules of all files; whatever is wrong is among the faults.
-    pub(super) fn compile(files: &[File], faults: &mut Faults) -> Self {
+    pub(super) fn compile(files: &[File], version: Version, faults: &mut Faults) -> Self {
         let mut read = Read::default();
         for file in files {
             read.file(file, faults);
@@ -86,7 +91,7 @@ impl Rules {
         let mut gates = Vec::new();
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
         for (mut rule, place) in read.rules {
-            let Some(described) = describe(&rule, &place, faults) else {
+            let Some(described) = describe(&rule, version, &place, faults) else {
                 continue;
             };
             if places.contains_key(&described.id) {
@@ -155,6 +160,19 @@ impl Rules {
             may_be(gate.names.as_ref(), identity.event_name.as_deref())
                 && may_be(gate.sources.as_ref(), identity.event_source.as_deref())
         })
+    }
+
+    /// Every rule with what decided it, in the order in which they were loaded.
+    pub(super) fn explain(&self, record: &Value) -> Vec<RuleTrace<'_>> {
+        let event = JsonEvent::borrow(record);
+        let traces = self.engine.rules().iter().filter_map(|compiled| {
+            let place = *self.places.get(compiled.id.as_ref()?)?;
+            Some(RuleTrace {
+                rule: self.described.get(place)?,
+                trace: Trace::of(&explain_rule(compiled, &event), &[]),
+            })
+        });
+        traces.collect()
     }
 
     /// The rules that match, in the order in which they were loaded.
@@ -238,7 +256,12 @@ impl Read {
 }
 
 /// What documents say about a rule, unless it lacks something that they need.
-fn describe(rule: &SigmaRule, place: &Place, faults: &mut Faults) -> Option<Rule> {
+fn describe(
+    rule: &SigmaRule,
+    version: Version,
+    place: &Place,
+    faults: &mut Faults,
+) -> Option<Rule> {
     let before = faults.0.len();
     let id = rule.id.as_deref().map(str::trim).unwrap_or_default();
     if id.is_empty() {
@@ -292,6 +315,7 @@ fn describe(rule: &SigmaRule, place: &Place, faults: &mut Faults) -> Option<Rule
         id: id.to_owned(),
         title: rule.title.clone(),
         level,
+        attack: Tagged::of(&rule.tags, version),
         tags: rule.tags.clone(),
         base_score,
     })
@@ -349,7 +373,7 @@ mod tests {
             })
             .collect();
         let mut faults = Faults::default();
-        let rules = Rules::compile(&files, &mut faults);
+        let rules = Rules::compile(&files, Version::V18, &mut faults);
         (rules, faults.to_string())
     }
 

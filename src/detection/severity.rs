@@ -8,111 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use super::attack;
 use super::conditions::{Conditions, When};
+use super::explain::Trace;
 use super::facts::Facts;
-use super::fault::{Faults, read_yaml};
-
-/// How bad, in the five words that every SIEM knows.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-    Default,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Score 0 to 14.
-    #[default]
-    Informational,
-    /// Score 15 to 39.
-    Low,
-    /// Score 40 to 64.
-    Medium,
-    /// Score 65 to 84.
-    High,
-    /// Score 85 to 100.
-    Critical,
-}
-
-impl Level {
-    /// Every level, mildest first.
-    pub const ALL: [Self; 5] = [
-        Self::Informational,
-        Self::Low,
-        Self::Medium,
-        Self::High,
-        Self::Critical,
-    ];
-
-    /// The level of a score.
-    #[must_use]
-    pub const fn of(score: u8) -> Self {
-        match score {
-            0..15 => Self::Informational,
-            15..40 => Self::Low,
-            40..65 => Self::Medium,
-            65..85 => Self::High,
-            85.. => Self::Critical,
-        }
-    }
-
-    /// The name in documents, headers and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Informational => "informational",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The lowest score of the level, which is also what a floor of that name means.
-    #[must_use]
-    pub const fn lowest(self) -> u8 {
-        match self {
-            Self::Informational => 0,
-            Self::Low => 15,
-            Self::Medium => 40,
-            Self::High => 65,
-            Self::Critical => 85,
-        }
-    }
-
-    /// The highest score of the level, which is also what a cap of that name means.
-    #[must_use]
-    pub const fn highest(self) -> u8 {
-        match self {
-            Self::Informational => 14,
-            Self::Low => 39,
-            Self::Medium => 64,
-            Self::High => 84,
-            Self::Critical => 100,
-        }
-    }
-
-    /// What the score of a record begins with when a rule of this level matched it: the numbers that Elastic gives to
-    /// its rules' levels.
-    #[must_use]
-    pub const fn base_score(self) -> u8 {
-        match self {
-            Self::Informational => 1,
-            Self::Low => 21,
-            Self::Medium => 47,
-            Self::High => 73,
-            Self::Critical => 99,
-        }
-    }
-}
+use super::fault::{Faults, read_entries, read_yaml};
+use super::level::Level;
 
 /// The id under which a rule's own base score stands among the factors, where it is not 0.
 pub const BASE: &str = "rule.base";
@@ -156,7 +57,7 @@ pub struct Limit<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
-    factors: Vec<Spanned<FactorText>>,
+    factors: Vec<Spanned<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +69,8 @@ struct FactorText {
     floor: Option<Bound>,
     #[serde(default)]
     cap: Option<Bound>,
+    #[serde(default)]
+    attack: Vec<String>,
     when: Value,
 }
 
@@ -181,28 +84,33 @@ enum Bound {
 impl<'de> Deserialize<'de> for Bound {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
-        // By way of text: a YAML scalar that is a number reads as one.
-        let text = String::deserialize(deserializer)?;
-        if let Some(level) = Level::ALL.into_iter().find(|level| level.as_str() == text) {
-            return Ok(Self::Level(level));
-        }
-        text.parse()
-            .ok()
-            .filter(|score| *score <= 100)
-            .map(Self::Score)
-            .ok_or_else(|| {
-                D::Error::custom(format!(
-                    "{text:?} is neither a level (informational, low, medium, high, critical) nor a score from 0 to 100"
-                ))
-            })
+        let value = Value::deserialize(deserializer)?;
+        let bound = match &value {
+            Value::String(name) => Level::named(name).map(Self::Level),
+            Value::Number(number) => number
+                .as_u64()
+                .and_then(|score| u8::try_from(score).ok())
+                .filter(|score| *score <= 100)
+                .map(Self::Score),
+            _ => None,
+        };
+        bound.ok_or_else(|| {
+            D::Error::custom(format!(
+                "{value} is neither a level (informational, low, medium, high, critical) nor a score from 0 to 100"
+            ))
+        })
     }
 }
 
-struct Factor {
-    id: String,
-    points: i16,
-    floor: Option<u8>,
-    cap: Option<u8>,
+/// One factor of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Factor {
+    pub(crate) id: String,
+    pub(crate) points: i16,
+    pub(crate) floor: Option<u8>,
+    pub(crate) cap: Option<u8>,
+    /// Techniques of ATT&CK that it is evidence of, by the ids of `attack`'s table.
+    pub(super) attack: Vec<&'static str>,
 }
 
 /// The severity model, compiled.
@@ -214,61 +122,63 @@ pub(super) struct Model {
 impl Model {
     /// Compiles the text of a model; whatever is wrong is among the faults.
     pub(super) fn compile(file: &str, text: &str, faults: &mut Faults) -> Option<Self> {
-        let text: Text = read_yaml(file, text, faults)?;
+        let entries = read_yaml::<Text>(file, text, faults)?.factors;
+        let texts: Vec<(usize, FactorText)> = read_entries(file, text, &entries, faults);
         let subject = |factor: &FactorText| format!("factor {}", factor.id);
-        let line = |factor: &Spanned<FactorText>| {
-            usize::try_from(factor.referenced.line()).unwrap_or_default()
-        };
-        for (place, factor) in text.factors.iter().enumerate() {
+        for (place, (line, factor)) in texts.iter().enumerate() {
             let mut fault = |problem: String| {
-                faults.add(
-                    file,
-                    Some(line(factor)),
-                    Some(subject(&factor.value)),
-                    problem,
-                );
+                faults.add(file, Some(*line), Some(subject(factor)), problem);
             };
-            let same = |other: &&Spanned<FactorText>| other.value.id == factor.value.id;
-            if let Some(first) = text.factors.iter().take(place).find(same) {
+            let before = texts.get(..place).unwrap_or_default();
+            let is_same = |(_, other): &&(usize, FactorText)| other.id == factor.id;
+            let follows = before.last().is_some_and(|last| is_same(&last));
+            if let Some((first, _)) = before.iter().find(is_same).filter(|_| !follows) {
                 fault(format!(
-                    "another factor has the same `id` (line {}): give it its own",
-                    line(first)
+                    "its `id` stands in line {first} too: alternatives follow each other, and the first that applies counts"
                 ));
             }
-            if factor.value.id.trim().is_empty() || factor.value.id == BASE {
+            if factor.id.trim().is_empty() || factor.id == BASE {
                 fault("its `id` is empty or reserved: give it its own".to_owned());
             }
-            if !(-100..=100).contains(&factor.value.points) {
-                fault(format!(
-                    "its `points` are {}: -100 to 100",
-                    factor.value.points
-                ));
+            if !(-100..=100).contains(&factor.points) {
+                fault(format!("its `points` are {}: -100 to 100", factor.points));
+            }
+            for id in &factor.attack {
+                if attack::id_of(id).is_none() {
+                    fault(format!(
+                        "its `attack` names {id:?}, which is not known here; known are {}",
+                        attack::ids().join(", ")
+                    ));
+                }
             }
         }
-        let whens: Vec<When<'_>> = text
-            .factors
+        let whens: Vec<When<'_>> = texts
             .iter()
-            .map(|factor| When {
-                subject: subject(&factor.value),
-                line: line(factor),
-                section: Some(&factor.value.when),
+            .map(|(line, factor)| When {
+                subject: subject(factor),
+                line: *line,
+                section: Some(&factor.when),
             })
             .collect();
         let conditions = Conditions::compile(file, &whens, faults);
-        let factors = text
-            .factors
+        let factors = texts
             .into_iter()
-            .map(|factor| Factor {
-                id: factor.value.id,
-                points: factor.value.points,
-                floor: factor.value.floor.map(|bound| match bound {
+            .map(|(_, factor)| Factor {
+                id: factor.id,
+                points: factor.points,
+                floor: factor.floor.map(|bound| match bound {
                     Bound::Level(level) => level.lowest(),
                     Bound::Score(score) => score,
                 }),
-                cap: factor.value.cap.map(|bound| match bound {
+                cap: factor.cap.map(|bound| match bound {
                     Bound::Level(level) => level.highest(),
                     Bound::Score(score) => score,
                 }),
+                attack: factor
+                    .attack
+                    .iter()
+                    .filter_map(|id| attack::id_of(id))
+                    .collect(),
             })
             .collect();
         Some(Self {
@@ -277,20 +187,31 @@ impl Model {
         })
     }
 
-    /// The severity of a record whose rules begin at `base`.
-    pub(super) fn score(&self, base: u8, record: &Value, facts: &Facts<'_>) -> Severity<'_> {
-        let hold = self.conditions.hold(record, facts);
-        let applied = self
-            .factors
+    /// The factors that apply to a record, in the model's order. Of those with one id, the first alone.
+    pub(super) fn applying(&self, record: &Value, facts: &Facts<'_>) -> Vec<&Factor> {
+        let mut applying: Vec<&Factor> = Vec::new();
+        for (factor, holds) in self.factors.iter().zip(self.conditions.hold(record, facts)) {
+            if holds && applying.last().is_none_or(|last| last.id != factor.id) {
+                applying.push(factor);
+            }
+        }
+        applying
+    }
+
+    /// Every factor with what its condition found in a record, in the model's order.
+    pub(super) fn explain(
+        &self,
+        record: &Value,
+        facts: &Facts<'_>,
+    ) -> impl Iterator<Item = (&Factor, Trace)> {
+        self.factors
             .iter()
-            .zip(hold)
-            .filter_map(|(factor, holds)| holds.then_some(factor));
-        add_up(base, applied)
+            .zip(self.conditions.explain(record, facts))
     }
 }
 
-/// Sum, clamp, highest floor, lowest cap.
-fn add_up<'a>(base: u8, applied: impl Iterator<Item = &'a Factor>) -> Severity<'a> {
+/// The severity of what begins at `base` and to which these factors apply: sum, clamp, highest floor, lowest cap.
+pub(super) fn add_up<'a>(base: u8, applied: impl Iterator<Item = &'a Factor>) -> Severity<'a> {
     let mut factors = Vec::new();
     if base > 0 {
         factors.push(Applied {
@@ -347,17 +268,8 @@ mod tests {
             points,
             floor,
             cap,
+            attack: Vec::new(),
         }
-    }
-
-    #[test]
-    fn levels_begin_and_end_where_scores_change_them() {
-        for level in Level::ALL {
-            assert_eq!(Level::of(level.lowest()), level);
-            assert_eq!(Level::of(level.highest()), level);
-            assert_eq!(Level::of(level.base_score()), level);
-        }
-        assert_eq!(Level::of(u8::MAX), Level::Critical);
     }
 
     #[test]
@@ -437,7 +349,8 @@ mod tests {
                 &crate::detection::lists::Lists::default(),
             );
             let model = model.unwrap();
-            assert_eq!(model.score(0, &record.value, &facts).score, want, "{text}");
+            let applying = model.applying(&record.value, &facts).into_iter();
+            assert_eq!(add_up(0, applying).score, want, "{text}");
         }
     }
 
@@ -464,10 +377,11 @@ mod tests {
                     "factors:
   - {{id: a, points: 1, {when}}}
 
+  - {{id: b, points: 2, {when}}}
   - {{id: a, points: 2, {when}}}
 "
                 ),
-                "severity.yaml:4: factor a: another factor has the same `id` (line 2): give it its own",
+                "severity.yaml:5: factor a: its `id` stands in line 2 too: alternatives follow each other, and the first that applies counts",
             ),
             (
                 format!(

@@ -71,6 +71,21 @@ pub(super) fn tested_facts(detections: &Detections) -> BTreeSet<String> {
     tested
 }
 
+/// The texts that a section compares with, as they are written, the longest first.
+pub(super) fn written_values(detections: &Detections) -> Vec<String> {
+    let mut written = Vec::new();
+    for detection in detections.named.values() {
+        each_item(detection, &mut |item| {
+            written.extend(item.values.iter().filter_map(|value| match value {
+                SigmaValue::String(text) => text.as_plain(),
+                _ => None,
+            }));
+        });
+    }
+    written.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    written
+}
+
 /// Values of `field` one of which a record must hold for the section to match: none where it can match without.
 ///
 /// Only plain words count: they stand in a record's text as they are, whatever else it escapes.
@@ -173,6 +188,18 @@ fn each_item_mut(detection: &mut Detection, each: &mut impl FnMut(&mut Detection
             }
         }
         // Fields in there are those of an array's members.
+        Detection::Keywords(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {}
+    }
+}
+
+fn each_item(detection: &Detection, each: &mut impl FnMut(&DetectionItem)) {
+    match detection {
+        Detection::AllOf(items) => items.iter().for_each(each),
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            for part in parts {
+                each_item(part, each);
+            }
+        }
         Detection::Keywords(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {}
     }
 }

@@ -6,12 +6,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::detection::attack::Technique;
 use crate::detection::facts::{Actor, Client, IdSource, Target};
 use crate::detection::outcome::Outcome;
 use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
-use crate::finding::{Finding, Source, Technique};
+use crate::finding::{Finding, Source};
 use crate::remediation::{Item, Risk};
 
 /// The version of what stands under `trailtag`; a reader need not look when only keys were added.
@@ -53,7 +54,7 @@ pub(super) fn write(finding: &Finding<'_>, out: &mut Vec<u8>) -> Result<(), serd
         severity: &finding.detection.severity,
         rules: &finding.detection.rules,
         tags: finding.tags(),
-        attack: &finding.attack,
+        attack: &finding.detection.attack,
         outcome: facts.outcome,
         error: facts.error,
         actor: &facts.actor,
@@ -216,7 +217,7 @@ mod tests {
         let forged = r#""trailtag":{"outcome":"failed"},"trailtag.outcome":"failed""#;
         let document = document(&record(IDENTITY, forged, REQUEST, ID)).unwrap();
         assert!(document.contains(
-            r#""severity":{"level":"low","score":35,"factors":[{"id":"outcome.success","points":35}]}"#
+            r#""severity":{"level":"medium","score":45,"factors":[{"id":"outcome.success","points":35},{"id":"actor.long_lived_key","points":10}]}"#
         ));
     }
 
@@ -238,7 +239,7 @@ mod tests {
                 assert_eq!(
                     finding.headers(Format::Native),
                     [
-                        ("trailtag.severity", "low".to_owned()),
+                        ("trailtag.severity", "medium".to_owned()),
                         (
                             "trailtag.rule",
                             "8c1f7a0e-4b7d-4e0b-9f55-2d6a3b1c9e47".to_owned()

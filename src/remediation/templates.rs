@@ -108,7 +108,7 @@ impl Step {
     pub(super) fn load(
         templates: &mut Environment<'static>,
         part: Part,
-        name: String,
+        name: &str,
         source: &str,
     ) -> Result<(Self, Vec<usize>), String> {
         let name = format!("{}\n{name}", part.as_str());
@@ -261,7 +261,7 @@ mod tests {
 
     fn load(part: Part, source: &str) -> (Environment<'static>, Step) {
         let mut templates = environment();
-        let (step, _) = Step::load(&mut templates, part, "step".to_owned(), source).unwrap();
+        let (step, _) = Step::load(&mut templates, part, "step", source).unwrap();
         (templates, step)
     }
 
@@ -340,7 +340,7 @@ mod tests {
             texts in proptest::collection::vec(any::<String>(), values::NAMES.len()),
         ) {
             let mut templates = environment();
-            let Ok((step, _)) = Step::load(&mut templates, part, "step".to_owned(), &source) else {
+            let Ok((step, _)) = Step::load(&mut templates, part, "step", &source) else {
                 return Ok(());
             };
             let values = Values::from_texts(|name| texts[values::place(name).unwrap()].clone());

@@ -80,7 +80,7 @@ impl RiskText {
         }
         let subject = entry.subject.clone();
         let reasons = list
-            .into_iter()
+            .iter()
             .filter_map(|tree| {
                 let mut entry = Entry::open(file, tree, None, &["when", "why"], faults)?;
                 entry.subject.clone_from(&subject);
@@ -239,16 +239,14 @@ impl<'tree, 'faults> Entry<'tree, 'faults> {
 
     /// The elements of a list; none where it is not there.
     fn list(&mut self, key: &str) -> &'tree [Spanned<Tree>] {
-        match self.field(key) {
-            None => &[],
-            Some(tree) => match &tree.value {
-                Tree::List(list) => list,
-                _ => {
-                    self.fault_at(line(tree), format!("`{key}` must be a list"));
-                    &[]
-                }
-            },
+        let Some(tree) = self.field(key) else {
+            return &[];
+        };
+        if let Tree::List(list) = &tree.value {
+            return list;
         }
+        self.fault_at(line(tree), format!("`{key}` must be a list"));
+        &[]
     }
 
     fn texts(&mut self, key: &str) -> Vec<Line> {

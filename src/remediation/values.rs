@@ -71,6 +71,9 @@ impl<'a> Text<'a> {
     }
 }
 
+/// What the event says, if it does, and whether AWS takes it.
+type Candidate<'a> = (Option<Cow<'a, str>>, fn(&str) -> bool);
+
 /// The values of one event, in the order of [`NAMES`].
 #[derive(Debug)]
 pub(super) struct Values<'a>([Text<'a>; NAMES.len()]);
@@ -87,7 +90,7 @@ impl<'a> Values<'a> {
         };
         let borrowed = |text: Option<&'a str>| text.map(Cow::Borrowed);
         let always: fn(&str) -> bool = |_| true;
-        let values: [(Option<Cow<'a, str>>, fn(&str) -> bool); NAMES.len()] = [
+        let values: [Candidate<'a>; NAMES.len()] = [
             (borrowed(target.instance_profile), is_name),
             (borrowed(target.role), is_name),
             (borrowed(target.account), is_account),

@@ -22,7 +22,7 @@ use prometheus::{
 
 use crate::cloudtrail::envelope::Skip;
 use crate::dead_letter::Reason;
-use crate::detection::severity::Level;
+use crate::detection::level::Level;
 use crate::kafka::client::Lag;
 use crate::pipeline::Tally;
 

@@ -1,0 +1,462 @@
+//! `trailtag explain`: why a record has the severity that it has. What `run` would make of it, by the same code, with
+//! every rule and factor beside it and what in the record decided each.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::paint::{Paint, clean};
+use super::{ConfigFile, Failure, Outcome, pipeline, print, wants_colour};
+use crate::cloudtrail::record::Record;
+use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
+use crate::detection::level::Level;
+use crate::finding::Finding;
+use crate::pipeline::{Explained, Origin};
+
+/// How many rules that did not match are told one by one, in text.
+const MOST_RULES: usize = 8;
+
+/// `trailtag explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FILE, or standard input, is one message payload, as for `process`: a record, or what wraps records. Records in which no \
+rule matched are told when there is nothing else.
+
+Examples:
+  trailtag explain record.json
+  trailtag explain --config trailtag.yaml record.json
+  trailtag generate --match-rate 1 --records 1 | trailtag explain --format json | jq .severity")]
+pub struct Explain {
+    /// The record; - or none is standard input
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    file: PathBuf,
+    /// A tree for a person, or one JSON object a record and line
+    #[arg(long, value_enum, default_value_t)]
+    format: Form,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// The form of the explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Form {
+    /// A tree, for a person
+    #[default]
+    Text,
+    /// One JSON object a record and line
+    Json,
+}
+
+impl Explain {
+    /// Explains.
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let config = self.config.load()?;
+        let pipeline = pipeline(&config)?;
+        let (topic, payload) = read(&self.file, config.input.max_decoded_bytes)?;
+        let origin = Origin {
+            topic: &topic,
+            partition: 0,
+            offset: 0,
+            timestamp: None,
+        };
+        let paint = Paint(self.format == Form::Text && wants_colour());
+        let version = config.detection.attack_version;
+        let (mut found, mut ignored, mut others) = (String::new(), Vec::new(), Vec::new());
+        let mut many = 0_u64;
+        pipeline.explain(&payload, &origin, &mut |explained| match explained {
+            Explained::Record {
+                record,
+                explanation,
+                finding,
+            } => {
+                let text = match self.format {
+                    Form::Json => format!("{}\n", object(record, explanation, finding)),
+                    Form::Text => tree(record, explanation, finding, version, paint),
+                };
+                if finding.is_some() {
+                    many += 1;
+                    found.push_str(&text);
+                } else {
+                    ignored.push(text);
+                }
+            }
+            Explained::Skipped(kind) => {
+                others.push(format!("no record, but {}: it is skipped", kind.as_str()));
+            }
+            Explained::Rejected(reason, error) => {
+                others.push(format!("{}: {error}", reason.as_str()));
+            }
+        });
+        if many == 0
+            && let Some(first) = ignored.first()
+        {
+            found.push_str(first);
+        }
+        if self.format == Form::Text {
+            let more = ignored.len() - usize::from(many == 0 && !ignored.is_empty());
+            if more > 0 {
+                // Writing to a string cannot fail.
+                let _ = writeln!(found, "{more} more records, in which no rule matched");
+            }
+        }
+        print(&found)?;
+        if many == 0 && ignored.is_empty() {
+            let why = others.first().map_or("nothing in it", String::as_str);
+            return Err(Failure::Unexplained {
+                origin: topic,
+                why: why.to_owned(),
+            });
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// A whole payload, and the name of where it came from.
+fn read(path: &Path, limit: usize) -> Result<(String, Vec<u8>), Failure> {
+    let (origin, mut input): (String, Box<dyn Read>) = if path == Path::new("-") {
+        ("stdin".to_owned(), Box::new(io::stdin().lock()))
+    } else {
+        let file = File::open(path).map_err(|error| Failure::Open {
+            path: path.to_owned(),
+            error,
+        })?;
+        (path.display().to_string(), Box::new(file))
+    };
+    let mut payload = Vec::new();
+    let read = input
+        .by_ref()
+        .take(limit as u64 + 1)
+        .read_to_end(&mut payload);
+    if let Err(error) = read {
+        return Err(Failure::Read { origin, error });
+    }
+    if payload.len() > limit {
+        return Err(Failure::TooLong {
+            origin,
+            number: 1,
+            limit,
+        });
+    }
+    Ok((origin, payload))
+}
+
+/// The explanation for programs. What stands in documents too has the same name and form here.
+fn object(
+    record: &Record<'_>,
+    explanation: &Explanation<'_>,
+    finding: Option<&Finding<'_>>,
+) -> Value {
+    let mut object = json!({
+        "matched": finding.is_some(),
+        "event_name": record.text(&["eventName"]),
+        "rules": explanation.rules,
+    });
+    if let (Some(finding), Some(members)) = (finding, object.as_object_mut()) {
+        let detection = &finding.detection;
+        let facts: serde_json::Map<String, Value> = detection.facts.known().collect();
+        let items: Vec<Value> = finding
+            .advice
+            .items
+            .iter()
+            .map(|item| json!({"id": item.id, "kind": item.kind, "title": item.title}))
+            .collect();
+        members.extend([
+            ("event_id".to_owned(), json!(detection.facts.event_id)),
+            ("severity".to_owned(), json!(detection.severity)),
+            ("factors".to_owned(), json!(explanation.factors)),
+            ("attack".to_owned(), json!(detection.attack)),
+            ("facts".to_owned(), Value::Object(facts)),
+            (
+                "insufficient".to_owned(),
+                json!(detection.facts.insufficient),
+            ),
+            ("risks".to_owned(), json!(finding.advice.risks)),
+            ("remediation".to_owned(), json!(items)),
+        ]);
+    }
+    object
+}
+
+/// The explanation for a person.
+fn tree(
+    record: &Record<'_>,
+    explanation: &Explanation<'_>,
+    finding: Option<&Finding<'_>>,
+    attack_version: u8,
+    paint: Paint,
+) -> String {
+    let mut out = Tree {
+        text: String::new(),
+        paint,
+    };
+    let name = record
+        .text(&["eventName"])
+        .unwrap_or("a record without a name");
+    let time = record.text(&["eventTime"]).unwrap_or_default();
+    match finding {
+        None => {
+            out.line(&format!("{} {}", out.paint.bold(&clean(name)), clean(time)));
+            out.line("no rule matches: it is ignored");
+        }
+        Some(finding) => {
+            let severity = &finding.detection.severity;
+            let level = severity.level.as_str();
+            let badge = format!(" {} {} ", level.to_uppercase(), severity.score);
+            out.line(&format!(
+                "{} {} {}",
+                paint.level(level, &badge),
+                paint.bold(&clean(name)),
+                clean(time)
+            ));
+            out.event(finding);
+            out.score(explanation, finding);
+        }
+    }
+    out.rules(&explanation.rules);
+    if let Some(finding) = finding {
+        out.attack(finding, attack_version);
+        out.missing(finding);
+        out.advice(finding);
+    }
+    out.text.push('\n');
+    out.text
+}
+
+/// The text of a tree as it grows.
+struct Tree {
+    text: String,
+    paint: Paint,
+}
+
+impl Tree {
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+
+    fn head(&mut self, title: &str) {
+        let title = self.paint.bold(title);
+        self.line(&title);
+    }
+
+    /// One entry of a section: a mark, a name, and why.
+    fn entry(&mut self, mark: &str, name: &str, why: &str) {
+        self.line(&format!(
+            "  {mark:>4}  {:<32}  {}",
+            clean(name),
+            self.paint.dim(&clean(why))
+        ));
+    }
+
+    /// Who, what, from where and with what.
+    fn event(&mut self, finding: &Finding<'_>) {
+        let facts = &finding.detection.facts;
+        let actor = &facts.actor;
+        let who = actor
+            .arn
+            .or(actor.name)
+            .or(actor.principal_id)
+            .unwrap_or("not said");
+        let mut notes: Vec<&str> = actor.kind.into_iter().collect();
+        notes.extend(actor.access_key_id);
+        self.row("who", &format!("{who} ({})", notes.join(", ")));
+        if let Some(principal) = actor
+            .principal_arn
+            .as_deref()
+            .filter(|arn| Some(*arn) != actor.arn)
+        {
+            self.row("as", principal);
+        }
+        let target = facts.target;
+        self.row(
+            "what",
+            &format!(
+                "role {} out of instance profile {}",
+                target.role.unwrap_or("not said"),
+                target.instance_profile.unwrap_or("not said")
+            ),
+        );
+        self.row(
+            "where",
+            &format!(
+                "account {}, region {}, partition {}",
+                target.account.unwrap_or("not said"),
+                target.region.unwrap_or("not said"),
+                target.partition
+            ),
+        );
+        self.row("from", facts.client.address.unwrap_or("not said"));
+        let agent = serde_json::from_str::<Value>(finding.event)
+            .ok()
+            .and_then(|event| event.get("userAgent")?.as_str().map(str::to_owned));
+        self.row("with", agent.as_deref().unwrap_or("not said"));
+        let error = facts
+            .error
+            .map(|error| format!(" ({error})"))
+            .unwrap_or_default();
+        self.row("outcome", &format!("{}{error}", facts.outcome.as_str()));
+    }
+
+    fn row(&mut self, name: &str, value: &str) {
+        self.line(&format!(
+            "  {} {}",
+            self.paint.dim(&format!("{name:<8}")),
+            clean(value)
+        ));
+    }
+
+    /// The sum, and what did not go into it.
+    fn score(&mut self, explanation: &Explanation<'_>, finding: &Finding<'_>) {
+        let severity = &finding.detection.severity;
+        self.head("score");
+        let mut sum = 0_i64;
+        for applied in &severity.factors {
+            sum += i64::from(applied.points);
+            let why = explanation
+                .factors
+                .iter()
+                .find(|factor| factor.applies && factor.id == applied.id)
+                .map_or_else(
+                    || "what the level of the rule that weighs most begins with".to_owned(),
+                    |factor| because(&factor.trace),
+                );
+            self.entry(&format!("{:+}", applied.points), applied.id, &why);
+        }
+        let clamped = sum.clamp(0, 100);
+        let mut steps = format!("= {sum}");
+        if clamped != sum {
+            let _ = write!(steps, ", clamped to {clamped}");
+        }
+        if let Some(floor) = severity.floor {
+            let _ = write!(
+                steps,
+                ", lifted to {} by the floor of {}",
+                floor.score, floor.factor
+            );
+        }
+        if let Some(cap) = severity.cap {
+            let _ = write!(
+                steps,
+                ", lowered to {} by the cap of {}",
+                cap.score, cap.factor
+            );
+        }
+        let level = Level::of(severity.score);
+        let _ = write!(
+            steps,
+            ": {} is {} to {}",
+            level.as_str(),
+            level.lowest(),
+            level.highest()
+        );
+        self.line(&format!("  {}", clean(&steps)));
+        for (kind, limits) in [
+            ("floor", limits(&explanation.factors, |factor| factor.floor)),
+            ("cap", limits(&explanation.factors, |factor| factor.cap)),
+        ] {
+            if !limits.is_empty() {
+                self.line(&format!(
+                    "  {kind}s that apply: {}",
+                    clean(&limits.join(", "))
+                ));
+            }
+        }
+        self.head("did not apply");
+        for factor in explanation.factors.iter().filter(|factor| !factor.applies) {
+            let why = if factor.trace.holds {
+                "an alternative before it applies".to_owned()
+            } else {
+                because(&factor.trace)
+            };
+            self.entry(&format!("{:+}", factor.points), factor.id, &why);
+        }
+    }
+
+    fn rules(&mut self, rules: &[RuleTrace<'_>]) {
+        self.head("rules");
+        let (matched, others): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| rule.trace.holds);
+        for rule in matched {
+            let name = format!("{} ({})", rule.rule.title, rule.rule.level.as_str());
+            self.entry("yes", &name, &because(&rule.trace));
+        }
+        for rule in others.iter().take(MOST_RULES) {
+            self.entry("no", &rule.rule.title, &because(&rule.trace));
+        }
+        if let Some(more) = others
+            .len()
+            .checked_sub(MOST_RULES)
+            .filter(|more| *more > 0)
+        {
+            self.entry(
+                "no",
+                &format!("{more} more rules"),
+                "--format json tells of each",
+            );
+        }
+    }
+
+    fn attack(&mut self, finding: &Finding<'_>, version: u8) {
+        if finding.detection.attack.is_empty() {
+            return;
+        }
+        self.head(&format!("ATT&CK v{version}"));
+        for technique in &finding.detection.attack {
+            self.entry(
+                "",
+                technique.technique,
+                &format!(
+                    "{} ({})",
+                    technique.name.unwrap_or_default(),
+                    technique.tactic_name.unwrap_or("no tactic is said")
+                ),
+            );
+        }
+    }
+
+    fn missing(&mut self, finding: &Finding<'_>) {
+        let missing = &finding.detection.facts.insufficient;
+        if !missing.is_empty() {
+            self.head("what the record does not say");
+            self.line(&format!("  {}", missing.join(", ")));
+        }
+    }
+
+    fn advice(&mut self, finding: &Finding<'_>) {
+        let advice = &finding.advice;
+        if !advice.risks.is_empty() {
+            self.head("risks");
+            for risk in &advice.risks {
+                self.entry("", risk.title, "");
+            }
+        }
+        if !advice.items.is_empty() {
+            self.head("remediation");
+            for item in &advice.items {
+                self.entry("", item.id, item.title);
+            }
+        }
+    }
+}
+
+/// The limits of one kind that apply, each with its factor.
+fn limits(factors: &[FactorTrace<'_>], of: impl Fn(&FactorTrace<'_>) -> Option<u8>) -> Vec<String> {
+    factors
+        .iter()
+        .filter(|factor| factor.applies)
+        .filter_map(|factor| Some(format!("{} of {}", of(factor)?, factor.id)))
+        .collect()
+}
+
+/// What decided, in one line.
+fn because(trace: &Trace) -> String {
+    let reasons: Vec<String> = trace.because.iter().map(ToString::to_string).collect();
+    if reasons.is_empty() {
+        "always".to_owned()
+    } else {
+        reasons.join("; ")
+    }
+}
