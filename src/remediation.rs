@@ -274,16 +274,18 @@ impl Catalogue {
         }
         let mut missing = Vec::new();
         let mut fill = |part: Part, steps: &'a [Step]| -> Vec<Cow<'a, str>> {
-            let filled = steps.iter().filter_map(|step| {
-                step.fill(&self.templates, values)
+            let mut filled = Vec::with_capacity(steps.len());
+            for step in steps {
+                match step.fill(&self.templates, values) {
+                    Ok(step) => filled.push(step),
                     // Loading tried every template; should one fail all the same, its absence is said.
-                    .map_err(|error| {
+                    Err(error) => {
                         let part = part.as_str();
                         missing.push(format!("A {part} step is left out: {error}.").into());
-                    })
-                    .ok()
-            });
-            filled.collect()
+                    }
+                }
+            }
+            filled
         };
         item.console = fill(Part::Console, &entry.console);
         item.cli = fill(Part::Cli, &entry.cli);

@@ -50,7 +50,7 @@ pub(super) fn environment() -> Environment<'static> {
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.add_filter("sh", |text: &str| {
         quote::shell(text)
-            .map(Filled::from_safe_string)
+            .map(|word| Filled::from_safe_string(word.into_owned()))
             .ok_or_else(|| {
                 minijinja::Error::new(
                     ErrorKind::InvalidOperation,
@@ -195,17 +195,19 @@ fn cut(source: &str) -> Option<Vec<Piece>> {
 
 /// Puts the values in; none where one has no such form.
 fn join(pieces: &[Piece], values: &Values<'_>) -> Option<String> {
-    let text = |piece| match piece {
-        &Piece::Value { place, form } => values.text(place, form),
-        Piece::Text(text) => Some(text.as_str()),
-    };
     let mut length = 0;
     for piece in pieces {
-        length += text(piece)?.len();
+        length += match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Value { place, form } => values.length(*place, *form)?,
+        };
     }
     let mut joined = String::with_capacity(length);
     for piece in pieces {
-        joined.push_str(text(piece)?);
+        match piece {
+            Piece::Text(text) => joined.push_str(text),
+            Piece::Value { place, form } => values.append(*place, *form, &mut joined)?,
+        }
     }
     Some(joined)
 }

@@ -51,13 +51,24 @@ pub(super) enum Form {
     Python,
 }
 
-/// One value, with the forms that were asked for so far.
+/// One value, with what was found out so far of its forms.
 #[derive(Debug)]
 struct Text<'a> {
     plain: Cow<'a, str>,
     gap: Option<Gap>,
-    shell: OnceCell<Option<String>>,
-    python: OnceCell<String>,
+    shell: OnceCell<Quoted>,
+    python: OnceCell<Quoted>,
+}
+
+/// A value in quotes.
+#[derive(Debug)]
+enum Quoted {
+    /// It needs no change but these marks around it.
+    Within(&'static str),
+    /// It had to be rewritten.
+    Rewritten(String),
+    /// It cannot be said in this form.
+    Impossible,
 }
 
 impl<'a> Text<'a> {
@@ -67,6 +78,30 @@ impl<'a> Text<'a> {
             gap,
             shell: OnceCell::new(),
             python: OnceCell::new(),
+        }
+    }
+
+    /// The marks around the text in a form, and the text; none where it has no such form.
+    fn form(&self, form: Form) -> Option<(&'static str, &str)> {
+        let quoted = match form {
+            Form::Plain => return Some(("", &self.plain)),
+            Form::Shell => self.shell.get_or_init(|| match quote::shell(&self.plain) {
+                Some(Cow::Borrowed(_)) => Quoted::Within(""),
+                Some(Cow::Owned(text)) => Quoted::Rewritten(text),
+                None => Quoted::Impossible,
+            }),
+            Form::Python => self.python.get_or_init(|| {
+                if quote::is_plain_python(&self.plain) {
+                    Quoted::Within("'")
+                } else {
+                    Quoted::Rewritten(quote::python(&self.plain))
+                }
+            }),
+        };
+        match quoted {
+            Quoted::Within(marks) => Some((marks, &self.plain)),
+            Quoted::Rewritten(text) => Some(("", text)),
+            Quoted::Impossible => None,
         }
     }
 }
@@ -133,17 +168,19 @@ impl<'a> Values<'a> {
         Self::from_texts(probe_of)
     }
 
-    /// The value at a place of [`NAMES`]; none where it has no such form.
-    pub(super) fn text(&self, place: usize, form: Form) -> Option<&str> {
-        let text = self.0.get(place)?;
-        match form {
-            Form::Plain => Some(&text.plain),
-            Form::Shell => text
-                .shell
-                .get_or_init(|| quote::shell(&text.plain))
-                .as_deref(),
-            Form::Python => Some(text.python.get_or_init(|| quote::python(&text.plain))),
-        }
+    /// How long the value at a place of [`NAMES`] is in a form; none where it has no such form.
+    pub(super) fn length(&self, place: usize, form: Form) -> Option<usize> {
+        let (marks, text) = self.0.get(place)?.form(form)?;
+        Some(2 * marks.len() + text.len())
+    }
+
+    /// Appends the value at a place of [`NAMES`] in a form; none where it has no such form.
+    pub(super) fn append(&self, place: usize, form: Form, out: &mut String) -> Option<()> {
+        let (marks, text) = self.0.get(place)?.form(form)?;
+        out.push_str(marks);
+        out.push_str(text);
+        out.push_str(marks);
+        Some(())
     }
 
     /// What the template engine renders with.
