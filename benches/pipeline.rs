@@ -160,3 +160,80 @@ mod matched {
         plain(bencher, &payloads(Shape::S3File, 0.01, 10));
     }
 }
+
+/// What the parts of `matched::one_record` cost, each by itself.
+mod stage {
+    use trailtag::cloudtrail::envelope::{Envelope, RawRecord};
+    use trailtag::cloudtrail::record::{Identity, Record};
+    use trailtag::config::Detection;
+    use trailtag::detection::{Context, Detector};
+    use trailtag::finding::Finding;
+    use trailtag::format::{self, Format};
+    use trailtag::remediation::Catalogue;
+
+    use super::{Bencher, ORIGIN, black_box, typical};
+
+    #[divan::bench]
+    fn identity(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        bencher.bench_local(|| Identity::of(black_box(&json)).unwrap() == Identity::default());
+    }
+
+    #[divan::bench]
+    fn parse(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        bencher.bench_local(|| drop(Record::parse(black_box(&json)).unwrap()));
+    }
+
+    /// Rules, facts, factors.
+    #[divan::bench]
+    fn detect(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        let record = Record::parse(&json).unwrap();
+        let detector = Detector::load(&Detection::default()).unwrap();
+        bencher.bench_local(|| {
+            detector
+                .evaluate(black_box(&record), Context::default())
+                .is_some()
+        });
+    }
+
+    #[divan::bench]
+    fn advise(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        let record = Record::parse(&json).unwrap();
+        let detector = Detector::load(&Detection::default()).unwrap();
+        let catalogue = Catalogue::load(None).unwrap();
+        let detection = detector.evaluate(&record, Context::default()).unwrap();
+        bencher.bench_local(|| {
+            catalogue
+                .select(black_box(&record), &detection.facts)
+                .items
+                .len()
+        });
+    }
+
+    #[divan::bench]
+    fn write_native(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        let record = Record::parse(&json).unwrap();
+        let detector = Detector::load(&Detection::default()).unwrap();
+        let catalogue = Catalogue::load(None).unwrap();
+        let raw = RawRecord {
+            json: &json,
+            envelope: Envelope::Record,
+            index: 0,
+            envelope_time: None,
+            custom: false,
+        };
+        let detection = detector.evaluate(&record, Context::default()).unwrap();
+        let advice = catalogue.select(&record, &detection.facts);
+        let finding = Finding::new(&record, detection, advice, &ORIGIN, &raw);
+        let mut out = Vec::new();
+        bencher.bench_local(|| {
+            out.clear();
+            format::write(Format::Native, black_box(&finding), &mut out).unwrap();
+            out.len()
+        });
+    }
+}

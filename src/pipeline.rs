@@ -207,6 +207,12 @@ impl Pipeline {
         })
     }
 
+    /// What decides which records are ours.
+    #[must_use]
+    pub const fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
     /// How many rules are in use.
     #[must_use]
     pub fn rules(&self) -> usize {

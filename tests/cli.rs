@@ -82,13 +82,17 @@ fn help_lists_the_commands_in_the_order_in_which_people_need_them() {
         .collect();
     assert_eq!(
         commands,
-        ["run", "demo", "process", "check", "generate", "schema"]
+        [
+            "run", "demo", "process", "explain", "check", "generate", "schema"
+        ]
     );
 }
 
 #[test]
 fn the_help_of_every_command_ends_in_examples() {
-    for command in ["run", "demo", "process", "check", "generate", "schema"] {
+    for command in [
+        "run", "demo", "process", "explain", "check", "generate", "schema",
+    ] {
         let output = run(&[command, "--help"]);
         assert_eq!(code(&output), 0, "{command}");
         let help = text(&output.stdout);
@@ -409,8 +413,89 @@ fn check_says_what_is_set() {
     assert_eq!((code(&output), text(&output.stderr)), (0, ""));
     let summary = text(&output.stdout);
     assert!(summary.contains("reads         cloudtrail\n"), "{summary}");
-    assert!(summary.contains("rules         1\n"), "{summary}");
+    assert!(
+        summary.contains("rules         1 (5 examples hold)\n"),
+        "{summary}"
+    );
     assert!(summary.ends_with("\nok\n"), "{summary}");
+}
+
+/// What `check` says of these rules, each a file of its own.
+fn check_rules(rules: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    for (at, detection) in rules.iter().enumerate() {
+        std::fs::write(
+            folder.path().join(format!("{at}.yml")),
+            format!(
+                "title: Rule {at}\nid: '{at}'\nlevel: low\nlogsource: {{product: aws}}\n{detection}\n"
+            ),
+        )
+        .unwrap();
+    }
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        &config,
+        format!("detection: {{rules: [\"{}\"]}}\n", folder.path().display()),
+    )
+    .unwrap();
+    run(&["check", "--config", config.path().to_str().unwrap()])
+}
+
+#[test]
+fn check_says_which_rules_require_no_name_and_what_they_cost() {
+    let output = check_rules(&[
+        "detection: {s: {eventName: A}, condition: s}",
+        "detection: {s: {eventSource: [sts.amazonaws.com, iam.amazonaws.com]}, condition: s}",
+        "detection: {s: {userIdentity.type: Root}, condition: s}",
+    ]);
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+    let summary: Vec<&str> = text(&output.stdout)
+        .lines()
+        .skip_while(|line| !line.starts_with("rules "))
+        .take_while(|line| !line.starts_with("route "))
+        .collect();
+    assert_eq!(
+        summary[..3],
+        [
+            "rules         4 (5 examples hold)",
+            "  rule \"Rule 1\" requires no eventName: every record of iam.amazonaws.com, sts.amazonaws.com is parsed",
+            "  rule \"Rule 2\" requires no eventName: every record is parsed",
+        ]
+    );
+    let measured = summary[3]
+        .strip_prefix("  measured here on synthetic records: ")
+        .and_then(|rest| rest.strip_suffix(" times the time per record of the built-in rule alone"))
+        .expect(summary[3]);
+    assert!(measured.parse::<f64>().unwrap() > 0.0, "{measured}");
+    assert_eq!(summary.len(), 4);
+}
+
+#[test]
+fn check_measures_nothing_when_every_rule_requires_a_name() {
+    let output = check_rules(&["detection: {s: {eventName: A}, condition: s}"]);
+    assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+    let summary = text(&output.stdout);
+    assert!(summary.contains("rules         2 (5 examples hold)\nroute "));
+}
+
+#[test]
+fn check_names_the_example_that_does_not_hold() {
+    let output = check_rules(&[
+        "detection: {s: {eventName: A}, condition: s}\ntrailtag.examples:\n  match:\n    - eventName: B\n  no_match:\n    - eventName: C\n    - eventName: A",
+    ]);
+    assert_eq!((code(&output), text(&output.stdout)), (64, ""));
+    let faults: Vec<&str> = text(&output.stderr).lines().collect();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(
+        faults[0].ends_with(
+            "0.yml:6: rule \"Rule 0\": its example match[0] does not match: eventName is \"B\", wants A"
+        ),
+        "{faults:?}"
+    );
+    assert!(
+        faults[1].ends_with("0.yml:6: rule \"Rule 0\": its example no_match[1] matches"),
+        "{faults:?}"
+    );
 }
 
 #[test]

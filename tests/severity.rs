@@ -99,6 +99,31 @@ fn a_floor_lifts_and_is_named_where_it_decides() {
 }
 
 #[test]
+fn a_rule_begins_at_the_score_of_its_level_and_an_event_at_the_highest_of_its_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = |id: &str, level: &str| {
+        let path = folder.path().join(format!("{id}.yml"));
+        let text = format!(
+            "title: {id}\nid: {id}\nlevel: {level}\nlogsource: {{product: aws, service: cloudtrail}}\ntags: [attack.persistence, attack.t1098.003]\ndetection: {{s: {{eventName: AddRoleToInstanceProfile}}, condition: s}}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let mut config = Config::default();
+    config.detection.rules = vec![rule("mild", "low"), rule("grave", "medium")];
+    let pipeline = Pipeline::from_config(&config).unwrap();
+    let record =
+        with(&json!({"eventName": "AddRoleToInstanceProfile", "userIdentity": user_key()}));
+    let ours = ours(&pipeline, &record);
+    assert_eq!(
+        ours["severity"],
+        json!({"level": "medium", "score": 57, "factors": [{"id": "rule.base", "points": 47}, {"id": "actor.long_lived_key", "points": 10}]})
+    );
+    assert_eq!(ours["rules"].as_array().unwrap().len(), 2);
+    assert_eq!(ours["attack"][0]["technique"], "T1098.003");
+}
+
+#[test]
 fn attack_ids_follow_the_version_that_is_set() {
     let mut config = Config::default();
     config.detection.attack_version = 19;

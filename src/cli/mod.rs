@@ -71,7 +71,7 @@ Examples:
     Demo(Demo),
     /// Process files or standard input without Kafka; findings to standard output, one a line
     Process(process::Process),
-    /// Say why a record has the severity that it has: every rule and factor, with the field and value that decided
+    /// Say why a record has its severity: each rule and factor, and what decided it
     Explain(explain::Explain),
     /// Check a configuration, and with --connect the brokers, topics and permissions too
     Check(check::Check),

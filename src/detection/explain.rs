@@ -12,6 +12,9 @@ use serde_json::Value;
 use super::Detection;
 use super::rules::Rule;
 
+/// How much of a value is shown, in characters.
+const SHOWN: usize = 120;
+
 /// Everything that led to a detection, or to none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation<'a> {
@@ -190,37 +193,45 @@ impl Reason {
     }
 }
 
-/// A compiled pattern with the capitals that its file gives it.
+/// A compiled pattern, which may be several, with the capitals that its file gives it.
 fn as_written(pattern: &str, written: &[String]) -> String {
-    written.iter().fold(pattern.to_owned(), |pattern, value| {
-        let lower = value.to_lowercase();
-        if lower.is_empty() || lower == *value {
-            pattern
-        } else {
-            pattern.replace(&lower, value)
-        }
-    })
+    let one = |pattern: &str| {
+        let value = written.iter().find(|value| value.to_lowercase() == pattern);
+        value.map_or(pattern, String::as_str).to_owned()
+    };
+    pattern.split(", ").map(one).collect::<Vec<_>>().join(", ")
 }
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let field = self.field.as_deref().unwrap_or("the record");
+        let Some(field) = &self.field else {
+            let many = if self.holds { "some" } else { "no" };
+            return write!(out, "{many} text of the record passes: {}", self.test);
+        };
         match &self.value {
-            None if self.field.is_none() => write!(out, "{field}")?,
-            None => write!(out, "{field} is not known")?,
-            Some(Value::String(text)) => write!(out, "{field} is {text:?}")?,
+            None if field.starts_with("trailtag.") => write!(out, "{field} is not known")?,
+            None => write!(out, "{field} is not there")?,
+            Some(Value::String(text)) => write!(out, "{field} is {:?}", shortened(text))?,
             Some(Value::Array(values)) if values.is_empty() => write!(out, "{field} is empty")?,
-            Some(value) => write!(out, "{field} is {value}")?,
+            Some(value) => write!(out, "{field} is {}", shortened(&value.to_string()))?,
         }
-        if self.holds {
-            return match &self.value {
-                Some(Value::String(text)) if *text == self.test => Ok(()),
-                Some(Value::Bool(truth)) if truth.to_string() == self.test => Ok(()),
-                _ => write!(out, " (wants {})", self.test),
-            };
+        if !self.holds {
+            return write!(out, ", wants {}", shortened(&self.test));
         }
-        write!(out, ", wants {}", self.test)
+        match &self.value {
+            Some(Value::String(text)) if *text == self.test => Ok(()),
+            Some(Value::Bool(truth)) if truth.to_string() == self.test => Ok(()),
+            _ => write!(out, " ({})", shortened(&self.test)),
+        }
     }
+}
+
+/// As much of a text as an explanation needs.
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= SHOWN {
+        return text.to_owned();
+    }
+    text.chars().take(SHOWN).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -290,12 +301,12 @@ mod tests {
             told(&either, &role),
             [
                 "trailtag.actor.type is \"AssumedRole\", wants one of IAMUser, Root",
-                "awsRegion is not known, wants starts with us-"
+                "awsRegion is not there, wants starts with us-"
             ]
         );
         assert_eq!(
             told(&either, &user),
-            ["trailtag.actor.type is \"IAMUser\" (wants one of IAMUser, Root)"]
+            ["trailtag.actor.type is \"IAMUser\" (one of IAMUser, Root)"]
         );
         let list = json!({"s": {"trailtag.client": "iac"}, "condition": "s"});
         assert_eq!(told(&list, &user), ["trailtag.client is empty, wants iac"]);

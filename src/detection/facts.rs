@@ -161,7 +161,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Every fact that is known, by its name as conditions write it.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (String, Value)> {
+    pub fn known(&self) -> impl Iterator<Item = (String, Value)> {
         NAMES.iter().filter_map(|name| {
             let value = match self.fact(name)? {
                 Fact::Text(text) => Value::from(text),
@@ -233,6 +233,14 @@ pub(super) fn is_placeholder(text: &str) -> bool {
 /// The string at a path, unless it is missing, of another type, empty or a placeholder.
 fn text<'a>(record: &'a Record<'_>, path: &[&str]) -> Option<&'a str> {
     record.text(path).filter(|text| !is_placeholder(text))
+}
+
+/// The string of an object's key, unless it is missing, of another type, empty or a placeholder.
+fn text_in<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object
+        .get(key)?
+        .as_str()
+        .filter(|text| !is_placeholder(text))
 }
 
 /// Whether a text is made of the characters that IAM takes in names, `[\w+=,.@-]`, and is 1 to 128 of them.

@@ -117,9 +117,10 @@ pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
         .collect()
 }
 
-/// How many lines after the first the first line with this key stands, at whatever depth.
+/// How many lines after the first the first line with this key stands, at whatever depth; at the top for what stands
+/// nowhere else.
 pub(super) fn key_line(document: &str, key: &str) -> Option<usize> {
-    let top = key == "action";
+    let top = key == "action" || key.starts_with("trailtag.");
     document.lines().position(|line| {
         let line = if top { line } else { line.trim_start() };
         line.strip_prefix(key)

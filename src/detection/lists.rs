@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use serde::Deserialize;
@@ -28,8 +29,7 @@ pub(crate) struct Lists {
     pub(super) threat_networks: Option<Networks>,
     pub(super) privileged_roles: Option<Globs>,
     pub(super) security_tooling: Option<Globs>,
-    pub(super) iac_user_agents: Option<Globs>,
-    pub(super) attack_tool_user_agents: Option<Globs>,
+    pub(super) user_agents: UserAgents,
     pub(super) profiles_in_use: Option<ProfilesInUse>,
 }
 
@@ -41,15 +41,12 @@ impl Lists {
         let allowed_principals = globs("allow_list.principals", &allow.principals);
         let privileged_roles = globs("privileged_roles", &settings.privileged_roles);
         let security_tooling = globs("security_tooling", &settings.security_tooling);
-        let iac_user_agents = globs("iac_user_agents", &settings.iac_user_agents);
-        let attack_tool_user_agents =
-            globs("attack_tool_user_agents", &settings.attack_tool_user_agents);
+        globs("attack_tool_user_agents", &settings.attack_tool_user_agents);
         Self {
             allowed_principals,
             privileged_roles,
             security_tooling,
-            iac_user_agents,
-            attack_tool_user_agents,
+            user_agents: UserAgents::new(settings, faults),
             allowed_networks: (!allow.networks.is_empty()).then(|| {
                 // A setting that is no network is a fault of the configuration, which is told there with its key.
                 Networks::new(allow.networks.iter().filter_map(|text| network(text)))
@@ -64,7 +61,11 @@ impl Lists {
 
 /// Patterns of names: `*` stands for any characters, `?` for one, the rest for itself. Case does not count.
 #[derive(Debug)]
-pub(super) struct Globs(RegexSet);
+pub(super) struct Globs {
+    /// Patterns of the form `*word*`, which are most: one pass over a name finds them all.
+    words: Option<AhoCorasick>,
+    others: Option<RegexSet>,
+}
 
 impl Globs {
     /// None where there are no patterns, which means that nobody said.
@@ -72,26 +73,144 @@ impl Globs {
         if globs.is_empty() {
             return None;
         }
-        RegexSetBuilder::new(globs.iter().map(|glob| regex_of(glob)))
-            .case_insensitive(true)
-            .unicode(false)
-            .dot_matches_new_line(true)
-            .build()
-            .map_err(|error| {
-                faults.add(
-                    "configuration",
-                    None,
-                    Some(format!("detection.{key}")),
-                    error.to_string(),
-                );
-            })
-            .ok()
-            .map(Self)
+        let (words, others) = apart(globs);
+        Some(Self {
+            words: words_anywhere(key, words, faults),
+            others: whole_names(key, &others, faults),
+        })
     }
 
     pub(super) fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name.as_bytes())
+        let words = self.words.as_ref();
+        words.is_some_and(|words| words.is_match(name)) || matches_whole(self.others.as_ref(), name)
     }
+}
+
+/// What a user agent says that it is, found in one pass over it.
+#[derive(Debug, Default)]
+pub(super) struct UserAgents {
+    words: Option<AhoCorasick>,
+    /// What each of the words means, by its place.
+    meanings: Vec<Program>,
+    iac: Option<RegexSet>,
+    attack_tools: Option<RegexSet>,
+}
+
+/// What a program is by its user agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Iac,
+    AttackTool,
+    CloudShell,
+    Console,
+}
+
+/// What a user agent says that its program is; it may say several things.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is said or not, whatever the others"
+)]
+pub(super) struct Said {
+    pub(super) iac: bool,
+    pub(super) attack_tool: bool,
+    pub(super) cloudshell: bool,
+    pub(super) console: bool,
+}
+
+impl UserAgents {
+    fn new(settings: &config::Detection, faults: &mut Faults) -> Self {
+        let (iac, other_iac) = apart(&settings.iac_user_agents);
+        let (tools, other_tools) = apart(&settings.attack_tool_user_agents);
+        let mut meanings = vec![Program::Iac; iac.len()];
+        meanings.extend(tools.iter().map(|_| Program::AttackTool));
+        meanings.extend([Program::CloudShell, Program::Console, Program::Console]);
+        let mut words = iac;
+        words.extend(tools);
+        words.extend([
+            "exec-env/cloudshell",
+            "signin.amazonaws.com",
+            "console.amazonaws.com",
+        ]);
+        Self {
+            words: words_anywhere("iac_user_agents", words, faults),
+            meanings,
+            iac: whole_names("iac_user_agents", &other_iac, faults),
+            attack_tools: whole_names("attack_tool_user_agents", &other_tools, faults),
+        }
+    }
+
+    pub(super) fn say(&self, agent: &str) -> Said {
+        let mut said = Said {
+            iac: matches_whole(self.iac.as_ref(), agent),
+            attack_tool: matches_whole(self.attack_tools.as_ref(), agent),
+            ..Said::default()
+        };
+        let found = self
+            .words
+            .iter()
+            .flat_map(|words| words.find_overlapping_iter(agent));
+        for word in found {
+            match self.meanings.get(word.pattern().as_usize()) {
+                Some(Program::Iac) => said.iac = true,
+                Some(Program::AttackTool) => said.attack_tool = true,
+                Some(Program::CloudShell) => said.cloudshell = true,
+                Some(Program::Console) => said.console = true,
+                None => {}
+            }
+        }
+        said
+    }
+}
+
+/// The words of globs that ask for one anywhere, and the other globs.
+fn apart(globs: &[String]) -> (Vec<&str>, Vec<&str>) {
+    let (words, others): (Vec<&str>, Vec<&str>) = globs
+        .iter()
+        .map(String::as_str)
+        .partition(|glob| word_of(glob).is_some());
+    (words.into_iter().filter_map(word_of).collect(), others)
+}
+
+fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut Faults) -> Option<AhoCorasick> {
+    if words.is_empty() {
+        return None;
+    }
+    AhoCorasickBuilder::new()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(words)
+        .map_err(|error| too_much(key, &error.to_string(), faults))
+        .ok()
+}
+
+fn whole_names(key: &str, globs: &[&str], faults: &mut Faults) -> Option<RegexSet> {
+    if globs.is_empty() {
+        return None;
+    }
+    RegexSetBuilder::new(globs.iter().map(|glob| regex_of(glob)))
+        .case_insensitive(true)
+        .unicode(false)
+        .dot_matches_new_line(true)
+        .build()
+        .map_err(|error| too_much(key, &error.to_string(), faults))
+        .ok()
+}
+
+fn matches_whole(globs: Option<&RegexSet>, name: &str) -> bool {
+    globs.is_some_and(|globs| globs.is_match(name.as_bytes()))
+}
+
+fn too_much(key: &str, problem: &str, faults: &mut Faults) {
+    let subject = Some(format!("detection.{key}"));
+    faults.add("configuration", None, subject, problem);
+}
+
+/// The word of a glob that asks for it anywhere.
+fn word_of(glob: &str) -> Option<&str> {
+    glob.strip_prefix('*')?
+        .strip_suffix('*')
+        .filter(|word| !word.is_empty() && !word.contains(['*', '?']))
 }
 
 /// A glob as a regular expression, with no anchor at an end that may be anything.

@@ -30,7 +30,7 @@ use fault::Faults;
 use files::File;
 use level::Level;
 use lists::Lists;
-use rules::{Rule, Rules};
+use rules::{Reach, Rule, Rules};
 use severity::{Model, Severity};
 
 /// The rule that is always loaded: what this program is for.
@@ -125,8 +125,8 @@ impl Detector {
         }
     }
 
-    /// Values of `eventName` of which a record must hold one for any rule to match; none when some rule can match
-    /// without.
+    /// Values of `eventName`, or of `eventSource` for a rule that requires no name, of which a record must hold one for
+    /// any rule to match; none when some rule can match without.
     #[must_use]
     pub fn literals(&self) -> Option<&[String]> {
         self.rules.literals()
@@ -136,6 +136,18 @@ impl Detector {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         self.rules.all()
+    }
+
+    /// How many examples the rules carry. All of them hold, or the rules had not been loaded.
+    #[must_use]
+    pub const fn examples(&self) -> usize {
+        self.rules.examples()
+    }
+
+    /// The rules that require no `eventName`, in the order in which they were loaded: what they cost is that records
+    /// must be parsed which no other rule wants.
+    pub fn reach(&self) -> impl Iterator<Item = Reach<'_>> {
+        self.rules.reach()
     }
 
     /// Whether some rule could match a record of these names. False is certain, true is not.

@@ -71,7 +71,7 @@ pub(super) fn tested_facts(detections: &Detections) -> BTreeSet<String> {
     tested
 }
 
-/// The texts that a section compares with, as they are written, the longest first.
+/// The texts that a section compares with, as they are written.
 pub(super) fn written_values(detections: &Detections) -> Vec<String> {
     let mut written = Vec::new();
     for detection in detections.named.values() {
@@ -82,7 +82,6 @@ pub(super) fn written_values(detections: &Detections) -> Vec<String> {
             }));
         });
     }
-    written.sort_by_key(|text| std::cmp::Reverse(text.len()));
     written
 }
 

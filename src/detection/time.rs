@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::Context;
+use crate::cloudtrail::time;
 
 /// Where an event's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,7 +45,7 @@ impl EventTime {
     pub(super) fn of(event_time: Option<&str>, context: Context) -> Option<Self> {
         let known = |millis, source| Self { millis, source };
         event_time
-            .and_then(millis)
+            .and_then(time::of_record)
             .map(|at| known(at, TimeSource::Record))
             .or_else(|| {
                 context
@@ -71,46 +72,6 @@ impl EventTime {
             humantime::format_rfc3339_millis(at).to_string()
         })
     }
-}
-
-/// Milliseconds since the epoch of what AWS writes (`2023-07-10T12:07:23Z`), of what Athena makes of it
-/// (`2023-07-10 12:07:23.000000000`), and of either with a numeric offset.
-fn millis(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let (local, offset) = split_offset(text)?;
-    let since = humantime::parse_rfc3339_weak(local)
-        .ok()?
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()?;
-    i64::try_from(since.as_millis())
-        .ok()?
-        .checked_sub(offset.checked_mul(1000)?)
-}
-
-/// A date and time without its offset, and that offset in seconds east.
-fn split_offset(text: &str) -> Option<(&str, i64)> {
-    let Some((local, offset)) = text.split_at_checked(text.len().saturating_sub(6)) else {
-        return Some((text, 0));
-    };
-    let sign = match offset.as_bytes().first() {
-        Some(b'+') => 1,
-        // A date alone ends like `-07-10`; an offset has a colon.
-        Some(b'-') if offset.contains(':') => -1,
-        _ => return Some((text, 0)),
-    };
-    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-    let number = |digits: &str| {
-        (digits.len() == 2)
-            .then(|| digits.parse::<u8>().ok())
-            .flatten()
-    };
-    let (hours, minutes) = (number(hours)?, number(minutes)?);
-    (hours < 24 && minutes < 60).then(|| {
-        (
-            local,
-            sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60),
-        )
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ mod forms;
 mod layers;
 mod object;
 mod otel;
-mod time;
 mod types;
 mod walk;
 

@@ -7,9 +7,10 @@ use super::forms::{Carrier, Coding, Form, Items, form};
 use super::layers::{self, Layer, LayerError};
 use super::object::Object;
 use super::otel::{self, Body, Unwritten};
-use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip, time};
+use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip};
 use crate::cloudtrail::scan::{self, Elements, Fault, skip_space};
 use crate::cloudtrail::text::{self, Undecoded};
+use crate::cloudtrail::time;
 use crate::dead_letter::Reason;
 
 /// The deepest nesting that the stack is trusted with, whatever the configuration says.

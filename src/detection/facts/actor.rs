@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::{says, text};
+use super::{says, text_in};
 use crate::cloudtrail::record::Record;
 use crate::detection::lists::Lists;
 
@@ -96,44 +97,44 @@ const EXTERNAL: [&str; 4] = ["AWSAccount", "FederatedUser", "WebIdentityUser", "
 
 impl<'a> Actor<'a> {
     pub(super) fn of(record: &'a Record<'_>, address: Option<&str>) -> Self {
-        let of = |key| text(record, &["userIdentity", key]);
-        let issuer = |key| {
-            text(
-                record,
-                &["userIdentity", "sessionContext", "sessionIssuer", key],
-            )
+        let Some(identity) = record.at(&["userIdentity"]).filter(|it| says(Some(it))) else {
+            return Self::default();
         };
+        let of = |key| text_in(identity, key);
+        let context = identity.get("sessionContext");
+        let issuer = context.and_then(|context| context.get("sessionIssuer"));
+        let of_issuer = |key| issuer.and_then(|issuer| text_in(issuer, key));
         let kind = of("type");
         let arn = of("arn");
         let principal_id = of("principalId");
-        let session_issuer_arn = issuer("arn");
+        let session_issuer_arn = of_issuer("arn");
+        let issuer_name = of_issuer("userName");
         let session = arn.and_then(Session::of);
         let role = session
             .as_ref()
             .map(|session| session.role)
-            .or_else(|| issuer("userName").filter(|_| kind == Some("AssumedRole")));
+            .or_else(|| issuer_name.filter(|_| kind == Some("AssumedRole")));
         let access_key_id = of("accessKeyId");
         let invoked_by = of("invokedBy");
-        let known = says(record.at(&["userIdentity"]));
         Self {
             kind,
             arn,
             principal_arn: principal_arn(arn, session.as_ref(), session_issuer_arn),
             principal_id,
             account: of("accountId"),
-            name: of("userName").or_else(|| issuer("userName")).or(invoked_by),
+            name: of("userName").or(issuer_name).or(invoked_by),
             role,
             sso_permission_set: role.and_then(permission_set),
             access_key_id,
             key: access_key_id.and_then(Key::of),
-            mfa: mfa(record),
+            mfa: context.and_then(mfa),
             session_issuer_arn,
-            is_ec2_instance: known.then(|| {
-                principal_id.is_some_and(is_instance_session) || has_role_delivery(record)
-            }),
+            is_ec2_instance: Some(
+                principal_id.is_some_and(is_instance_session)
+                    || context.is_some_and(has_role_delivery),
+            ),
             is_external: kind.map(|kind| EXTERNAL.contains(&kind)),
             is_aws_service: address
-                .filter(|_| known)
                 .map(|address| is_service(address) && invoked_by.is_some_and(is_service)),
             allow_listed: None,
         }
@@ -200,21 +201,16 @@ fn permission_set(role: &str) -> Option<&str> {
 }
 
 /// `mfaAuthenticated`, which is a string in most records and a boolean in some.
-fn mfa(record: &Record<'_>) -> Option<bool> {
-    truth(record.at(&[
-        "userIdentity",
-        "sessionContext",
-        "attributes",
-        "mfaAuthenticated",
-    ])?)
+fn mfa(context: &Value) -> Option<bool> {
+    truth(context.get("attributes")?.get("mfaAuthenticated")?)
 }
 
 /// A boolean, or its name.
-pub(super) fn truth(value: &serde_json::Value) -> Option<bool> {
+pub(super) fn truth(value: &Value) -> Option<bool> {
     match value {
-        serde_json::Value::Bool(truth) => Some(*truth),
-        serde_json::Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        serde_json::Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        Value::Bool(truth) => Some(*truth),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
         _ => None,
     }
 }
@@ -227,9 +223,9 @@ fn is_instance_session(principal_id: &str) -> bool {
 }
 
 /// Whether the record says through which version of the metadata service an instance got its credentials.
-fn has_role_delivery(record: &Record<'_>) -> bool {
-    record
-        .at(&["userIdentity", "sessionContext", "ec2RoleDelivery"])
+fn has_role_delivery(context: &Value) -> bool {
+    context
+        .get("ec2RoleDelivery")
         .is_some_and(|version| !version.is_null())
 }
 
@@ -247,7 +243,7 @@ pub(super) fn is_service(text: &str) -> bool {
 mod tests {
     use super::super::tests::{with, with_lists};
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn an_actor_is_named_by_user_issuer_or_service() {

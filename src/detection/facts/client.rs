@@ -52,18 +52,16 @@ impl<'a> Client<'a> {
 /// kind of its own.
 fn kinds(record: &Record<'_>, lists: &Lists) -> Vec<&'static str> {
     let agent = text(record, &["userAgent"]).unwrap_or_default();
-    let listed = |globs: &Option<crate::detection::lists::Globs>| {
-        !agent.is_empty() && globs.as_ref().is_some_and(|globs| globs.matches(agent))
-    };
+    let said = lists.user_agents.say(agent);
     let mut kinds = Vec::new();
-    if listed(&lists.attack_tool_user_agents) {
+    if said.attack_tool {
         kinds.push("attack_tool");
-    } else if !is_called_by_service(record) && listed(&lists.iac_user_agents) {
+    } else if said.iac && !is_called_by_service(record) {
         kinds.push("iac");
     }
-    if contains_ignoring_case(agent, "exec-env/cloudshell") {
+    if said.cloudshell {
         kinds.push("cloudshell");
-    } else if is_console(record, agent) {
+    } else if said.console || has_console_credentials(record) {
         kinds.push("console");
     }
     kinds
@@ -71,22 +69,12 @@ fn kinds(record: &Record<'_>, lists: &Lists) -> Vec<&'static str> {
 
 /// Whether a service stands behind the call, as far as the record can say: what it masks speaks for neither.
 fn is_called_by_service(record: &Record<'_>) -> bool {
-    let is_service = |path: &[&str]| text(record, path).is_none_or(is_service);
-    text(record, &["userIdentity", "invokedBy"]).is_some()
-        && is_service(&["userIdentity", "invokedBy"])
-        && is_service(&["sourceIPAddress"])
+    text(record, &["userIdentity", "invokedBy"]).is_some_and(is_service)
+        && text(record, &["sourceIPAddress"]).is_none_or(is_service)
 }
 
-fn is_console(record: &Record<'_>, agent: &str) -> bool {
+fn has_console_credentials(record: &Record<'_>) -> bool {
     record.at(&["sessionCredentialFromConsole"]).and_then(truth) == Some(true)
-        || contains_ignoring_case(agent, "signin.amazonaws.com")
-        || contains_ignoring_case(agent, "console.amazonaws.com")
-}
-
-fn contains_ignoring_case(text: &str, lower: &str) -> bool {
-    text.as_bytes()
-        .windows(lower.len())
-        .any(|window| window.eq_ignore_ascii_case(lower.as_bytes()))
 }
 
 #[cfg(test)]

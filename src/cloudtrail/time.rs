@@ -1,5 +1,5 @@
-//! The times that wrappers carry, to milliseconds since the epoch: RFC 3339, and numbers of seconds, milliseconds or
-//! nanoseconds. In: a JSON value as it stands in its text. Out: a time, or none where it is not one.
+//! The times that records and their wrappers carry, to milliseconds since the epoch: RFC 3339, what Athena makes of it,
+//! and numbers of seconds, milliseconds or nanoseconds. In: text. Out: a time, or none where it is not one.
 
 use crate::cloudtrail::text;
 
@@ -7,10 +7,19 @@ use crate::cloudtrail::text;
 /// shippers write either under the same key.
 const MOST_SECONDS: i64 = 100_000_000_000;
 
-/// The time of a string or a number.
+/// The time of a JSON string or number, as it stands in its text.
 pub(super) fn of(value: &[u8]) -> Option<i64> {
     let inside = text::string_inside(value).unwrap_or(value);
     rfc3339(inside).or_else(|| number(inside))
+}
+
+/// The time of a record's own `eventTime`: as AWS writes it, or as a table of Athena gives it back, without a zone
+/// (`2023-07-10 12:07:23.000000000`), which is UTC.
+pub(crate) fn of_record(text: &str) -> Option<i64> {
+    let text = text.trim().as_bytes();
+    rfc3339(text)
+        .or_else(|| rfc3339(&[text, b"Z"].concat()))
+        .filter(|at| *at >= 0)
 }
 
 /// A decimal number of seconds, milliseconds or nanoseconds. Digits beyond the millisecond are cut off.
@@ -149,6 +158,20 @@ mod tests {
             ("yesterday", None),
         ] {
             assert_eq!(of(format!("\"{text}\"").as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_record_needs_no_zone() {
+        for (text, expected) in [
+            ("2023-07-10T12:07:23Z", Some(1_688_990_843_000)),
+            ("2023-07-10 12:07:23.000000000", Some(1_688_990_843_000)),
+            (" 2023-07-10T14:07:23+02:00 ", Some(1_688_990_843_000)),
+            ("2023-07-10", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("1688990843", None),
+        ] {
+            assert_eq!(of_record(text), expected, "{text}");
         }
     }
 

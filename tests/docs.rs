@@ -1,0 +1,180 @@
+//! The documentation, tried: every file that a page shows is written, every command that it shows is run, and what comes
+//! out is what the page says. `TRAILTAG_BLESS=1 cargo test --test docs` writes the outputs anew.
+//!
+//! A block that begins with ```` ```yaml file=NAME ```` is the content of a file. In a `console` block each line that
+//! begins with `$ ` is a command for bash, and the lines up to the next one are what it prints. Commands run in an empty
+//! folder in which `config` is that of the repository, in the order of the page. What cannot be run by itself (it needs a
+//! broker, say) stands in a `sh` block.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
+)]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Runs a command line as a reader would who has `trailtag` on the path; both streams as they come.
+fn run(line: &str, folder: &Path) -> String {
+    let binary = Path::new(env!("CARGO_BIN_EXE_trailtag"));
+    let path = format!(
+        "{}:{}",
+        binary.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let output = Command::new("bash")
+        .args(["-o", "pipefail", "-c", &format!("exec 2>&1; {line}")])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    while lines.last().is_some_and(|line| line.is_empty()) {
+        lines.pop();
+    }
+    joined(&lines)
+}
+
+/// Lines, each with its end.
+fn joined(lines: &[&str]) -> String {
+    lines.iter().flat_map(|line| [*line, "\n"]).collect()
+}
+
+/// A page as it should be: its text with the output of each command as it is now.
+fn fresh(page: &str, folder: &Path) -> (String, usize) {
+    let mut fresh = String::new();
+    let mut commands = 0;
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        fresh.push_str(line);
+        fresh.push('\n');
+        let Some(info) = line.strip_prefix("```").filter(|info| !info.is_empty()) else {
+            continue;
+        };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let written = joined(&block);
+        if let Some((_, name)) = info.split_once("file=") {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, &written).unwrap();
+        }
+        if info == "console" {
+            for command in block.iter().filter(|line| line.starts_with("$ ")) {
+                commands += 1;
+                fresh.push_str(command);
+                fresh.push('\n');
+                fresh.push_str(&run(&command[2..], folder));
+            }
+        } else {
+            fresh.push_str(&written);
+        }
+        fresh.push_str("```\n");
+    }
+    (fresh, commands)
+}
+
+fn try_page(name: &str) {
+    let path = Path::new(ROOT).join(name);
+    let page = std::fs::read_to_string(&path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(Path::new(ROOT).join("config"), folder.path().join("config"))
+        .unwrap();
+    let (fresh, commands) = fresh(&page, folder.path());
+    assert!(commands > 0, "{name} shows no command");
+    if std::env::var_os("TRAILTAG_BLESS").is_some() {
+        std::fs::write(&path, &fresh).unwrap();
+        return;
+    }
+    for (number, (is, should)) in page.lines().zip(fresh.lines()).enumerate() {
+        assert_eq!(
+            is,
+            should,
+            "{name}:{}: run `TRAILTAG_BLESS=1 cargo test --test docs` and look at the change",
+            number + 1
+        );
+    }
+    assert_eq!(page.lines().count(), fresh.lines().count(), "{name}");
+}
+
+#[test]
+fn detection_is_as_its_page_says() {
+    try_page("docs/detection.md");
+}
+
+/// The factors of the built-in model, as the page's table should list them.
+#[test]
+fn the_page_lists_every_factor_with_its_points() {
+    let model: serde_json::Value =
+        serde_saphyr::from_str(include_str!("../config/severity.yaml")).unwrap();
+    let page = include_str!("../docs/detection.md");
+    for factor in model["factors"].as_array().unwrap() {
+        let points = factor["points"].as_i64().unwrap();
+        let sign = if points > 0 { "+" } else { "" };
+        let row = format!(
+            "| `{}` | {sign}{points} | {} |",
+            factor["id"].as_str().unwrap(),
+            factor["floor"].as_str().unwrap_or_default()
+        );
+        assert!(page.contains(&row), "docs/detection.md lacks {row}");
+    }
+}
+
+#[test]
+fn the_page_lists_every_fact() {
+    let page = include_str!("../docs/detection.md");
+    let mut facts = std::collections::BTreeSet::new();
+    // `explain` knows their names: of a record that gives all of them, and of the settings that the rest needs.
+    let settings = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = settings.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let mut config = trailtag::config::Config::default();
+    config.detection.allow_list.principals = vec!["x".to_owned()];
+    config.detection.allow_list.networks = vec!["192.0.2.0/24".to_owned()];
+    config.detection.threat_networks_files = vec![file("threats.txt", "203.0.113.7\n")];
+    config.detection.profiles_in_use_file = file(
+        "in_use.csv",
+        "instance_profile,account,running_instances\nweb,111122223333,3\n",
+    );
+    let pipeline = trailtag::pipeline::Pipeline::from_config(&config).unwrap();
+    let record = serde_json::json!({
+        "eventVersion": "1.11", "eventTime": "2026-01-05T18:49:01Z", "eventID": "6f1b0c1e-3d0f-4a4e-9a58-2f1f0a9b7c11",
+        "eventSource": "iam.amazonaws.com", "eventName": "RemoveRoleFromInstanceProfile", "awsRegion": "us-east-1",
+        "errorCode": "NoSuchEntityException", "recipientAccountId": "111122223333", "sourceIPAddress": "203.0.113.7", "userAgent": "x",
+        "userIdentity": {
+            "type": "AssumedRole", "principalId": "AROAEXAMPLE:eve", "accountId": "111122223333", "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
+            "arn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_0123456789abcdef/eve",
+            "sessionContext": {"attributes": {"mfaAuthenticated": "false"}, "sessionIssuer": {"arn": "arn:aws:iam::111122223333:role/ops", "userName": "ops"}},
+        },
+        "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
+    });
+    let origin = trailtag::pipeline::Origin {
+        topic: "x",
+        partition: 0,
+        offset: 0,
+        timestamp: None,
+    };
+    pipeline.explain(record.to_string().as_bytes(), &origin, &mut |explained| {
+        if let trailtag::pipeline::Explained::Record {
+            finding: Some(finding),
+            ..
+        } = explained
+        {
+            facts.extend(finding.detection.facts.known().map(|(name, _)| name));
+        }
+    });
+    assert!(facts.len() > 30, "{facts:?}");
+    for fact in facts {
+        assert!(
+            page.contains(&format!("| `{fact}` |")),
+            "docs/detection.md lacks {fact}"
+        );
+    }
+}
