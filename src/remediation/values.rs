@@ -86,8 +86,8 @@ impl<'a> Text<'a> {
         let quoted = match form {
             Form::Plain => return Some(("", &self.plain)),
             Form::Shell => self.shell.get_or_init(|| match quote::shell(&self.plain) {
-                Some(Cow::Borrowed(_)) => Quoted::Within(""),
-                Some(Cow::Owned(text)) => Quoted::Rewritten(text),
+                Some(word) if word == self.plain => Quoted::Within(""),
+                Some(word) => Quoted::Rewritten(word.into_owned()),
                 None => Quoted::Impossible,
             }),
             Form::Python => self.python.get_or_init(|| {

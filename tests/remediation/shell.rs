@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// The programs that steps call.
-const PROGRAMS: [&str; 5] = ["aws", "base64", "curl", "date", "grep"];
+const PROGRAMS: [&str; 4] = ["aws", "curl", "date", "grep"];
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

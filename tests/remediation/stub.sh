@@ -9,5 +9,5 @@ case "${0##*/} $1 $2" in
 'aws organizations create-policy') echo p-stubbedpolicy ;;
 curl\ *) echo stub-token ;;
 date\ *) echo 2026-02-03T04:05:06Z ;;
-grep\ * | base64\ *) while read -r _; do :; done ;;
+grep\ *) while read -r _; do :; done ;;
 esac
