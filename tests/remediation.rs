@@ -180,6 +180,26 @@ fn a_benign_event_leaves_nothing_to_look_up() {
     }
 }
 
+#[test]
+fn what_is_no_removal_is_not_undone_as_one() {
+    let mut config = Config::default();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    config.detection.rules = vec![root.join("config/rules/optional")];
+    let pipeline = Pipeline::from_config(&config).unwrap();
+    let mut event = events()["user"].clone();
+    event["eventName"] = json!("AddRoleToInstanceProfile");
+    let tagged = tagged(&pipeline, &event);
+    let ids = ids(&tagged);
+    assert!(ids.contains(&"investigate.profile_now") && ids.contains(&"contain.access_key"));
+    assert!(!ids.iter().any(|id| id.starts_with("restore.")), "{ids:?}");
+    let risks = tagged["risks"].as_array().unwrap();
+    let risks: Vec<&str> = risks
+        .iter()
+        .map(|risk| risk["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(risks, ["unauthorized_access", "privilege_escalation"]);
+}
+
 /// The folder that `tests/components/botocore.sh` fills.
 fn botocore() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
