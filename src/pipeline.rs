@@ -11,7 +11,7 @@ use crate::detection::level::Level;
 use crate::detection::{Context, Detector};
 use crate::finding::Finding;
 use crate::format;
-use crate::remediation::{Catalogue, Detail};
+use crate::remediation::Catalogue;
 
 /// What Kafka adds around a message, at the most, beyond its key, value and headers.
 const OVERHEAD: usize = 128;
@@ -190,7 +190,7 @@ impl Pipeline {
         let detector = Detector::load(&config.detection).map_err(&mut note);
         let file =
             Some(config.remediation.file.as_path()).filter(|path| !path.as_os_str().is_empty());
-        let catalogue = Catalogue::load(file, Detail::Full).map_err(&mut note);
+        let catalogue = Catalogue::load(file, config.remediation.detail).map_err(&mut note);
         let (Ok(detector), Ok(catalogue)) = (detector, catalogue) else {
             return Err(PipelineError { faults });
         };
