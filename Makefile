@@ -20,10 +20,12 @@ demo: build-tools ## Build, and watch trailtag work on synthetic CloudTrail; nee
 test: build-tools ## Every test, on a real Kafka broker that the tests start
 	$(install)/packages.sh test
 	$(install)/kafka.sh
+	$(install)/botocore.sh
 	$(install)/test.sh
 
 .PHONY: test-quick
 test-quick: build-tools ## The tests that need no broker
+	$(install)/botocore.sh
 	cargo test --lib --bins $(quick)
 	cargo test --doc
 

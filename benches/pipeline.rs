@@ -169,7 +169,7 @@ mod stage {
     use trailtag::detection::{Context, Detector};
     use trailtag::finding::Finding;
     use trailtag::format::{self, Format};
-    use trailtag::remediation::Catalogue;
+    use trailtag::remediation::{Catalogue, Detail};
 
     use super::{Bencher, ORIGIN, black_box, typical};
 
@@ -203,7 +203,7 @@ mod stage {
         let json = typical(1.0);
         let record = Record::parse(&json).unwrap();
         let detector = Detector::load(&Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         let detection = detector.evaluate(&record, Context::default()).unwrap();
         bencher.bench_local(|| {
             catalogue
@@ -218,7 +218,7 @@ mod stage {
         let json = typical(1.0);
         let record = Record::parse(&json).unwrap();
         let detector = Detector::load(&Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         let raw = RawRecord {
             json: &json,
             envelope: Envelope::Record,

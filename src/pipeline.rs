@@ -192,7 +192,7 @@ impl Pipeline {
         let detector = Detector::load(&config.detection).map_err(&mut note);
         let file =
             Some(config.remediation.file.as_path()).filter(|path| !path.as_os_str().is_empty());
-        let catalogue = Catalogue::load(file).map_err(&mut note);
+        let catalogue = Catalogue::load(file, config.remediation.detail).map_err(&mut note);
         let (Ok(detector), Ok(catalogue)) = (detector, catalogue) else {
             return Err(PipelineError { faults });
         };

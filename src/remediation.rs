@@ -1,29 +1,32 @@
 //! What to do about a finding: the catalogue of steps, filled in with the event's values.
 //!
 //! In flow the catalogue (`config/remediation.yaml` or the user's file) and, for a record, its facts; out flows
-//! [`Advice`]: the items whose conditions hold, with console, CLI and boto3 steps that can be pasted. Nothing here is
-//! ever run. The values come from a log that an attacker can write to, so each is held twice: against the characters
-//! that AWS takes in it, and by quotes for the shell or for Python; a value that fails the first leaves a placeholder
-//! and a note.
+//! [`Advice`]: the items whose conditions hold, with console, CLI and boto3 steps that can be pasted, and the risks that
+//! they answer, each with the reason for which it is one here. Nothing here is ever run. The values come from a log that
+//! an attacker can write to, so each is held twice: against the characters that AWS takes in it, and by quotes for the
+//! shell or for Python; a value that fails the first leaves a placeholder and a note.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::Environment;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
 use crate::cloudtrail::record::Record;
 use crate::detection::conditions::{Conditions, When};
 use crate::detection::facts::Facts;
-use crate::detection::fault::{Faults, one_line, read_yaml};
+use crate::detection::fault::Faults;
 
 mod quote;
 mod templates;
+mod text;
 mod values;
 
-use templates::{Part, describe, environment, try_out};
+use templates::{Part, Step, environment};
+use text::{CatalogueText, ItemText, Line, RiskText};
 use values::Values;
 
 const CATALOGUE: &str = include_str!("../config/remediation.yaml");
@@ -45,17 +48,34 @@ pub enum Kind {
     Hardening,
 }
 
+/// How much of an item documents carry.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// Everything: the steps filled in, notes, references.
+    #[default]
+    Full,
+    /// What it is and what it is for, with references and without steps.
+    Summary,
+    /// Its id alone, for readers that keep the catalogue at hand.
+    Ids,
+}
+
 /// A danger that the event brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Risk<'a> {
     /// `unauthorized_access`, `privilege_escalation`, `misconfiguration` or `outage` in the built-in catalogue.
     pub id: &'a str,
     /// In words.
     pub title: &'a str,
+    /// Why it is one here, in a sentence or two.
+    pub why: String,
 }
 
-/// One thing to do, filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One thing to do, filled in. In JSON what the detail leaves out is absent, and so is an empty list.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item<'a> {
     /// The name in the catalogue.
     pub id: &'a str,
@@ -63,16 +83,49 @@ pub struct Item<'a> {
     pub kind: Kind,
     /// In words.
     pub title: &'a str,
+    /// The ids of the risks that it answers.
+    pub risks: &'a [String],
     /// Steps in the AWS console.
-    pub console: Vec<String>,
+    pub console: Vec<Cow<'a, str>>,
     /// Lines for a POSIX shell.
-    pub cli: Vec<String>,
+    pub cli: Vec<Cow<'a, str>>,
     /// Lines of Python.
-    pub boto3: Vec<String>,
+    pub boto3: Vec<Cow<'a, str>>,
     /// What to know before doing it, and which values are left to fill in.
-    pub notes: Vec<String>,
+    pub notes: Vec<Cow<'a, str>>,
     /// Further reading.
     pub references: &'a [String],
+    /// How much of this documents carry; steps and notes are filled in only where it is all.
+    pub detail: Detail,
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut item = serializer.serialize_struct("Item", 9)?;
+        item.serialize_field("id", self.id)?;
+        if self.detail == Detail::Ids {
+            return item.end();
+        }
+        item.serialize_field("kind", &self.kind)?;
+        item.serialize_field("title", self.title)?;
+        if !self.risks.is_empty() {
+            item.serialize_field("risks", self.risks)?;
+        }
+        for (key, steps) in [
+            ("console", &self.console),
+            ("cli", &self.cli),
+            ("boto3", &self.boto3),
+            ("notes", &self.notes),
+        ] {
+            if !steps.is_empty() {
+                item.serialize_field(key, steps)?;
+            }
+        }
+        if !self.references.is_empty() {
+            item.serialize_field("references", self.references)?;
+        }
+        item.end()
+    }
 }
 
 /// What to do about one record, and the risks that it answers.
@@ -84,61 +137,38 @@ pub struct Advice<'a> {
     pub items: Vec<Item<'a>>,
 }
 
-/// The catalogue as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Text {
-    risks: Vec<Spanned<RiskText>>,
-    items: Vec<Spanned<ItemText>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RiskText {
+/// A risk, compiled.
+struct Danger {
     id: String,
     title: String,
+    /// The first whose condition (by its place) holds is the one.
+    reasons: Vec<(usize, Step)>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ItemText {
-    id: String,
-    kind: Kind,
-    title: String,
-    #[serde(default)]
-    risks: Vec<String>,
-    #[serde(default)]
-    when: Option<Value>,
-    #[serde(default)]
-    console: Vec<Spanned<String>>,
-    #[serde(default)]
-    cli: Vec<Spanned<String>>,
-    #[serde(default)]
-    boto3: Vec<Spanned<String>>,
-    #[serde(default)]
-    notes: Vec<Spanned<String>>,
-    #[serde(default)]
-    references: Vec<String>,
-}
-
-/// An item whose templates are in the environment, by name.
+/// An item, compiled.
 struct Entry {
     id: String,
     kind: Kind,
     title: String,
-    risks: BTreeSet<String>,
+    risks: Vec<String>,
     references: Vec<String>,
-    steps: BTreeMap<Part, Vec<String>>,
-    /// The values that its templates use.
-    uses: BTreeSet<&'static str>,
+    /// The place of its condition.
+    when: usize,
+    console: Vec<Step>,
+    cli: Vec<Step>,
+    boto3: Vec<Step>,
+    notes: Vec<Step>,
+    /// The places of the values that its templates use.
+    uses: Vec<usize>,
 }
 
 /// The catalogue, compiled.
 pub struct Catalogue {
-    risks: Vec<RiskText>,
+    dangers: Vec<Danger>,
     entries: Vec<Entry>,
     conditions: Conditions,
     templates: Environment<'static>,
+    detail: Detail,
 }
 
 impl std::fmt::Debug for Catalogue {
@@ -152,13 +182,13 @@ impl std::fmt::Debug for Catalogue {
 impl Catalogue {
     /// Loads the built-in catalogue, or the one in a file instead. Errs with everything that is wrong in it; each
     /// template is tried.
-    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+    pub fn load(file: Option<&Path>, detail: Detail) -> Result<Self, Faults> {
         let Some(path) = file else {
-            return Self::compile(CATALOGUE_NAME, CATALOGUE);
+            return Self::compile(CATALOGUE_NAME, CATALOGUE, detail);
         };
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::compile(&name, &text),
+            Ok(text) => Self::compile(&name, &text, detail),
             Err(error) => {
                 let mut faults = Faults::default();
                 faults.add(&name, None, None, error.to_string());
@@ -167,189 +197,254 @@ impl Catalogue {
         }
     }
 
-    fn compile(file: &str, text: &str) -> Result<Self, Faults> {
+    fn compile(file: &str, text: &str, detail: Detail) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let Some(text) = read_yaml::<Text>(file, text, &mut faults) else {
-            return Err(faults);
-        };
+        let text = CatalogueText::read(file, text, &mut faults);
         check_ids(file, &text, &mut faults);
-        let whens: Vec<When<'_>> = text
-            .items
-            .iter()
-            .map(|item| When {
-                subject: format!("item {}", item.value.id),
-                line: line(item),
-                section: item.value.when.as_ref(),
-            })
-            .collect();
-        let conditions = Conditions::compile(file, &whens, &mut faults);
-        let mut templates = environment();
+        let (conditions, places) = conditions(file, &text, &mut faults);
+        let mut places = places.into_iter();
+        let mut whens = || places.next().unwrap_or(usize::MAX);
+        let mut loader = Loader {
+            file,
+            templates: environment(),
+            faults: &mut faults,
+        };
         let entries = text
             .items
             .into_iter()
-            .map(|item| entry(file, item.value, &mut templates, &mut faults))
+            .map(|item| loader.entry(item, whens()))
             .collect();
+        let dangers = text
+            .risks
+            .into_iter()
+            .map(|risk| loader.danger(risk, &mut whens))
+            .collect();
+        let templates = loader.templates;
         faults.or(Self {
-            risks: text.risks.into_iter().map(|risk| risk.value).collect(),
+            dangers,
             entries,
             conditions,
             templates,
+            detail,
         })
     }
 
     /// The items whose conditions hold for a record, filled in with its values, and the risks that they answer.
     #[must_use]
     pub fn select(&self, record: &Record<'_>, facts: &Facts<'_>) -> Advice<'_> {
-        let values = Values::of(facts);
         let hold = self.conditions.hold(&record.value, facts);
-        let chosen: Vec<&Entry> = self
-            .entries
-            .iter()
-            .zip(hold)
-            .filter_map(|(entry, holds)| holds.then_some(entry))
-            .collect();
+        let holds = |when: usize| hold.get(when).copied().unwrap_or_default();
+        let values = Values::of(facts);
+        let chosen = || self.entries.iter().filter(|entry| holds(entry.when));
         let risks = self
-            .risks
+            .dangers
             .iter()
-            .filter(|risk| chosen.iter().any(|entry| entry.risks.contains(&risk.id)))
-            .map(|risk| Risk {
-                id: &risk.id,
-                title: &risk.title,
+            .filter_map(|danger| {
+                let (_, why) = danger.reasons.iter().find(|(when, _)| holds(*when))?;
+                let answered = chosen().any(|entry| entry.risks.contains(&danger.id));
+                answered.then(|| Risk {
+                    id: &danger.id,
+                    title: &danger.title,
+                    why: why
+                        .fill(&self.templates, &values)
+                        .unwrap_or_default()
+                        .into_owned(),
+                })
             })
             .collect();
-        let items = chosen
-            .into_iter()
-            .map(|entry| self.fill(entry, &values))
-            .collect();
+        let items = chosen().map(|entry| self.fill(entry, &values)).collect();
         Advice { risks, items }
     }
 
-    fn fill<'a>(&self, entry: &'a Entry, values: &Values) -> Item<'a> {
-        let context = values.context();
-        let mut missing = values.notes(&entry.uses);
-        let mut part = |part: Part| -> Vec<String> {
-            let names = entry
-                .steps
-                .get(&part)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            names
-                .iter()
-                .filter_map(|name| {
-                    let filled = self
-                        .templates
-                        .get_template(name)
-                        .and_then(|template| template.render(&context));
-                    match filled {
-                        Ok(step) => Some(step),
-                        // Loading tried every template; should one fail all the same, its absence is said.
-                        Err(error) => {
-                            let error = one_line(&error.to_string());
-                            missing.push(format!("A {} step is left out: {error}.", part.as_str()));
-                            None
-                        }
-                    }
-                })
-                .collect()
-        };
-        let (console, cli, boto3) = (part(Part::Console), part(Part::Cli), part(Part::Boto3));
-        let mut notes = part(Part::Notes);
-        notes.append(&mut missing);
-        Item {
+    fn fill<'a>(&'a self, entry: &'a Entry, values: &Values<'_>) -> Item<'a> {
+        let mut item = Item {
             id: &entry.id,
             kind: entry.kind,
             title: &entry.title,
+            risks: &entry.risks,
+            console: Vec::new(),
+            cli: Vec::new(),
+            boto3: Vec::new(),
+            notes: Vec::new(),
+            references: &entry.references,
+            detail: self.detail,
+        };
+        if self.detail != Detail::Full {
+            return item;
+        }
+        let mut missing = Vec::new();
+        let mut fill = |part: Part, steps: &'a [Step]| -> Vec<Cow<'a, str>> {
+            let mut filled = Vec::with_capacity(steps.len());
+            for step in steps {
+                match step.fill(&self.templates, values) {
+                    Ok(step) => filled.push(step),
+                    // Loading tried every template; should one fail all the same, its absence is said.
+                    Err(error) => {
+                        let part = part.as_str();
+                        missing.push(format!("A {part} step is left out: {error}.").into());
+                    }
+                }
+            }
+            filled
+        };
+        item.console = fill(Part::Console, &entry.console);
+        item.cli = fill(Part::Cli, &entry.cli);
+        item.boto3 = fill(Part::Boto3, &entry.boto3);
+        item.notes = fill(Part::Notes, &entry.notes);
+        item.notes.extend(values.notes(&entry.uses).map(Cow::Owned));
+        item.notes.append(&mut missing);
+        item
+    }
+}
+
+/// Every condition of a catalogue once, and the place of each item's and then of each reason's among them.
+///
+/// Many items share one: what holds for all of them is asked once a record.
+fn conditions(file: &str, text: &CatalogueText, faults: &mut Faults) -> (Conditions, Vec<usize>) {
+    let items = text.items.iter().map(|item| When {
+        subject: format!("item {}", item.id),
+        line: item.line,
+        section: item.when.as_ref(),
+    });
+    let reasons = text.risks.iter().flat_map(|risk| {
+        risk.reasons.iter().map(|reason| When {
+            subject: format!("risk {}", risk.id),
+            line: reason.why.line,
+            section: reason.when.as_ref(),
+        })
+    });
+    let all: Vec<When<'_>> = items.chain(reasons).collect();
+    // Each by itself first, so that a fault is told wherever it stands.
+    Conditions::compile(file, &all, faults);
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut distinct = Vec::new();
+    let mut places = Vec::new();
+    for when in all {
+        let key = when.section.map(Value::to_string).unwrap_or_default();
+        places.push(*known.entry(key).or_insert_with(|| {
+            distinct.push(when);
+            distinct.len() - 1
+        }));
+    }
+    let conditions = Conditions::compile(file, &distinct, &mut Faults::default());
+    (conditions, places)
+}
+
+fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
+    let mut known = BTreeMap::new();
+    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut Faults| {
+        if let Some(first) = known.insert((kind, id.to_owned()), line) {
+            faults.add(
+                file,
+                Some(line),
+                Some(format!("{kind} {id}")),
+                format!("another {kind} has the same `id` (line {first}): give it its own"),
+            );
+        }
+    };
+    for risk in &text.risks {
+        unique("risk", &risk.id, risk.line, faults);
+    }
+    for item in &text.items {
+        unique("item", &item.id, item.line, faults);
+        for id in &item.risks {
+            if !text.risks.iter().any(|risk| risk.id == *id) {
+                faults.add(
+                    file,
+                    Some(item.line),
+                    Some(format!("item {}", item.id)),
+                    format!("it answers risk {id:?}, which is not among `risks`"),
+                );
+            }
+        }
+    }
+}
+
+/// Puts templates into the environment, and tries each.
+struct Loader<'a> {
+    file: &'a str,
+    templates: Environment<'static>,
+    faults: &'a mut Faults,
+}
+
+impl Loader<'_> {
+    fn entry(&mut self, item: ItemText, when: usize) -> Entry {
+        let subject = format!("item {}", item.id);
+        let mut uses = Vec::new();
+        let [console, cli, boto3, notes] = item
+            .parts
+            .map(|(part, lines)| self.steps(&subject, part, &lines, &mut uses));
+        uses.sort_unstable();
+        uses.dedup();
+        Entry {
+            id: item.id,
+            kind: item.kind,
+            title: item.title,
+            risks: item.risks,
+            references: item.references,
+            when,
             console,
             cli,
             boto3,
             notes,
-            references: &entry.references,
+            uses,
         }
     }
-}
 
-fn line<T>(spanned: &Spanned<T>) -> usize {
-    usize::try_from(spanned.referenced.line()).unwrap_or_default()
-}
-
-fn check_ids(file: &str, text: &Text, faults: &mut Faults) {
-    let mut risks = BTreeSet::new();
-    for risk in &text.risks {
-        if !risks.insert(risk.value.id.as_str()) {
-            faults.add(
-                file,
-                Some(line(risk)),
-                Some(format!("risk {}", risk.value.id)),
-                "another risk has the same `id`: give it its own",
-            );
+    fn danger(&mut self, risk: RiskText, whens: &mut impl FnMut() -> usize) -> Danger {
+        let subject = format!("risk {}", risk.id);
+        let reasons = risk.reasons.into_iter().enumerate();
+        Danger {
+            reasons: reasons
+                .filter_map(|(place, reason)| {
+                    let when = whens();
+                    let step = self.step(&subject, Part::Why, place, &reason.why, &mut Vec::new());
+                    Some((when, step?))
+                })
+                .collect(),
+            id: risk.id,
+            title: risk.title,
         }
     }
-    let mut items = BTreeSet::new();
-    for item in &text.items {
-        let mut fault = |problem: String| {
-            faults.add(
-                file,
-                Some(line(item)),
-                Some(format!("item {}", item.value.id)),
-                problem,
-            );
-        };
-        if !items.insert(item.value.id.as_str()) {
-            fault("another item has the same `id`: give it its own".to_owned());
-        }
-        for risk in &item.value.risks {
-            if !risks.contains(risk.as_str()) {
-                fault(format!(
-                    "it answers risk {risk:?}, which is not among `risks`"
-                ));
+
+    fn steps(
+        &mut self,
+        subject: &str,
+        part: Part,
+        lines: &[Line],
+        uses: &mut Vec<usize>,
+    ) -> Vec<Step> {
+        let lines = lines.iter().enumerate();
+        lines
+            .filter_map(|(place, line)| self.step(subject, part, place, line, uses))
+            .collect()
+    }
+
+    fn step(
+        &mut self,
+        subject: &str,
+        part: Part,
+        place: usize,
+        line: &Line,
+        uses: &mut Vec<usize>,
+    ) -> Option<Step> {
+        let name = format!("{subject}\n{place}");
+        match Step::load(&mut self.templates, part, &name, &line.text) {
+            Ok((step, places)) => {
+                uses.extend(places);
+                Some(step)
+            }
+            Err(problem) => {
+                let part = part.as_str();
+                self.faults.add(
+                    self.file,
+                    Some(line.line),
+                    Some(subject.to_owned()),
+                    format!("{part} step {}: {problem}", place + 1),
+                );
+                None
             }
         }
-    }
-}
-
-/// Puts an item's templates into the environment, and tries each.
-fn entry(
-    file: &str,
-    item: ItemText,
-    templates: &mut Environment<'static>,
-    faults: &mut Faults,
-) -> Entry {
-    let mut steps = BTreeMap::new();
-    let mut uses = BTreeSet::new();
-    for (part, texts) in [
-        (Part::Console, &item.console),
-        (Part::Cli, &item.cli),
-        (Part::Boto3, &item.boto3),
-        (Part::Notes, &item.notes),
-    ] {
-        let mut names = Vec::new();
-        for (place, text) in texts.iter().enumerate() {
-            let name = format!("{}\n{}\n{place}", part.as_str(), item.id);
-            let tried = templates
-                .add_template_owned(name.clone(), text.value.clone())
-                .map_err(|error| describe(&error))
-                .and_then(|()| try_out(templates, &name, part));
-            match tried {
-                Ok(names) => uses.extend(names),
-                Err(problem) => faults.add(
-                    file,
-                    Some(line(text)),
-                    Some(format!("item {}", item.id)),
-                    format!("{} step {}: {problem}", part.as_str(), place + 1),
-                ),
-            }
-            names.push(name);
-        }
-        steps.insert(part, names);
-    }
-    Entry {
-        id: item.id,
-        kind: item.kind,
-        title: item.title,
-        risks: item.risks.into_iter().collect(),
-        references: item.references,
-        steps,
-        uses,
     }
 }
 
@@ -358,11 +453,10 @@ mod tests {
     use super::*;
     use crate::detection::Context;
     use crate::detection::lists::Lists;
-    use proptest::prelude::*;
     use serde_json::json;
 
     fn faults(text: &str) -> String {
-        match Catalogue::compile("remediation.yaml", text) {
+        match Catalogue::compile("remediation.yaml", text, Detail::Full) {
             Ok(_) => String::new(),
             Err(faults) => faults.to_string(),
         }
@@ -370,13 +464,13 @@ mod tests {
 
     fn catalogue(step: &str) -> String {
         format!(
-            "risks:\n  - {{id: outage, title: Outage}}\nitems:\n  - id: x\n    kind: restore\n    title: X\n    risks: [outage]\n{step}\n"
+            "risks:\n  - {{id: outage, title: Outage, reasons: [{{why: x}}]}}\nitems:\n  - id: x\n    kind: restore\n    title: X\n    risks: [outage]\n{step}\n"
         )
     }
 
     #[test]
     fn the_built_in_catalogue_loads() {
-        assert!(Catalogue::load(None).is_ok());
+        assert!(Catalogue::load(None, Detail::Full).is_ok());
     }
 
     #[test]
@@ -385,7 +479,7 @@ mod tests {
             ("    cli: ['aws {{ role | sh }}']", ""),
             (
                 "    cli:\n      - 'aws {{ rolle | sh }}'",
-                "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn",
+                "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_role, principal_arn, home_region, event_time, window_start, window_end",
             ),
             (
                 "    cli:\n      - 'aws'\n      - 'aws {{ role }}'",
@@ -413,47 +507,91 @@ mod tests {
         );
         let unsafe_filter = faults(&catalogue("    cli: ['{{ role | safe }}']"));
         assert!(unsafe_filter.contains("unknown filter"), "{unsafe_filter}");
-        let unknown = faults(&catalogue("    clii: []"));
-        assert!(unknown.starts_with("remediation.yaml:8: "), "{unknown}");
-        let twice = faults(
-            "risks: []\nitems:\n  - {id: x, kind: restore, title: X, risks: [fire]}\n  - {id: x, kind: restore, title: X}\n",
-        );
-        assert_eq!(
-            twice,
-            "remediation.yaml:3: item x: it answers risk \"fire\", which is not among `risks`\n\
-             remediation.yaml:4: item x: another item has the same `id`: give it its own"
-        );
     }
 
-    fn advise<T>(record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
-        let catalogue = Catalogue::load(None).unwrap();
+    #[test]
+    fn every_faulty_entry_is_told() {
+        let text = "risks:
+  - {id: outage, title: Outage, reasons: [{why: '{{ rolle }}'}, {when: {s: {trailtag.x: 1}, condition: s}, why: x}]}
+  - {id: fire, title: Fire}
+  - outage
+items:
+  - {id: x, kind: restore, title: X, risks: [flood], clii: []}
+  - {id: x, kind: mend, title: '', cli: aws}
+  - id: x
+    kind: restore
+    title: X
+    cli: ['aws', 5]
+    when: {s: {trailtag.y: 1}, condition: s}
+  - {kind: restore, title: X}
+";
+        let said = faults(text);
+        let names = values::NAMES.join(", ");
+        let want = [
+            "3: risk fire: it has no `reasons`, so that it never applies: say `reasons: [{why: …}]`".to_owned(),
+            "4: risk: this must be a mapping with the keys id, title, reasons".to_owned(),
+            "6: item x: unknown key `clii`; the keys here are id, kind, title, risks, when, console, cli, boto3, notes, references".to_owned(),
+            "7: item x: its `title` is empty".to_owned(),
+            "7: item x: `kind`: unknown variant `mend`, expected one of `investigate`, `restore`, `contain`, `prevent`, `hardening`".to_owned(),
+            "7: item x: `cli` must be a list".to_owned(),
+            "11: item x: `cli` must be text: put it in quotes".to_owned(),
+            "13: item: it has no `id`".to_owned(),
+            "6: item x: it answers risk \"flood\", which is not among `risks`".to_owned(),
+            "8: item x: another item has the same `id` (line 6): give it its own".to_owned(),
+            "8: item x: `when`: there is no fact `trailtag.y`".to_owned(),
+            "2: risk outage: `when`: there is no fact `trailtag.x`".to_owned(),
+            format!("2: risk outage: why step 1: there is no value `rolle`; there are {names}"),
+        ];
+        let said: Vec<&str> = said
+            .lines()
+            .map(|line| line.strip_prefix("remediation.yaml:").unwrap())
+            .collect();
+        assert_eq!(said, want);
+        assert_eq!(
+            faults("[]"),
+            "remediation.yaml:1: this must be a mapping with the keys risks, items"
+        );
+        assert!(faults("risks: [").starts_with("remediation.yaml:"));
+    }
+
+    fn advise_by<T>(
+        catalogue: &Catalogue,
+        record: &Value,
+        look: impl FnOnce(&Advice<'_>) -> T,
+    ) -> T {
         let text = record.to_string();
         let record = Record::parse(text.as_bytes()).unwrap();
         let facts = Facts::of(&record, Context::default(), &Lists::default());
         look(&catalogue.select(&record, &facts))
     }
 
+    fn advise<T>(record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
+        advise_by(&catalogue, record, look)
+    }
+
     fn request(profile: &Value, role: &Value) -> Value {
         json!({
             "eventSource": "iam.amazonaws.com", "eventName": "RemoveRoleFromInstanceProfile",
+            "eventTime": "2026-01-05T18:46:26Z", "awsRegion": "us-east-1",
             "requestParameters": {"instanceProfileName": profile, "roleName": role},
         })
+    }
+
+    fn item<'a, 'b>(advice: &'b Advice<'a>, id: &str) -> &'b Item<'a> {
+        advice.items.iter().find(|item| item.id == id).unwrap()
     }
 
     #[test]
     fn the_restore_item_is_filled_in() {
         advise(&request(&json!("web"), &json!("web-role")), |advice| {
-            let item = advice
-                .items
-                .iter()
-                .find(|item| item.id == "restore.role")
-                .unwrap();
+            let item = item(advice, "restore.role");
             assert_eq!(
                 item.cli[0],
-                "aws iam add-role-to-instance-profile --instance-profile-name web --role-name web-role"
+                "aws iam add-role-to-instance-profile --region us-east-1 --instance-profile-name web --role-name web-role"
             );
             assert_eq!(
-                item.boto3[1],
+                item.boto3[2],
                 "iam.add_role_to_instance_profile(InstanceProfileName='web', RoleName='web-role')"
             );
             assert!(
@@ -461,71 +599,106 @@ mod tests {
                 "{:?}",
                 item.notes
             );
-            assert!(advice.risks.iter().any(|risk| risk.id == "outage"));
+            assert_eq!(item.risks, ["misconfiguration", "outage"]);
         });
     }
 
     #[test]
     fn what_is_missing_leaves_a_placeholder_and_a_note() {
         advise(&request(&json!("web"), &Value::Null), |advice| {
-            let item = &advice.items[0];
+            let item = item(advice, "restore.role");
+            let words = shlex::split(&item.cli[0]).unwrap();
+            assert_eq!(words.last().map(String::as_str), Some("<ROLE>"));
             assert_eq!(
-                shlex::split(&item.cli[0])
-                    .unwrap()
-                    .last()
-                    .map(String::as_str),
-                Some("<ROLE>")
-            );
-            assert!(
-                item.notes.contains(
-                    &"<ROLE>: the event does not say; look it up and put it in.".to_owned()
-                )
+                item.notes.last().unwrap(),
+                "<ROLE>: the event does not say; look it up and put it in."
             );
         });
     }
 
-    proptest! {
-        #[test]
-        fn no_value_changes_a_command(
-            profile in hostile(),
-            role in hostile(),
-        ) {
-            let argument = |value: &str, placeholder: &str| {
-                if crate::detection::facts::is_iam_name(value) && !value.starts_with('-') && !value.bytes().all(|byte| byte == b'*') && !value.eq_ignore_ascii_case("ANONYMIZED") {
-                    value.to_owned()
-                } else {
-                    placeholder.to_owned()
-                }
-            };
-            let (want_profile, want_role) = (argument(&profile, "<INSTANCE_PROFILE>"), argument(&role, "<ROLE>"));
-            advise(&request(&json!(profile), &json!(role)), |advice| {
-                let item = advice.items.iter().find(|item| item.id == "restore.role").unwrap();
-                let want = ["aws", "iam", "add-role-to-instance-profile", "--instance-profile-name", &want_profile, "--role-name", &want_role];
-                assert_eq!(shlex::split(&item.cli[0]).unwrap(), want);
-                let want = format!(
-                    "iam.add_role_to_instance_profile(InstanceProfileName='{want_profile}', RoleName='{want_role}')"
-                );
-                assert_eq!(item.boto3[1], want);
-                let left = item.notes.iter().filter(|note| note.starts_with('<')).count();
-                assert_eq!(left, usize::from(want_profile.starts_with('<')) + usize::from(want_role.starts_with('<')));
-            });
-        }
+    #[test]
+    fn a_risk_says_why_it_is_one_here() {
+        advise(&request(&json!("web"), &json!("web-role")), |advice| {
+            let outage = advice
+                .risks
+                .iter()
+                .find(|risk| risk.id == "outage")
+                .unwrap();
+            assert_eq!(
+                outage.why,
+                "Instances with web get no new credentials. Those they have expire in up to about 6 hours, and calls to AWS fail from then on."
+            );
+        });
+        let mut denied = request(&json!("web"), &json!("web-role"));
+        denied["errorCode"] = json!("AccessDenied");
+        advise(&denied, |advice| {
+            let ids: Vec<&str> = advice.risks.iter().map(|risk| risk.id).collect();
+            assert_eq!(
+                ids,
+                [
+                    "unauthorized_access",
+                    "privilege_escalation",
+                    "misconfiguration"
+                ]
+            );
+        });
     }
 
-    fn hostile() -> impl Strategy<Value = String> {
-        prop_oneof![
-            Just("'; rm -rf ~; '".to_owned()),
-            Just("$(id)".to_owned()),
-            Just("`id`".to_owned()),
-            Just("a\nb".to_owned()),
-            Just("a\0b".to_owned()),
-            Just("\u{202e}nimda".to_owned()),
-            Just("\"quoted\"".to_owned()),
-            Just("--endpoint-url=x".to_owned()),
-            Just("{{ role }}".to_owned()),
-            Just("web-role".to_owned()),
-            "[A-Za-z0-9_+=,.@-]{1,64}",
-            any::<String>(),
-        ]
+    #[test]
+    fn a_risk_is_told_only_if_some_chosen_item_answers_it_and_by_its_first_reason_that_holds() {
+        let text = "
+risks:
+  - id: a
+    title: A
+    reasons:
+      - {when: {s: {trailtag.outcome: denied}, condition: s}, why: never}
+      - {why: 'first, {{ role }}'}
+      - {why: second}
+  - {id: b, title: B, reasons: [{why: x}]}
+  - {id: c, title: C, reasons: [{when: {s: {trailtag.outcome: denied}, condition: s}, why: x}]}
+items:
+  - {id: x, kind: restore, title: X, risks: [a, c]}
+  - {id: z, kind: restore, title: Z, risks: [b], when: {s: {trailtag.outcome: denied}, condition: s}}
+";
+        let catalogue = Catalogue::compile("x", text, Detail::Full).unwrap();
+        advise_by(&catalogue, &request(&json!("p"), &json!("r")), |advice| {
+            let said = serde_json::to_value(&advice.risks).unwrap();
+            assert_eq!(said, json!([{"id": "a", "title": "A", "why": "first, r"}]));
+        });
+    }
+
+    #[test]
+    fn the_detail_decides_what_documents_carry() {
+        let text = "
+risks: [{id: outage, title: Outage, reasons: [{why: x}]}]
+items:
+  - {id: x, kind: restore, title: X, risks: [outage], cli: ['aws {{ role | sh }}'], notes: [note], references: [page]}
+  - {id: z, kind: prevent, title: Z}
+";
+        for (detail, want) in [
+            (
+                Detail::Full,
+                json!([
+                    {"id": "x", "kind": "restore", "title": "X", "risks": ["outage"], "cli": ["aws r"], "notes": ["note"], "references": ["page"]},
+                    {"id": "z", "kind": "prevent", "title": "Z"},
+                ]),
+            ),
+            (
+                Detail::Summary,
+                json!([
+                    {"id": "x", "kind": "restore", "title": "X", "risks": ["outage"], "references": ["page"]},
+                    {"id": "z", "kind": "prevent", "title": "Z"},
+                ]),
+            ),
+            (Detail::Ids, json!([{"id": "x"}, {"id": "z"}])),
+        ] {
+            let catalogue = Catalogue::compile("x", text, detail).unwrap();
+            advise_by(&catalogue, &request(&json!("p"), &json!("r")), |advice| {
+                assert_eq!(serde_json::to_value(&advice.items).unwrap(), want);
+                assert_eq!(advice.risks.len(), 1);
+            });
+        }
+        assert_eq!(Detail::default(), Detail::Full);
+        assert_eq!(serde_json::to_value(Detail::Summary).unwrap(), "summary");
     }
 }

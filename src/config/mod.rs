@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::detection::level::Level;
 use crate::detection::outcome::Outcome;
 use crate::format::Format;
+use crate::remediation::Detail;
 
 pub use fault::{Fault, Faults, Place};
 pub use security::PasswordError;
@@ -405,6 +406,8 @@ pub struct AllowList {
 pub struct Remediation {
     /// The catalogue; empty is the built-in one (config/remediation.yaml).
     pub file: PathBuf,
+    /// How much of each item documents carry.
+    pub detail: Detail,
 }
 
 /// One output topic and what it gets.

@@ -28,7 +28,7 @@ mod tests {
     use crate::config::Key;
     use crate::detection::{Context, Detector};
     use crate::pipeline::Origin;
-    use crate::remediation::Catalogue;
+    use crate::remediation::{Catalogue, Detail};
     use proptest::prelude::*;
 
     const ORIGIN: Origin<'static> = Origin {
@@ -67,7 +67,7 @@ mod tests {
 
     fn document(json: &str) -> Option<String> {
         let detector = Detector::load(&crate::config::Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         with(&detector, &catalogue, json, bytes).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn keys_and_headers_say_what_the_document_says() {
         let detector = Detector::load(&crate::config::Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         with(
             &detector,
             &catalogue,
@@ -204,7 +204,7 @@ mod tests {
             return;
         };
         let detector = Detector::load(&crate::config::Detection::default()).unwrap();
-        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
         let found = lines
             .lines()
             .filter(|line| {

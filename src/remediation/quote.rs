@@ -1,12 +1,17 @@
 //! Text as one word of a POSIX shell, and as a literal of Python.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The text as one word; none where it holds a NUL, which no shell word can.
-pub(super) fn shell(text: &str) -> Option<String> {
-    shlex::try_quote(text)
-        .ok()
-        .map(std::borrow::Cow::into_owned)
+pub(super) fn shell(text: &str) -> Option<Cow<'_, str>> {
+    shlex::try_quote(text).ok()
+}
+
+/// Whether a literal holds the text as it is: what nearly every value is made of.
+pub(super) fn is_plain_python(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'\'' && byte != b'\\')
 }
 
 /// The text as a string literal. Everything but printable ASCII is escaped, so that nothing in it can be invisible,
@@ -64,6 +69,9 @@ mod tests {
         fn python_reads_back_what_was_written(text in any::<String>()) {
             let literal = python(&text);
             prop_assert!(literal.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            if is_plain_python(&text) {
+                prop_assert_eq!(&literal, &format!("'{text}'"));
+            }
             prop_assert_eq!(read(&literal), Some(text));
         }
 

@@ -1,20 +1,26 @@
 //! The steps' templates: how they are filled, and what is tried when they are loaded.
+//!
+//! minijinja is the language, and says what a template means. It is asked once, when a template is loaded: what needs no
+//! value is kept as text, and what only puts values in place is cut into [`Piece`]s, which are held against minijinja's
+//! own result. What does more (a conditional, say) is rendered by minijinja for each record.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use minijinja::value::Value as Filled;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
-use super::{quote, values};
+use super::quote;
+use super::values::{self, Form, Values};
 use crate::detection::fault::one_line;
 
 /// Where in an item a template stands.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Console,
     Cli,
     Boto3,
     Notes,
+    Why,
 }
 
 impl Part {
@@ -24,6 +30,7 @@ impl Part {
             Self::Cli => "cli",
             Self::Boto3 => "boto3",
             Self::Notes => "notes",
+            Self::Why => "why",
         }
     }
 
@@ -43,7 +50,7 @@ pub(super) fn environment() -> Environment<'static> {
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.add_filter("sh", |text: &str| {
         quote::shell(text)
-            .map(Filled::from_safe_string)
+            .map(|word| Filled::from_safe_string(word.into_owned()))
             .ok_or_else(|| {
                 minijinja::Error::new(
                     ErrorKind::InvalidOperation,
@@ -71,42 +78,172 @@ pub(super) fn environment() -> Environment<'static> {
     templates
 }
 
-/// Renders a template with a value in every field; the fields that it uses, or what is wrong with it.
-pub(super) fn try_out(
-    templates: &Environment<'_>,
-    name: &str,
-    part: Part,
-) -> Result<BTreeSet<&'static str>, String> {
+/// A part of a template that is ready to be written down.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Value { place: usize, form: Form },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Body {
+    /// The same for every record.
+    Text(String),
+    /// Texts and values in turn.
+    Pieces(Vec<Piece>),
+    /// Whatever minijinja makes of it.
+    Template,
+}
+
+/// A template that was tried.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Its name among the templates.
+    name: String,
+    body: Body,
+}
+
+impl Step {
+    /// Adds a template under a name; what it is ready as, and the values that it uses, or what is wrong with it.
+    pub(super) fn load(
+        templates: &mut Environment<'static>,
+        part: Part,
+        name: &str,
+        source: &str,
+    ) -> Result<(Self, Vec<usize>), String> {
+        let name = format!("{}\n{name}", part.as_str());
+        templates
+            .add_template_owned(name.clone(), source.to_owned())
+            .map_err(|error| describe(&error))?;
+        let uses = try_out(templates, &name, part)?;
+        let mut step = Self {
+            name,
+            body: Body::Template,
+        };
+        let render = |values: &Values<'_>| step.render(templates, values);
+        let (sample, probe) = (Values::sample(), Values::probe());
+        let (first, second) = (render(&sample)?, render(&probe)?);
+        step.body = match cut(source) {
+            _ if uses.is_empty() && first == second => Body::Text(first),
+            Some(pieces)
+                if join(&pieces, &sample).as_ref() == Some(&first)
+                    && join(&pieces, &probe).as_ref() == Some(&second) =>
+            {
+                Body::Pieces(pieces)
+            }
+            _ => Body::Template,
+        };
+        Ok((step, uses))
+    }
+
+    /// The step for one record's values, or why there is none.
+    pub(super) fn fill(
+        &self,
+        templates: &Environment<'_>,
+        values: &Values<'_>,
+    ) -> Result<Cow<'_, str>, String> {
+        let joined = match &self.body {
+            Body::Text(text) => return Ok(Cow::Borrowed(text)),
+            Body::Pieces(pieces) => join(pieces, values),
+            Body::Template => None,
+        };
+        joined
+            .map_or_else(|| self.render(templates, values), Ok)
+            .map(Cow::Owned)
+    }
+
+    fn render(&self, templates: &Environment<'_>, values: &Values<'_>) -> Result<String, String> {
+        templates
+            .get_template(&self.name)
+            .and_then(|template| template.render(values.context()))
+            .map_err(|error| describe(&error))
+    }
+}
+
+/// Cuts a template at its values; none where it holds anything but `{{ name }}`, `{{ name | sh }}`, `{{ name | py }}`.
+fn cut(source: &str) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut rest = source;
+    loop {
+        let (text, after) = match rest.split_once("{{") {
+            Some((text, after)) => (text, Some(after)),
+            None => (rest, None),
+        };
+        if text.contains("{%") || text.contains("{#") {
+            return None;
+        }
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text.to_owned()));
+        }
+        let Some(after) = after else {
+            return Some(pieces);
+        };
+        let (expression, after) = after.split_once("}}")?;
+        let (name, form) = match expression.split_once('|') {
+            None => (expression, Form::Plain),
+            Some((name, filter)) => match filter.trim() {
+                "sh" => (name, Form::Shell),
+                "py" => (name, Form::Python),
+                _ => return None,
+            },
+        };
+        let place = values::place(name.trim())?;
+        pieces.push(Piece::Value { place, form });
+        rest = after;
+    }
+}
+
+/// Puts the values in; none where one has no such form.
+fn join(pieces: &[Piece], values: &Values<'_>) -> Option<String> {
+    let mut length = 0;
+    for piece in pieces {
+        length += match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Value { place, form } => values.length(*place, *form)?,
+        };
+    }
+    let mut joined = String::with_capacity(length);
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => joined.push_str(text),
+            Piece::Value { place, form } => values.append(*place, *form, &mut joined)?,
+        }
+    }
+    Some(joined)
+}
+
+/// Renders a template with a value in every field; the places of those that it uses, or what is wrong with it.
+fn try_out(templates: &Environment<'_>, name: &str, part: Part) -> Result<Vec<usize>, String> {
     let template = templates
         .get_template(name)
         .map_err(|error| describe(&error))?;
-    let mut used = BTreeSet::new();
+    let mut used = Vec::new();
     for variable in template.undeclared_variables(false) {
-        let known = values::NAMES.iter().find(|known| **known == variable);
-        used.insert(*known.ok_or_else(|| {
+        used.push(values::place(&variable).ok_or_else(|| {
             format!(
                 "there is no value `{variable}`; there are {}",
                 values::NAMES.join(", ")
             )
         })?);
     }
+    used.sort_unstable();
     template
-        .render(values::sample())
+        .render(Values::sample().context())
         .map_err(|error| describe(&error))?;
     if part == Part::Cli {
         // A value that a shell would take apart shows whether the template's own quotes undo those of the filter.
         let line = template
-            .render(values::probe())
+            .render(Values::probe().context())
             .map_err(|error| describe(&error))?;
         let words = shlex::split(&line).unwrap_or_default();
-        let holds = |name: &&str| {
+        let names = used.iter().filter_map(|place| values::NAMES.get(*place));
+        for name in names {
             let probe = values::probe_of(name);
-            words.iter().any(|word| word.contains(&probe))
-        };
-        if let Some(name) = used.iter().find(|name| !holds(name)) {
-            return Err(format!(
-                "`{name}` does not arrive whole: keep `{{{{ {name} | sh }}}}` outside quotes of the step's own"
-            ));
+            if !words.iter().any(|word| word.contains(&probe)) {
+                return Err(format!(
+                    "`{name}` does not arrive whole: keep `{{{{ {name} | sh }}}}` outside quotes of the step's own"
+                ));
+            }
         }
     }
     Ok(used)
@@ -117,4 +254,113 @@ pub(super) fn describe(error: &minijinja::Error) -> String {
         || error.kind().to_string(),
         |detail| format!("{}: {}", error.kind(), one_line(detail)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn load(part: Part, source: &str) -> (Environment<'static>, Step) {
+        let mut templates = environment();
+        let (step, _) = Step::load(&mut templates, part, "step", source).unwrap();
+        (templates, step)
+    }
+
+    #[test]
+    fn a_step_is_made_ready_as_far_as_it_can_be() {
+        let value = |name, form| Piece::Value {
+            place: values::place(name).unwrap(),
+            form,
+        };
+        let text = |text: &str| Piece::Text(text.to_owned());
+        for (part, source, want) in [
+            (Part::Cli, "aws sts", Body::Text("aws sts".to_owned())),
+            // minijinja drops one line end at the end.
+            (Part::Notes, "a\n", Body::Text("a".to_owned())),
+            (Part::Notes, "{# no #}a{{ 1 }}", Body::Text("a1".to_owned())),
+            (
+                Part::Cli,
+                "aws {{ role | sh }}-{{user|sh}}.",
+                Body::Pieces(vec![
+                    text("aws "),
+                    value("role", Form::Shell),
+                    text("-"),
+                    value("user", Form::Shell),
+                    text("."),
+                ]),
+            ),
+            (
+                Part::Boto3,
+                "{{ role | py }}",
+                Body::Pieces(vec![value("role", Form::Python)]),
+            ),
+            (
+                Part::Console,
+                "of {{ role }}",
+                Body::Pieces(vec![text("of "), value("role", Form::Plain)]),
+            ),
+            (Part::Notes, "of {{ role }}\n", Body::Template),
+            (Part::Notes, "of {{- role }}", Body::Template),
+            (
+                Part::Notes,
+                "{% if user == role %}a{% endif %}{{ role }}",
+                Body::Template,
+            ),
+        ] {
+            assert_eq!(load(part, source).1.body, want, "{source:?}");
+        }
+    }
+
+    fn pieces() -> impl Strategy<Value = (Part, String)> {
+        let piece = prop_oneof![
+            "[ -~]{0,12}".prop_filter("no syntax", |text| !text.contains(['{', '}', '#', '%'])),
+            (0..values::NAMES.len()).prop_map(|place| format!("<{place}>")),
+            Just("\n".to_owned()),
+            Just("{%- if role %}x{% endif -%}".to_owned()),
+            Just("{{- role }}".to_owned()),
+            Just("{".to_owned()),
+            Just("}".to_owned()),
+        ];
+        let part = prop_oneof![Just(Part::Notes), Just(Part::Boto3), Just(Part::Why)];
+        (part, proptest::collection::vec(piece, 0..6)).prop_map(|(part, pieces)| {
+            let filter = if part == Part::Boto3 { " | py" } else { "" };
+            let mut source = pieces.concat();
+            for (place, name) in values::NAMES.iter().enumerate() {
+                source =
+                    source.replace(&format!("<{place}>"), &format!("{{{{ {name}{filter} }}}}"));
+            }
+            (part, source)
+        })
+    }
+
+    proptest! {
+        /// What is cut into pieces, and what is kept as text, is what minijinja says, whatever the values are.
+        #[test]
+        fn a_ready_step_says_what_minijinja_says(
+            (part, source) in pieces(),
+            texts in proptest::collection::vec(any::<String>(), values::NAMES.len()),
+        ) {
+            let mut templates = environment();
+            let Ok((step, _)) = Step::load(&mut templates, part, "step", &source) else {
+                return Ok(());
+            };
+            let values = Values::from_texts(|name| texts[values::place(name).unwrap()].clone());
+            let filled = step.fill(&templates, &values).map(Cow::into_owned);
+            prop_assert_eq!(filled, step.render(&templates, &values));
+        }
+
+        #[test]
+        fn a_ready_command_says_what_minijinja_says(
+            texts in proptest::collection::vec(any::<String>(), values::NAMES.len()),
+        ) {
+            let (templates, step) = load(Part::Cli, "aws {{ role | sh }} --x={{ user|sh }}{{ account | sh }}");
+            prop_assert!(matches!(step.body, Body::Pieces(_)));
+            let values = Values::from_texts(|name| texts[values::place(name).unwrap()].clone());
+            let filled = step.fill(&templates, &values).map(Cow::into_owned);
+            prop_assert_eq!(&filled, &step.render(&templates, &values));
+            let used = ["role", "user", "account"].map(|name| &texts[values::place(name).unwrap()]);
+            prop_assert_eq!(filled.is_err(), used.iter().any(|text| text.contains('\0')));
+        }
+    }
 }

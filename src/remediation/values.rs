@@ -1,11 +1,17 @@
 //! The event's values as templates see them, each held against the characters that AWS takes in it.
+//!
+//! In flow a record's facts; out flows a text for every name, in three forms: as it is, as one word of a shell, as a
+//! literal of Python. A form is made when the first step asks for it, and then kept for the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::cell::OnceCell;
 
+use super::quote;
 use crate::detection::facts::{Facts, is_iam_name};
+use crate::detection::time::EventTime;
 
 /// Every value that templates can use.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 14] = [
     "instance_profile",
     "role",
     "account",
@@ -14,7 +20,16 @@ pub(super) const NAMES: [&str; 8] = [
     "access_key_id",
     "user",
     "actor_arn",
+    "actor_role",
+    "principal_arn",
+    "home_region",
+    "event_time",
+    "window_start",
+    "window_end",
 ];
+
+/// How far before and after the event one looks for what belongs to it.
+const WINDOW_MILLIS: i64 = 3_600_000;
 
 /// What stands in for a value, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,98 +40,195 @@ enum Gap {
     Unlikely,
 }
 
-/// The values of one event.
-#[derive(Debug)]
-pub(super) struct Values {
-    values: BTreeMap<&'static str, Result<String, Gap>>,
+/// How a template asks for a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is, for people.
+    Plain,
+    /// `| sh`
+    Shell,
+    /// `| py`
+    Python,
 }
 
-impl Values {
-    pub(super) fn of(facts: &Facts<'_>) -> Self {
-        let user = facts
-            .actor
-            .name
-            .filter(|_| facts.actor.kind == Some("IAMUser"));
-        let values = NAMES
-            .into_iter()
-            .map(|name| {
-                let (value, takes): (Option<&str>, fn(&str) -> bool) = match name {
-                    "instance_profile" => (facts.target.instance_profile, is_name),
-                    "role" => (facts.target.role, is_name),
-                    "account" => (facts.target.account, is_account),
-                    "partition" => (Some(facts.target.partition), is_region),
-                    "region" => (facts.target.region, is_region),
-                    "access_key_id" => (facts.actor.access_key_id, is_key),
-                    "user" => (user, is_name),
-                    _ => (facts.actor.arn, is_arn),
-                };
-                let value = value.ok_or(Gap::Missing).and_then(|value| {
-                    if takes(value) {
-                        Ok(value.to_owned())
-                    } else {
-                        Err(Gap::Unlikely)
-                    }
-                });
-                (name, value)
-            })
-            .collect();
-        Self { values }
+/// One value, with what was found out so far of its forms.
+#[derive(Debug)]
+struct Text<'a> {
+    plain: Cow<'a, str>,
+    gap: Option<Gap>,
+    shell: OnceCell<Quoted>,
+    python: OnceCell<Quoted>,
+}
+
+/// A value in quotes.
+#[derive(Debug)]
+enum Quoted {
+    /// It needs no change but these marks around it.
+    Within(&'static str),
+    /// It had to be rewritten.
+    Rewritten(String),
+    /// It cannot be said in this form.
+    Impossible,
+}
+
+impl<'a> Text<'a> {
+    const fn new(plain: Cow<'a, str>, gap: Option<Gap>) -> Self {
+        Self {
+            plain,
+            gap,
+            shell: OnceCell::new(),
+            python: OnceCell::new(),
+        }
     }
 
-    /// What templates are rendered with.
+    /// The marks around the text in a form, and the text; none where it has no such form.
+    fn form(&self, form: Form) -> Option<(&'static str, &str)> {
+        let quoted = match form {
+            Form::Plain => return Some(("", &self.plain)),
+            Form::Shell => self.shell.get_or_init(|| match quote::shell(&self.plain) {
+                Some(word) if word == self.plain => Quoted::Within(""),
+                Some(word) => Quoted::Rewritten(word.into_owned()),
+                None => Quoted::Impossible,
+            }),
+            Form::Python => self.python.get_or_init(|| {
+                if quote::is_plain_python(&self.plain) {
+                    Quoted::Within("'")
+                } else {
+                    Quoted::Rewritten(quote::python(&self.plain))
+                }
+            }),
+        };
+        match quoted {
+            Quoted::Within(marks) => Some((marks, &self.plain)),
+            Quoted::Rewritten(text) => Some(("", text)),
+            Quoted::Impossible => None,
+        }
+    }
+}
+
+/// What the event says, if it does, and whether AWS takes it.
+type Candidate<'a> = (Option<Cow<'a, str>>, fn(&str) -> bool);
+
+/// The values of one event, in the order of [`NAMES`].
+#[derive(Debug)]
+pub(super) struct Values<'a>([Text<'a>; NAMES.len()]);
+
+impl<'a> Values<'a> {
+    pub(super) fn of(facts: &'a Facts<'_>) -> Self {
+        let target = &facts.target;
+        let actor = &facts.actor;
+        let user = actor.name.filter(|_| actor.kind == Some("IAMUser"));
+        let time = |shift: i64| {
+            let at = facts.event_time?;
+            let millis = at.millis.checked_add(shift)?;
+            EventTime { millis, ..at }.rfc3339().map(Cow::Owned)
+        };
+        let borrowed = |text: Option<&'a str>| text.map(Cow::Borrowed);
+        let always: fn(&str) -> bool = |_| true;
+        let values: [Candidate<'a>; NAMES.len()] = [
+            (borrowed(target.instance_profile), is_name),
+            (borrowed(target.role), is_name),
+            (borrowed(target.account), is_account),
+            (borrowed(Some(target.partition)), is_region),
+            (borrowed(target.region), is_region),
+            (borrowed(actor.access_key_id), is_key),
+            (borrowed(user), is_name),
+            (borrowed(actor.arn), is_arn),
+            (borrowed(actor.role), is_name),
+            (borrowed(actor.principal_arn.as_deref()), is_arn),
+            (borrowed(home_region(target.partition)), always),
+            (time(0), always),
+            (time(-WINDOW_MILLIS), always),
+            (time(WINDOW_MILLIS), always),
+        ];
+        let mut names = NAMES.into_iter();
+        Self(values.map(|(value, takes)| {
+            let name = names.next().unwrap_or_default();
+            let gap = match value {
+                Some(value) if takes(&value) => return Text::new(value, None),
+                Some(_) => Gap::Unlikely,
+                None => Gap::Missing,
+            };
+            Text::new(placeholder(name).into(), Some(gap))
+        }))
+    }
+
+    /// Any text under every name.
+    pub(super) fn from_texts(text: impl Fn(&'static str) -> String) -> Values<'static> {
+        Values(NAMES.map(|name| Text::new(Cow::Owned(text(name)), None)))
+    }
+
+    /// A value in every field, as an ordinary event has.
+    pub(super) fn sample() -> Values<'static> {
+        Self::from_texts(|name| format!("sample-{name}"))
+    }
+
+    /// A value in every field that a shell takes apart unless it is quoted.
+    pub(super) fn probe() -> Values<'static> {
+        Self::from_texts(probe_of)
+    }
+
+    /// How long the value at a place of [`NAMES`] is in a form; none where it has no such form.
+    pub(super) fn length(&self, place: usize, form: Form) -> Option<usize> {
+        let (marks, text) = self.0.get(place)?.form(form)?;
+        Some(2 * marks.len() + text.len())
+    }
+
+    /// Appends the value at a place of [`NAMES`] in a form; none where it has no such form.
+    pub(super) fn append(&self, place: usize, form: Form, out: &mut String) -> Option<()> {
+        let (marks, text) = self.0.get(place)?.form(form)?;
+        out.push_str(marks);
+        out.push_str(text);
+        out.push_str(marks);
+        Some(())
+    }
+
+    /// What the template engine renders with.
     pub(super) fn context(&self) -> minijinja::value::Value {
-        let values: BTreeMap<&str, String> = self
-            .values
-            .iter()
-            .map(|(name, value)| {
-                let value = value.clone().unwrap_or_else(|_| placeholder(name));
-                (*name, value)
-            })
-            .collect();
-        minijinja::value::Value::from_pairs(values)
+        let texts = self.0.iter().map(|text| text.plain.as_ref());
+        minijinja::value::Value::from_pairs(NAMES.into_iter().zip(texts))
     }
 
     /// One note for each of the used values that is left to fill in.
-    pub(super) fn notes(&self, uses: &BTreeSet<&'static str>) -> Vec<String> {
-        NAMES
-            .iter()
-            .filter(|name| uses.contains(*name))
-            .filter_map(|name| {
-                let why = match self.values.get(name)?.as_ref().err()? {
-                    Gap::Missing => "the event does not say",
-                    Gap::Unlikely => "the event's value holds characters that AWS does not take",
-                };
-                Some(format!(
-                    "{}: {why}; look it up and put it in.",
-                    placeholder(name)
-                ))
-            })
-            .collect()
+    pub(super) fn notes<'b>(&'b self, uses: &'b [usize]) -> impl Iterator<Item = String> + 'b {
+        uses.iter().filter_map(|place| {
+            let text = self.0.get(*place)?;
+            let why = match text.gap? {
+                Gap::Missing => "the event does not say",
+                Gap::Unlikely => "the event's value holds characters that AWS does not take",
+            };
+            Some(format!("{}: {why}; look it up and put it in.", text.plain))
+        })
     }
+}
+
+/// Where a name stands among [`NAMES`].
+pub(super) fn place(name: &str) -> Option<usize> {
+    NAMES.iter().position(|known| *known == name)
 }
 
 fn placeholder(name: &str) -> String {
     format!("<{}>", name.to_ascii_uppercase())
 }
 
-/// A value in every field, as an ordinary event has.
-pub(super) fn sample() -> minijinja::value::Value {
-    let values: BTreeMap<&str, &str> = NAMES.into_iter().map(|name| (name, "sample")).collect();
-    minijinja::value::Value::from_pairs(values)
-}
-
-/// A value in every field that a shell takes apart unless it is quoted.
-pub(super) fn probe() -> minijinja::value::Value {
-    let values: BTreeMap<&str, String> = NAMES
-        .into_iter()
-        .map(|name| (name, probe_of(name)))
-        .collect();
-    minijinja::value::Value::from_pairs(values)
-}
-
-/// The value of one field in [`probe`].
+/// The value of one field in [`Values::probe`].
 pub(super) fn probe_of(name: &str) -> String {
     format!("<{name}> 'a' \"b\" $c \\d #e")
+}
+
+/// The region in which IAM and its trail are, of a partition.
+fn home_region(partition: &str) -> Option<&'static str> {
+    Some(match partition {
+        "aws" => "us-east-1",
+        "aws-us-gov" => "us-gov-west-1",
+        "aws-cn" => "cn-north-1",
+        "aws-iso" => "us-iso-east-1",
+        "aws-iso-b" => "us-isob-east-1",
+        "aws-iso-e" => "eu-isoe-west-1",
+        "aws-iso-f" => "us-isof-south-1",
+        "aws-eusc" => "eusc-de-east-1",
+        _ => return None,
+    })
 }
 
 /// A name, unless a command would take it for an option.
