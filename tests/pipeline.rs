@@ -8,6 +8,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trailtag::config::{Config, Route};
+use trailtag::detection::outcome::Outcome;
 use trailtag::pipeline::{Origin, Outputs, Pipeline, Tally};
 use trailtag::synthetic::{Generator, Options, Shape};
 
@@ -187,9 +188,80 @@ fn a_document_over_its_routes_limit_becomes_a_dead_letter_that_names_both_sizes(
     let error = &dead_letter.error;
     assert!(
         error.starts_with("route findings: the document has ")
-            && error.ends_with("topic trailtag.findings takes 4096"),
+            && error
+                .ends_with("without remediation steps, its topic (trailtag.findings) takes 4096"),
         "{error}"
     );
+}
+
+#[test]
+fn a_document_that_is_too_large_loses_steps_before_anything_else_and_never_the_original() {
+    let record = with(&json!({}));
+    let under = |max_bytes: usize| {
+        let mut config = Config::default();
+        config.routes[0].max_bytes = max_bytes;
+        process(&Pipeline::from_config(&config).unwrap(), &record)
+    };
+    let mut max_bytes = 0;
+    for parts in [
+        json!(null),
+        json!(["console"]),
+        json!(["console", "boto3"]),
+        json!(["console", "boto3", "cli"]),
+    ] {
+        let (tally, outputs) = under(max_bytes);
+        assert_eq!(tally.matched, 1, "{max_bytes}");
+        let document = &outputs.documents[0];
+        assert!(document.payload[9..].starts_with(&record));
+        let value: Value = serde_json::from_slice(&document.payload).unwrap();
+        assert_eq!(value["trailtag"]["trimmed"], parts);
+        // One byte less than it has.
+        max_bytes = document.size() - 1;
+    }
+    let (tally, outputs) = under(max_bytes);
+    assert_eq!((tally.matched, tally.dead_lettered), (0, 1));
+    assert_eq!(outputs.dead_letters[0].payload, record);
+    let error = &outputs.dead_letters[0].error;
+    assert!(
+        error.contains("the route (trailtag.findings) takes "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_route_takes_or_leaves_outcomes_and_adds_what_it_is_told() {
+    let mut config = Config::default();
+    let route = |name: &str, only: &[Outcome], exclude: &[Outcome]| Route {
+        name: name.to_owned(),
+        topic: name.to_owned(),
+        only: only.to_vec(),
+        exclude: exclude.to_vec(),
+        fields: [("environment".to_owned(), "production".to_owned())].into(),
+        headers: [("tenant".to_owned(), "blue".to_owned())].into(),
+        ..Route::default()
+    };
+    config.routes = vec![
+        route("all", &[], &[]),
+        route("changes", &[Outcome::Success], &[]),
+        route("attempts", &[], &[Outcome::Success]),
+    ];
+    let pipeline = Pipeline::from_config(&config).unwrap();
+    let routes = |record: &[u8]| -> Vec<usize> {
+        let (_, outputs) = process(&pipeline, record);
+        outputs
+            .documents
+            .iter()
+            .map(|document| document.route)
+            .collect()
+    };
+    assert_eq!(routes(&with(&json!({}))), [0, 1]);
+    assert_eq!(routes(&with(&json!({"errorCode": "AccessDenied"}))), [0, 2]);
+    let (_, outputs) = process(&pipeline, &with(&json!({})));
+    let document = &outputs.documents[0];
+    let value: Value = serde_json::from_slice(&document.payload).unwrap();
+    assert_eq!(value["trailtag"]["fields"]["environment"], "production");
+    let last = document.headers.last().unwrap();
+    assert_eq!((last.0.as_ref(), last.1.as_str()), ("tenant", "blue"));
 }
 
 #[test]

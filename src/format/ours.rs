@@ -20,7 +20,7 @@ const SCHEMA_VERSION: u8 = 1;
 
 /// What documents say under `trailtag`.
 #[derive(Serialize)]
-pub(super) struct Ours<'a> {
+struct Ours<'a> {
     schema_version: u8,
     severity: &'a Severity<'a>,
     rules: &'a [&'a Rule],
@@ -50,8 +50,17 @@ pub(super) struct Ours<'a> {
     fields: &'a BTreeMap<String, String>,
 }
 
+/// Appends what we say of a finding, as a JSON object.
+pub(super) fn write(
+    route: &Route,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(out, &Ours::of(route, finding))
+}
+
 impl<'a> Ours<'a> {
-    pub(super) fn of(route: &'a Route, finding: &'a Finding<'_>) -> Self {
+    fn of(route: &'a Route, finding: &'a Finding<'_>) -> Self {
         let facts = &finding.detection.facts;
         let event_time = facts.event_time.and_then(EventTime::rfc3339);
         Self {
