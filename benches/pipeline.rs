@@ -208,7 +208,7 @@ mod stage {
         bencher.bench_local(|| {
             catalogue
                 .select(black_box(&record), &detection.facts)
-                .items
+                .risks
                 .len()
         });
     }

@@ -33,7 +33,7 @@ pub struct Source<'a> {
 }
 
 /// One matched record with everything that documents say about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Finding<'a> {
     /// The original record, byte for byte.
     pub event: &'a str,

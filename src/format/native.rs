@@ -13,7 +13,7 @@ use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::{Finding, Source};
-use crate::remediation::{Item, Risk};
+use crate::remediation::Risk;
 
 /// The version of what stands under `trailtag`; a reader need not look when only keys were added.
 const SCHEMA_VERSION: u8 = 1;
@@ -34,7 +34,6 @@ struct Trailtag<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cross_account: Option<bool>,
     risks: &'a [Risk<'a>],
-    remediation: &'a [Item<'a>],
     insufficient: &'a [&'static str],
     event_id: &'a Cow<'a, str>,
     event_id_source: IdSource,
@@ -62,7 +61,6 @@ pub(super) fn write(finding: &Finding<'_>, out: &mut Vec<u8>) -> Result<(), serd
         target: &facts.target,
         cross_account: facts.cross_account,
         risks: &finding.advice.risks,
-        remediation: &finding.advice.items,
         insufficient: &facts.insufficient,
         event_id: &facts.event_id,
         event_id_source: facts.event_id_source,
@@ -77,7 +75,11 @@ pub(super) fn write(finding: &Finding<'_>, out: &mut Vec<u8>) -> Result<(), serd
     out.extend_from_slice(finding.event.as_bytes());
     out.extend_from_slice(b",\"trailtag\":");
     serde_json::to_writer(&mut *out, &ours)?;
-    out.push(b'}');
+    // Items come as bytes that were made ready before: they are put in as the last member.
+    out.pop();
+    out.extend_from_slice(b",\"remediation\":");
+    finding.advice.write_items(out)?;
+    out.extend_from_slice(b"}}");
     Ok(())
 }
 

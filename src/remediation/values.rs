@@ -52,7 +52,7 @@ pub(super) enum Form {
 }
 
 /// One value, with what was found out so far of its forms.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Text<'a> {
     plain: Cow<'a, str>,
     gap: Option<Gap>,
@@ -61,7 +61,7 @@ struct Text<'a> {
 }
 
 /// A value in quotes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Quoted {
     /// It needs no change but these marks around it.
     Within(&'static str),
@@ -110,11 +110,11 @@ impl<'a> Text<'a> {
 type Candidate<'a> = (Option<Cow<'a, str>>, fn(&str) -> bool);
 
 /// The values of one event, in the order of [`NAMES`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Values<'a>([Text<'a>; NAMES.len()]);
 
 impl<'a> Values<'a> {
-    pub(super) fn of(facts: &'a Facts<'_>) -> Self {
+    pub(super) fn of(facts: &Facts<'a>) -> Self {
         let target = &facts.target;
         let actor = &facts.actor;
         let user = actor.name.filter(|_| actor.kind == Some("IAMUser"));
@@ -135,7 +135,7 @@ impl<'a> Values<'a> {
             (borrowed(user), is_name),
             (borrowed(actor.arn), is_arn),
             (borrowed(actor.role), is_name),
-            (borrowed(actor.principal_arn.as_deref()), is_arn),
+            (actor.principal_arn.clone(), is_arn),
             (borrowed(home_region(target.partition)), always),
             (time(0), always),
             (time(-WINDOW_MILLIS), always),
@@ -180,6 +180,22 @@ impl<'a> Values<'a> {
         out.push_str(marks);
         out.push_str(text);
         out.push_str(marks);
+        Some(())
+    }
+
+    /// Appends the value at a place of [`NAMES`] in a form to a JSON string; none where it has no such form, or JSON would
+    /// have to escape it.
+    pub(super) fn append_to_json(&self, place: usize, form: Form, out: &mut Vec<u8>) -> Option<()> {
+        let (marks, text) = self.0.get(place)?.form(form)?;
+        if text
+            .bytes()
+            .any(|byte| matches!(byte, 0..b' ' | b'"' | b'\\'))
+        {
+            return None;
+        }
+        for part in [marks, text, marks] {
+            out.extend_from_slice(part.as_bytes());
+        }
         Some(())
     }
 
