@@ -7,28 +7,28 @@
 //! shell or for Python; a value that fails the first leaves a placeholder and a note.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::Environment;
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 
 use crate::cloudtrail::record::Record;
-use crate::detection::conditions::{Conditions, When};
+use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
 use crate::detection::fault::Faults;
 
+mod compile;
 mod prepared;
 mod quote;
 mod templates;
 mod text;
 mod values;
 
+use compile::{Loader, check_ids, whens};
 use prepared::{Parts, Prepared};
 use templates::{Part, Step, environment};
-use text::{CatalogueText, ItemText, Line, RiskText};
+use text::CatalogueText;
 use values::Values;
 
 const CATALOGUE: &str = include_str!("../config/remediation.yaml");
@@ -322,8 +322,8 @@ impl Catalogue {
         let mut faults = Faults::default();
         let text = CatalogueText::read(file, text, &mut faults);
         check_ids(file, &text, &mut faults);
-        let (conditions, places) = conditions(file, &text, &mut faults);
-        let mut places = places.into_iter();
+        let conditions = Conditions::compile(file, &whens(&text), &mut faults);
+        let mut places = 0..;
         let mut whens = || places.next().unwrap_or(usize::MAX);
         let mut loader = Loader {
             file,
@@ -410,168 +410,13 @@ impl Catalogue {
     }
 }
 
-/// Every condition of a catalogue once, and the place of each item's and then of each reason's among them.
-///
-/// Many items share one: what holds for all of them is asked once a record.
-fn conditions(file: &str, text: &CatalogueText, faults: &mut Faults) -> (Conditions, Vec<usize>) {
-    let items = text.items.iter().map(|item| When {
-        subject: format!("item {}", item.id),
-        line: item.line,
-        section: item.when.as_ref(),
-    });
-    let reasons = text.risks.iter().flat_map(|risk| {
-        risk.reasons.iter().map(|reason| When {
-            subject: format!("risk {}", risk.id),
-            line: reason.why.line,
-            section: reason.when.as_ref(),
-        })
-    });
-    let all: Vec<When<'_>> = items.chain(reasons).collect();
-    // Each by itself first, so that a fault is told wherever it stands.
-    Conditions::compile(file, &all, faults);
-    let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    let mut distinct = Vec::new();
-    let mut places = Vec::new();
-    for when in all {
-        let key = when.section.map(Value::to_string).unwrap_or_default();
-        places.push(*known.entry(key).or_insert_with(|| {
-            distinct.push(when);
-            distinct.len() - 1
-        }));
-    }
-    let conditions = Conditions::compile(file, &distinct, &mut Faults::default());
-    (conditions, places)
-}
-
-fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
-    let mut known = BTreeMap::new();
-    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut Faults| {
-        if let Some(first) = known.insert((kind, id.to_owned()), line) {
-            faults.add(
-                file,
-                Some(line),
-                Some(format!("{kind} {id}")),
-                format!("another {kind} has the same `id` (line {first}): give it its own"),
-            );
-        }
-    };
-    for risk in &text.risks {
-        unique("risk", &risk.id, risk.line, faults);
-    }
-    for item in &text.items {
-        unique("item", &item.id, item.line, faults);
-        for id in &item.risks {
-            if !text.risks.iter().any(|risk| risk.id == *id) {
-                faults.add(
-                    file,
-                    Some(item.line),
-                    Some(format!("item {}", item.id)),
-                    format!("it answers risk {id:?}, which is not among `risks`"),
-                );
-            }
-        }
-    }
-}
-
-/// Puts templates into the environment, and tries each.
-struct Loader<'a> {
-    file: &'a str,
-    detail: Detail,
-    templates: Environment<'static>,
-    faults: &'a mut Faults,
-}
-
-impl Loader<'_> {
-    fn entry(&mut self, item: ItemText, when: usize) -> Entry {
-        let subject = format!("item {}", item.id);
-        let mut uses = Vec::new();
-        let [console, cli, boto3, notes] = item
-            .parts
-            .map(|(part, lines)| self.steps(&subject, part, &lines, &mut uses));
-        uses.sort_unstable();
-        uses.dedup();
-        let mut entry = Entry {
-            id: item.id,
-            kind: item.kind,
-            title: item.title,
-            risks: item.risks,
-            references: item.references,
-            when,
-            console,
-            cli,
-            boto3,
-            notes,
-            uses,
-            prepared: None,
-        };
-        entry.prepare(self.detail);
-        entry
-    }
-
-    fn danger(&mut self, risk: RiskText, whens: &mut impl FnMut() -> usize) -> Danger {
-        let subject = format!("risk {}", risk.id);
-        let reasons = risk.reasons.into_iter().enumerate();
-        Danger {
-            reasons: reasons
-                .filter_map(|(place, reason)| {
-                    let when = whens();
-                    let step = self.step(&subject, Part::Why, place, &reason.why, &mut Vec::new());
-                    Some((when, step?))
-                })
-                .collect(),
-            id: risk.id,
-            title: risk.title,
-        }
-    }
-
-    fn steps(
-        &mut self,
-        subject: &str,
-        part: Part,
-        lines: &[Line],
-        uses: &mut Vec<usize>,
-    ) -> Vec<Step> {
-        let lines = lines.iter().enumerate();
-        lines
-            .filter_map(|(place, line)| self.step(subject, part, place, line, uses))
-            .collect()
-    }
-
-    fn step(
-        &mut self,
-        subject: &str,
-        part: Part,
-        place: usize,
-        line: &Line,
-        uses: &mut Vec<usize>,
-    ) -> Option<Step> {
-        let name = format!("{subject}\n{place}");
-        match Step::load(&mut self.templates, part, &name, &line.text) {
-            Ok((step, places)) => {
-                uses.extend(places);
-                Some(step)
-            }
-            Err(problem) => {
-                let part = part.as_str();
-                self.faults.add(
-                    self.file,
-                    Some(line.line),
-                    Some(subject.to_owned()),
-                    format!("{part} step {}: {problem}", place + 1),
-                );
-                None
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::detection::Context;
     use crate::detection::lists::Lists;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn faults(text: &str) -> String {
         match Catalogue::compile("remediation.yaml", text, Detail::Full) {
