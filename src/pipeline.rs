@@ -56,6 +56,8 @@ pub struct Outputs {
     /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
     pub limits: Vec<usize>,
     pub(crate) scratch: Scratch,
+    /// Where a document grows before it is copied out at its size.
+    pub(crate) draft: Vec<u8>,
 }
 
 impl Outputs {
@@ -231,6 +233,7 @@ impl Pipeline {
             dead_letters,
             limits,
             scratch,
+            draft,
         } = out;
         envelope::open(
             payload,
@@ -247,7 +250,7 @@ impl Pipeline {
                         payload: rejection.bytes.to_vec(),
                     });
                 }
-                Element::Record(raw) => match self.record(&raw, origin, documents, limits) {
+                Element::Record(raw) => match self.record(&raw, origin, documents, limits, draft) {
                     Ok(None) => tally.ignored += 1,
                     Ok(Some(level)) => {
                         tally.matched += 1;
@@ -307,6 +310,7 @@ impl Pipeline {
         origin: &Origin<'_>,
         documents: &mut Vec<Document>,
         limits: &[usize],
+        draft: &mut Vec<u8>,
     ) -> Result<Option<Level>, DeadLetter> {
         if !self.prefilter.may_match(raw.json) {
             return Ok(None);
@@ -334,7 +338,7 @@ impl Pipeline {
             .enumerate()
             .filter(|(_, route)| finding.level() >= route.min_severity)
         {
-            let document = document(place, route, &finding, raw)?;
+            let document = document(place, route, &finding, raw, draft)?;
             let limit = limits.get(place).copied().unwrap_or(usize::MAX);
             let size = document.size();
             if size > limit {
@@ -363,9 +367,10 @@ fn document(
     route: &Route,
     finding: &Finding<'_>,
     raw: &RawRecord<'_>,
+    draft: &mut Vec<u8>,
 ) -> Result<Document, DeadLetter> {
-    let mut payload = Vec::with_capacity(raw.json.len() + 4096);
-    format::write(route.format, finding, &mut payload).map_err(|error| DeadLetter {
+    draft.clear();
+    format::write(route.format, finding, draft).map_err(|error| DeadLetter {
         reason: Reason::InvalidJson,
         error: error.to_string(),
         index: Some(raw.index),
@@ -376,7 +381,7 @@ fn document(
         index: raw.index,
         key: finding.key(route.key),
         headers: finding.headers(route.format),
-        payload,
+        payload: draft.clone(),
         event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })
 }

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use rsigma_eval::compiler::eval_condition;
 use rsigma_eval::{CompiledDetection, CompiledRule, compile_rule, explain_rule};
-use rsigma_parser::ConditionExpr;
+use rsigma_parser::{ConditionExpr, Detections};
 use serde_json::{Value, json};
 
+use super::equality::{Equality, all_hold, equalities};
 use super::explain::Trace;
 use super::facts::Facts;
 use super::fault::{Faults, one_line};
@@ -58,6 +59,8 @@ enum Answer {
 
 /// Something to ask of a record: a selection, or a whole condition that is more than `and`, `or` and `not`.
 struct Question {
+    /// The same without the engine, where it only compares facts: nearly all do, and it takes a fraction of the time.
+    equalities: Option<Vec<Equality>>,
     condition: ConditionExpr,
     detections: HashMap<String, CompiledDetection>,
 }
@@ -71,8 +74,12 @@ impl Conditions {
                 return Condition::Always;
             };
             match compile(section) {
-                Ok((rule, written)) => Condition::If {
-                    answer: questions.of_rule(section, &rule),
+                Ok(Compiled {
+                    rule,
+                    parsed,
+                    written,
+                }) => Condition::If {
+                    answer: questions.of_rule(section, &parsed, &rule),
                     rule: Box::new(rule),
                     written,
                 },
@@ -98,6 +105,7 @@ impl Conditions {
     /// Whether each condition holds, by its place.
     pub(crate) fn hold(&self, record: &Value, facts: &Facts<'_>) -> Vec<bool> {
         let mut asked = Asked {
+            facts,
             view: View::new(record, facts),
             questions: &self.questions,
             answers: vec![None; self.questions.len()],
@@ -125,6 +133,7 @@ impl Conditions {
 
 /// One record, and what was asked of it so far.
 struct Asked<'a> {
+    facts: &'a Facts<'a>,
     view: View<'a>,
     questions: &'a [Question],
     answers: Vec<Option<bool>>,
@@ -148,12 +157,16 @@ impl Asked<'_> {
         }
         self.names.clear();
         let holds = self.questions.get(place).is_some_and(|question| {
-            eval_condition(
-                &question.condition,
-                &question.detections,
-                &self.view,
-                &mut self.names,
-            )
+            let plainly = question.equalities.as_ref();
+            let answer = plainly.and_then(|equalities| all_hold(equalities, self.facts));
+            answer.unwrap_or_else(|| {
+                eval_condition(
+                    &question.condition,
+                    &question.detections,
+                    &self.view,
+                    &mut self.names,
+                )
+            })
         });
         if let Some(answer) = self.answers.get_mut(place) {
             *answer = Some(holds);
@@ -172,11 +185,11 @@ struct Questions {
 
 impl Questions {
     /// A rule holds if any of its conditions does.
-    fn of_rule(&mut self, section: &Value, rule: &CompiledRule) -> Answer {
+    fn of_rule(&mut self, section: &Value, parsed: &Detections, rule: &CompiledRule) -> Answer {
         let mut parts: Vec<Answer> = rule
             .conditions
             .iter()
-            .map(|condition| self.of(section, rule, condition))
+            .map(|condition| self.of(section, parsed, rule, condition))
             .collect();
         match parts.pop() {
             Some(only) if parts.is_empty() => only,
@@ -184,55 +197,76 @@ impl Questions {
         }
     }
 
-    fn of(&mut self, section: &Value, rule: &CompiledRule, condition: &ConditionExpr) -> Answer {
+    fn of(
+        &mut self,
+        section: &Value,
+        parsed: &Detections,
+        rule: &CompiledRule,
+        condition: &ConditionExpr,
+    ) -> Answer {
         match condition {
             ConditionExpr::And(parts) => Answer::All(
                 parts
                     .iter()
-                    .map(|part| self.of(section, rule, part))
+                    .map(|part| self.of(section, parsed, rule, part))
                     .collect(),
             ),
             ConditionExpr::Or(parts) => Answer::Any(
                 parts
                     .iter()
-                    .map(|part| self.of(section, rule, part))
+                    .map(|part| self.of(section, parsed, rule, part))
                     .collect(),
             ),
-            ConditionExpr::Not(part) => Answer::Not(Box::new(self.of(section, rule, part))),
+            ConditionExpr::Not(part) => Answer::Not(Box::new(self.of(section, parsed, rule, part))),
             ConditionExpr::Identifier(name) => {
                 // Selections that say the same are the same, whatever their names.
                 let said = section.get(name).map(Value::to_string).unwrap_or_default();
                 let detection = rule.detections.get_key_value(name);
                 let detections = detection.map(|(name, it)| (name.clone(), it.clone()));
-                self.place(said, condition, detections.into_iter().collect())
+                let equalities = parsed.named.get(name).and_then(equalities);
+                self.place(
+                    said,
+                    Question {
+                        equalities,
+                        condition: condition.clone(),
+                        detections: detections.into_iter().collect(),
+                    },
+                )
             }
             ConditionExpr::Selector { .. } => {
                 let said = format!("{section} {condition:?}");
-                self.place(said, condition, rule.detections.clone())
+                self.place(
+                    said,
+                    Question {
+                        equalities: None,
+                        condition: condition.clone(),
+                        detections: rule.detections.clone(),
+                    },
+                )
             }
         }
     }
 
-    fn place(
-        &mut self,
-        said: String,
-        condition: &ConditionExpr,
-        detections: HashMap<String, CompiledDetection>,
-    ) -> Answer {
+    fn place(&mut self, said: String, question: Question) -> Answer {
         let asked = &mut self.asked;
         let place = *self.places.entry(said).or_insert_with(|| {
-            asked.push(Question {
-                condition: condition.clone(),
-                detections,
-            });
+            asked.push(question);
             asked.len() - 1
         });
         Answer::Of(place)
     }
 }
 
-/// A compiled section, and the values that it compares with as they are written; or everything that is wrong with it.
-fn compile(section: &Value) -> Result<(CompiledRule, Vec<String>), Vec<String>> {
+/// A section, ready.
+struct Compiled {
+    rule: CompiledRule,
+    parsed: Detections,
+    /// The values that it compares with, as they are written.
+    written: Vec<String>,
+}
+
+/// A section, compiled; or everything that is wrong with it.
+fn compile(section: &Value) -> Result<Compiled, Vec<String>> {
     // JSON is YAML, and the parser takes text.
     let text = json!({
         "title": "when",
@@ -253,7 +287,13 @@ fn compile(section: &Value) -> Result<(CompiledRule, Vec<String>), Vec<String>> 
         let written = written_values(&rule.detection);
         make_names_exact(&mut rule.detection);
         match compile_rule(&rule) {
-            Ok(rule) => compiled = Some((rule, written)),
+            Ok(compiled_rule) => {
+                compiled = Some(Compiled {
+                    rule: compiled_rule,
+                    parsed: rule.detection,
+                    written,
+                });
+            }
             Err(error) => problems.push(error.to_string()),
         }
     }
@@ -268,7 +308,7 @@ mod tests {
     use crate::detection::lists::Lists;
     use proptest::prelude::*;
 
-    /// A selection that does or does not match a record that says `{"a": "1"}` and nothing of `b`.
+    /// A selection that does or does not match one of the records below.
     fn selection() -> impl Strategy<Value = Value> {
         prop::sample::select(vec![
             json!({"a": "1"}),
@@ -277,6 +317,20 @@ mod tests {
             json!({"b": "1"}),
             json!([{"a": "2"}, {"a": "1"}]),
             json!({"a": "1", "b": "1"}),
+            json!({"trailtag.outcome": "Success"}),
+            json!({"trailtag.outcome": ["denied", "failed"]}),
+            json!({"trailtag.outcome": "success", "trailtag.actor.mfa": false}),
+            json!({"trailtag.actor.mfa": true}),
+            json!({"trailtag.actor.mfa": "false"}),
+            json!({"trailtag.actor.mfa": null}),
+            json!({"trailtag.actor.name": "admin\u{212a}"}),
+            json!({"trailtag.actor.name": ["eve", "ADMINK"]}),
+            json!({"trailtag.actor.account": 1}),
+            json!({"trailtag.actor.account": "1"}),
+            json!({"trailtag.client": "iac"}),
+            json!({"trailtag.insufficient": ["event_id", "user_agent"]}),
+            json!({"trailtag.error|startswith": "x"}),
+            json!({"trailtag.outcome": "suc*"}),
         ])
     }
 
@@ -294,6 +348,11 @@ mod tests {
                 ),
                 1..6,
             ),
+            record in prop::sample::select(vec![
+                r#"{"a": "1"}"#,
+                r#"{"a": 1, "errorCode": "AccessDenied", "userIdentity": {"userName": "AdminK", "accountId": "1", "sessionContext": {"attributes": {"mfaAuthenticated": "false"}}}}"#,
+                r#"{"userAgent": "x", "userIdentity": {"userName": "admin\u212a", "accountId": 1, "sessionContext": {"attributes": {"mfaAuthenticated": true}}}}"#,
+            ]),
         ) {
             let sections: Vec<Value> = sections
                 .into_iter()
@@ -306,7 +365,7 @@ mod tests {
             let mut faults = Faults::default();
             let conditions = Conditions::compile("x.yaml", &whens, &mut faults);
             prop_assert_eq!(faults.to_string(), "");
-            let record = Record::parse(br#"{"a": "1"}"#).unwrap();
+            let record = Record::parse(record.as_bytes()).unwrap();
             let facts = Facts::of(&record, Context::default(), &Lists::default());
             let view = View::new(&record.value, &facts);
             let want: Vec<bool> = conditions

@@ -6,6 +6,7 @@
 
 pub mod attack;
 pub(crate) mod conditions;
+mod equality;
 pub mod explain;
 pub mod facts;
 pub mod fault;

@@ -58,6 +58,8 @@ struct Text<'a> {
     gap: Option<Gap>,
     shell: OnceCell<Quoted>,
     python: OnceCell<Quoted>,
+    /// Whether it stands in a JSON string as it is.
+    is_plain_json: OnceCell<bool>,
 }
 
 /// A value in quotes.
@@ -78,6 +80,7 @@ impl<'a> Text<'a> {
             gap,
             shell: OnceCell::new(),
             python: OnceCell::new(),
+            is_plain_json: OnceCell::new(),
         }
     }
 
@@ -186,11 +189,12 @@ impl<'a> Values<'a> {
     /// Appends the value at a place of [`NAMES`] in a form to a JSON string; none where it has no such form, or JSON would
     /// have to escape it.
     pub(super) fn append_to_json(&self, place: usize, form: Form, out: &mut Vec<u8>) -> Option<()> {
-        let (marks, text) = self.0.get(place)?.form(form)?;
-        if text
-            .bytes()
-            .any(|byte| matches!(byte, 0..b' ' | b'"' | b'\\'))
-        {
+        let value = self.0.get(place)?;
+        let (marks, text) = value.form(form)?;
+        // What a form rewrites is looked at each time, which is rare.
+        let plain = || is_plain_json(&value.plain);
+        let is_rewritten = text.len() != value.plain.len();
+        if !value.is_plain_json.get_or_init(plain) || (is_rewritten && !is_plain_json(text)) {
             return None;
         }
         for part in [marks, text, marks] {
@@ -216,6 +220,13 @@ impl<'a> Values<'a> {
             Some(format!("{}: {why}; look it up and put it in.", text.plain))
         })
     }
+}
+
+/// Whether a JSON string holds the text as it is.
+fn is_plain_json(text: &str) -> bool {
+    !text
+        .bytes()
+        .any(|byte| matches!(byte, 0..b' ' | b'"' | b'\\'))
 }
 
 /// Where a name stands among [`NAMES`].
