@@ -124,6 +124,36 @@ fn rules_are_swapped_whole_and_bad_ones_leave_the_old_in_use() {
     assert!(trailtag.wait_exit(PATIENCE).success());
 }
 
+/// The ids of the factors and of the items of the finding at a place of a topic, once it is there.
+fn ids(
+    broker: &Broker,
+    output: &str,
+    place: usize,
+    trailtag: &Trailtag,
+) -> (Vec<String>, Vec<String>) {
+    wait_until(PATIENCE, "the finding is there", || {
+        let messages = broker.read_committed(output);
+        let Some(message) = messages.get(place) else {
+            return Err(format!(
+                "{} findings; its log:\n{}",
+                messages.len(),
+                trailtag.log()
+            ));
+        };
+        let payload = message.payload.as_deref().unwrap_or_default();
+        let document: serde_json::Value = serde_json::from_slice(payload).unwrap();
+        let ids = |pointer: &str| {
+            let list = document.pointer(pointer).and_then(|list| list.as_array());
+            let ids = list.into_iter().flatten().map(|it| it["id"].as_str());
+            ids.map(|id| id.unwrap_or_default().to_owned()).collect()
+        };
+        Ok((
+            ids("/trailtag/severity/factors"),
+            ids("/trailtag/remediation"),
+        ))
+    })
+}
+
 /// Severity, lists and remediation come from files too, and are swapped with the same care.
 #[test]
 fn severity_lists_and_remediation_are_swapped_together() {
@@ -173,35 +203,10 @@ fn severity_lists_and_remediation_are_swapped_together() {
         .to_owned();
     let account = record["recipientAccountId"].as_str().unwrap().to_owned();
     let mut number = 0;
-    // The ids of factors and items of the next record's finding.
-    let mut next = || -> (Vec<String>, Vec<String>) {
+    let mut next = || {
         number += 1;
         broker.produce(&input, 0, None, &ours(number), &[]);
-        wait_until(PATIENCE, "the finding is there", || {
-            let messages = broker.read_committed(&output);
-            match messages.get(number - 1) {
-                Some(message) => {
-                    let document: serde_json::Value =
-                        serde_json::from_slice(message.payload.as_deref().unwrap_or_default())
-                            .unwrap();
-                    let ids = |pointer: &str| {
-                        let list = document.pointer(pointer).and_then(|list| list.as_array());
-                        let ids = list.into_iter().flatten();
-                        ids.map(|it| it["id"].as_str().unwrap_or_default().to_owned())
-                            .collect()
-                    };
-                    Ok((
-                        ids("/trailtag/severity/factors"),
-                        ids("/trailtag/remediation"),
-                    ))
-                }
-                None => Err(format!(
-                    "{} findings; its log:\n{}",
-                    messages.len(),
-                    trailtag.log()
-                )),
-            }
-        })
+        ids(broker, &output, number - 1, &trailtag)
     };
     let (factors, items) = next();
     assert!(
