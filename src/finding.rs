@@ -14,7 +14,7 @@ use crate::detection::level::Level;
 use crate::detection::rules::Rule;
 use crate::format;
 use crate::pipeline::Origin;
-use crate::remediation::Advice;
+use crate::remediation::{Advice, Steps};
 
 /// Where a record came from, so that it can be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ pub struct Source<'a> {
 }
 
 /// One matched record with everything that documents say about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Finding<'a> {
     /// The original record: its text, byte for byte, and its values.
     pub record: &'a Record<'a>,
@@ -45,27 +45,13 @@ pub struct Finding<'a> {
     pub advice: Advice<'a>,
     /// Where it came from.
     pub source: Source<'a>,
-    /// Parts of the remediation that were left out, because the document was too large with them.
-    pub trimmed: &'static [Part],
-}
-
-/// A part of the remediation that can be left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// Steps in the AWS console.
-    Console,
-    /// Lines of Python.
-    Boto3,
-    /// Lines for a shell.
-    Cli,
 }
 
 /// What is left out, step by step, of a document that is too large.
-pub const TRIMS: [&[Part]; 3] = [
-    &[Part::Console],
-    &[Part::Console, Part::Boto3],
-    &[Part::Console, Part::Boto3, Part::Cli],
+pub const TRIMS: [&[Steps]; 3] = [
+    &[Steps::Console],
+    &[Steps::Console, Steps::Boto3],
+    &[Steps::Console, Steps::Boto3, Steps::Cli],
 ];
 
 impl<'a> Finding<'a> {
@@ -90,24 +76,14 @@ impl<'a> Finding<'a> {
                 envelope: raw.envelope.as_str(),
                 custom: raw.custom,
             },
-            trimmed: &[],
         }
     }
 
-    /// The same without these parts of its remediation. The original stays whole, always.
+    /// The same without these steps of its remediation. The original stays whole, always.
     #[must_use]
-    pub fn without(&self, parts: &'static [Part]) -> Self {
+    pub fn without(&self, steps: &'static [Steps]) -> Self {
         let mut trimmed = self.clone();
-        trimmed.trimmed = parts;
-        for item in &mut trimmed.advice.items {
-            for part in parts {
-                match part {
-                    Part::Console => item.console.clear(),
-                    Part::Boto3 => item.boto3.clear(),
-                    Part::Cli => item.cli.clear(),
-                }
-            }
-        }
+        trimmed.advice = trimmed.advice.without(steps);
         trimmed
     }
 

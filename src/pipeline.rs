@@ -58,6 +58,8 @@ pub struct Outputs {
     /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
     pub limits: Vec<usize>,
     pub(crate) scratch: Scratch,
+    /// Where a document grows before it is copied out at its size.
+    pub(crate) draft: Vec<u8>,
 }
 
 impl Outputs {
@@ -233,6 +235,7 @@ impl Pipeline {
             dead_letters,
             limits,
             scratch,
+            draft,
         } = out;
         envelope::open(
             payload,
@@ -249,7 +252,7 @@ impl Pipeline {
                         payload: rejection.bytes.to_vec(),
                     });
                 }
-                Element::Record(raw) => match self.record(&raw, origin, documents, limits) {
+                Element::Record(raw) => match self.record(&raw, origin, documents, limits, draft) {
                     Ok(None) => tally.ignored += 1,
                     Ok(Some(level)) => {
                         tally.matched += 1;
@@ -309,6 +312,7 @@ impl Pipeline {
         origin: &Origin<'_>,
         documents: &mut Vec<Document>,
         limits: &[usize],
+        draft: &mut Vec<u8>,
     ) -> Result<Option<Level>, DeadLetter> {
         if !self.prefilter.may_match(raw.json) {
             return Ok(None);
@@ -342,12 +346,12 @@ impl Pipeline {
             } else {
                 topics.min(route.max_bytes)
             };
-            let mut document = document(place, route, &finding, raw)?;
+            let mut document = document(place, route, &finding, raw, draft)?;
             for parts in TRIMS {
                 if document.size() <= limit {
                     break;
                 }
-                document = self::document(place, route, &finding.without(parts), raw)?;
+                document = self::document(place, route, &finding.without(parts), raw, draft)?;
             }
             let size = document.size();
             if size > limit {
@@ -381,9 +385,10 @@ fn document(
     route: &Route,
     finding: &Finding<'_>,
     raw: &RawRecord<'_>,
+    draft: &mut Vec<u8>,
 ) -> Result<Document, DeadLetter> {
-    let mut payload = Vec::with_capacity(raw.json.len() + 4096);
-    format::write(route, finding, &mut payload).map_err(|error| DeadLetter {
+    draft.clear();
+    format::write(route, finding, draft).map_err(|error| DeadLetter {
         reason: Reason::InvalidJson,
         error: error.to_string(),
         index: Some(raw.index),
@@ -394,7 +399,7 @@ fn document(
         index: raw.index,
         key: finding.key(route.key),
         headers: finding.headers(route),
-        payload,
+        payload: draft.clone(),
         event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })
 }

@@ -7,26 +7,28 @@
 //! shell or for Python; a value that fails the first leaves a placeholder and a note.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::Environment;
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 
 use crate::cloudtrail::record::Record;
-use crate::detection::conditions::{Conditions, When};
+use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
 use crate::detection::fault::Faults;
 
+mod compile;
+mod prepared;
 mod quote;
 mod templates;
 mod text;
 mod values;
 
+use compile::{Loader, check_ids, whens};
+use prepared::{Parts, Prepared};
 use templates::{Part, Step, environment};
-use text::{CatalogueText, ItemText, Line, RiskText};
+use text::CatalogueText;
 use values::Values;
 
 const CATALOGUE: &str = include_str!("../config/remediation.yaml");
@@ -129,12 +131,83 @@ impl Serialize for Item<'_> {
 }
 
 /// What to do about one record, and the risks that it answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct Advice<'a> {
     /// Risks, in the catalogue's order.
     pub risks: Vec<Risk<'a>>,
-    /// Items, in the catalogue's order.
-    pub items: Vec<Item<'a>>,
+    catalogue: &'a Catalogue,
+    chosen: Vec<&'a Entry>,
+    values: Values<'a>,
+    leaves_out: &'static [Steps],
+}
+
+/// Steps of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steps {
+    /// In the AWS console.
+    Console,
+    /// Lines for a POSIX shell.
+    Cli,
+    /// Lines of Python.
+    Boto3,
+}
+
+impl<'a> Advice<'a> {
+    /// The items, in the catalogue's order, filled in.
+    #[must_use]
+    pub fn items(&self) -> Vec<Item<'a>> {
+        let fill = |entry: &&'a Entry| self.fill(entry);
+        self.chosen.iter().map(fill).collect()
+    }
+
+    /// The same without these steps.
+    #[must_use]
+    pub fn without(mut self, steps: &'static [Steps]) -> Self {
+        self.leaves_out = steps;
+        self
+    }
+
+    /// The steps that are left out.
+    #[must_use]
+    pub const fn left_out(&self) -> &'static [Steps] {
+        self.leaves_out
+    }
+
+    /// Appends the items as a JSON list, which is what serialising [`Advice::items`] would give.
+    pub fn write_items(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        let leaves_out = [Steps::Console, Steps::Cli, Steps::Boto3]
+            .map(|steps| self.leaves_out.contains(&steps));
+        out.push(b'[');
+        for (place, entry) in self.chosen.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            let start = out.len();
+            let written = entry
+                .prepared
+                .as_ref()
+                .and_then(|item| item.write(&self.values, &entry.uses, leaves_out, out));
+            if written.is_none() {
+                out.truncate(start);
+                serde_json::to_writer(&mut *out, &self.fill(entry))?;
+            }
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    fn fill(&self, entry: &'a Entry) -> Item<'a> {
+        let mut item = self.catalogue.fill(entry, &self.values);
+        for steps in self.leaves_out {
+            match steps {
+                Steps::Console => item.console.clear(),
+                Steps::Cli => item.cli.clear(),
+                Steps::Boto3 => item.boto3.clear(),
+            }
+        }
+        item
+    }
 }
 
 /// A risk, compiled.
@@ -146,6 +219,7 @@ struct Danger {
 }
 
 /// An item, compiled.
+#[derive(Debug)]
 struct Entry {
     id: String,
     kind: Kind,
@@ -158,8 +232,61 @@ struct Entry {
     cli: Vec<Step>,
     boto3: Vec<Step>,
     notes: Vec<Step>,
-    /// The places of the values that its templates use.
+    /// The places of the values that its templates use, where documents carry what is made of them.
     uses: Vec<usize>,
+    /// Its JSON, where that can be made ready.
+    prepared: Option<Prepared>,
+}
+
+impl Entry {
+    /// The item without anything that is filled in.
+    fn bare(&self, detail: Detail) -> Item<'_> {
+        Item {
+            id: &self.id,
+            kind: self.kind,
+            title: &self.title,
+            risks: &self.risks,
+            console: Vec::new(),
+            cli: Vec::new(),
+            boto3: Vec::new(),
+            notes: Vec::new(),
+            references: &self.references,
+            detail,
+        }
+    }
+
+    fn prepare(&mut self, detail: Detail) {
+        if detail != Detail::Full {
+            self.uses.clear();
+            for steps in [
+                &mut self.console,
+                &mut self.cli,
+                &mut self.boto3,
+                &mut self.notes,
+            ] {
+                steps.clear();
+            }
+        }
+        let mut head = self.bare(detail);
+        head.references = &[];
+        let references = match detail {
+            Detail::Ids => &[],
+            Detail::Full | Detail::Summary => self.references.as_slice(),
+        };
+        let prepared = serde_json::to_string(&head).ok().and_then(|head| {
+            Prepared::new(&Parts {
+                head,
+                steps: [
+                    ("console", &self.console),
+                    ("cli", &self.cli),
+                    ("boto3", &self.boto3),
+                ],
+                notes: &self.notes,
+                references,
+            })
+        });
+        self.prepared = prepared;
+    }
 }
 
 /// The catalogue, compiled.
@@ -201,11 +328,12 @@ impl Catalogue {
         let mut faults = Faults::default();
         let text = CatalogueText::read(file, text, &mut faults);
         check_ids(file, &text, &mut faults);
-        let (conditions, places) = conditions(file, &text, &mut faults);
-        let mut places = places.into_iter();
+        let conditions = Conditions::compile(file, &whens(&text), &mut faults);
+        let mut places = 0..;
         let mut whens = || places.next().unwrap_or(usize::MAX);
         let mut loader = Loader {
             file,
+            detail,
             templates: environment(),
             faults: &mut faults,
         };
@@ -231,7 +359,7 @@ impl Catalogue {
 
     /// The items whose conditions hold for a record, filled in with its values, and the risks that they answer.
     #[must_use]
-    pub fn select(&self, record: &Record<'_>, facts: &Facts<'_>) -> Advice<'_> {
+    pub fn select<'a>(&'a self, record: &Record<'_>, facts: &Facts<'a>) -> Advice<'a> {
         let hold = self.conditions.hold(&record.value, facts);
         let holds = |when: usize| hold.get(when).copied().unwrap_or_default();
         let values = Values::of(facts);
@@ -252,26 +380,17 @@ impl Catalogue {
                 })
             })
             .collect();
-        let items = chosen().map(|entry| self.fill(entry, &values)).collect();
-        Advice { risks, items }
+        Advice {
+            risks,
+            catalogue: self,
+            chosen: chosen().collect(),
+            values,
+            leaves_out: &[],
+        }
     }
 
     fn fill<'a>(&'a self, entry: &'a Entry, values: &Values<'_>) -> Item<'a> {
-        let mut item = Item {
-            id: &entry.id,
-            kind: entry.kind,
-            title: &entry.title,
-            risks: &entry.risks,
-            console: Vec::new(),
-            cli: Vec::new(),
-            boto3: Vec::new(),
-            notes: Vec::new(),
-            references: &entry.references,
-            detail: self.detail,
-        };
-        if self.detail != Detail::Full {
-            return item;
-        }
+        let mut item = entry.bare(self.detail);
         let mut missing = Vec::new();
         let mut fill = |part: Part, steps: &'a [Step]| -> Vec<Cow<'a, str>> {
             let mut filled = Vec::with_capacity(steps.len());
@@ -297,163 +416,13 @@ impl Catalogue {
     }
 }
 
-/// Every condition of a catalogue once, and the place of each item's and then of each reason's among them.
-///
-/// Many items share one: what holds for all of them is asked once a record.
-fn conditions(file: &str, text: &CatalogueText, faults: &mut Faults) -> (Conditions, Vec<usize>) {
-    let items = text.items.iter().map(|item| When {
-        subject: format!("item {}", item.id),
-        line: item.line,
-        section: item.when.as_ref(),
-    });
-    let reasons = text.risks.iter().flat_map(|risk| {
-        risk.reasons.iter().map(|reason| When {
-            subject: format!("risk {}", risk.id),
-            line: reason.why.line,
-            section: reason.when.as_ref(),
-        })
-    });
-    let all: Vec<When<'_>> = items.chain(reasons).collect();
-    // Each by itself first, so that a fault is told wherever it stands.
-    Conditions::compile(file, &all, faults);
-    let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    let mut distinct = Vec::new();
-    let mut places = Vec::new();
-    for when in all {
-        let key = when.section.map(Value::to_string).unwrap_or_default();
-        places.push(*known.entry(key).or_insert_with(|| {
-            distinct.push(when);
-            distinct.len() - 1
-        }));
-    }
-    let conditions = Conditions::compile(file, &distinct, &mut Faults::default());
-    (conditions, places)
-}
-
-fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
-    let mut known = BTreeMap::new();
-    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut Faults| {
-        if let Some(first) = known.insert((kind, id.to_owned()), line) {
-            faults.add(
-                file,
-                Some(line),
-                Some(format!("{kind} {id}")),
-                format!("another {kind} has the same `id` (line {first}): give it its own"),
-            );
-        }
-    };
-    for risk in &text.risks {
-        unique("risk", &risk.id, risk.line, faults);
-    }
-    for item in &text.items {
-        unique("item", &item.id, item.line, faults);
-        for id in &item.risks {
-            if !text.risks.iter().any(|risk| risk.id == *id) {
-                faults.add(
-                    file,
-                    Some(item.line),
-                    Some(format!("item {}", item.id)),
-                    format!("it answers risk {id:?}, which is not among `risks`"),
-                );
-            }
-        }
-    }
-}
-
-/// Puts templates into the environment, and tries each.
-struct Loader<'a> {
-    file: &'a str,
-    templates: Environment<'static>,
-    faults: &'a mut Faults,
-}
-
-impl Loader<'_> {
-    fn entry(&mut self, item: ItemText, when: usize) -> Entry {
-        let subject = format!("item {}", item.id);
-        let mut uses = Vec::new();
-        let [console, cli, boto3, notes] = item
-            .parts
-            .map(|(part, lines)| self.steps(&subject, part, &lines, &mut uses));
-        uses.sort_unstable();
-        uses.dedup();
-        Entry {
-            id: item.id,
-            kind: item.kind,
-            title: item.title,
-            risks: item.risks,
-            references: item.references,
-            when,
-            console,
-            cli,
-            boto3,
-            notes,
-            uses,
-        }
-    }
-
-    fn danger(&mut self, risk: RiskText, whens: &mut impl FnMut() -> usize) -> Danger {
-        let subject = format!("risk {}", risk.id);
-        let reasons = risk.reasons.into_iter().enumerate();
-        Danger {
-            reasons: reasons
-                .filter_map(|(place, reason)| {
-                    let when = whens();
-                    let step = self.step(&subject, Part::Why, place, &reason.why, &mut Vec::new());
-                    Some((when, step?))
-                })
-                .collect(),
-            id: risk.id,
-            title: risk.title,
-        }
-    }
-
-    fn steps(
-        &mut self,
-        subject: &str,
-        part: Part,
-        lines: &[Line],
-        uses: &mut Vec<usize>,
-    ) -> Vec<Step> {
-        let lines = lines.iter().enumerate();
-        lines
-            .filter_map(|(place, line)| self.step(subject, part, place, line, uses))
-            .collect()
-    }
-
-    fn step(
-        &mut self,
-        subject: &str,
-        part: Part,
-        place: usize,
-        line: &Line,
-        uses: &mut Vec<usize>,
-    ) -> Option<Step> {
-        let name = format!("{subject}\n{place}");
-        match Step::load(&mut self.templates, part, &name, &line.text) {
-            Ok((step, places)) => {
-                uses.extend(places);
-                Some(step)
-            }
-            Err(problem) => {
-                let part = part.as_str();
-                self.faults.add(
-                    self.file,
-                    Some(line.line),
-                    Some(subject.to_owned()),
-                    format!("{part} step {}: {problem}", place + 1),
-                );
-                None
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::detection::Context;
     use crate::detection::lists::Lists;
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     fn faults(text: &str) -> String {
         match Catalogue::compile("remediation.yaml", text, Detail::Full) {
@@ -578,8 +547,9 @@ items:
         })
     }
 
-    fn item<'a, 'b>(advice: &'b Advice<'a>, id: &str) -> &'b Item<'a> {
-        advice.items.iter().find(|item| item.id == id).unwrap()
+    fn item<'a>(advice: &Advice<'a>, id: &str) -> Item<'a> {
+        let mut items = advice.items().into_iter();
+        items.find(|item| item.id == id).unwrap()
     }
 
     #[test]
@@ -694,11 +664,44 @@ items:
         ] {
             let catalogue = Catalogue::compile("x", text, detail).unwrap();
             advise_by(&catalogue, &request(&json!("p"), &json!("r")), |advice| {
-                assert_eq!(serde_json::to_value(&advice.items).unwrap(), want);
+                assert_eq!(serde_json::to_value(advice.items()).unwrap(), want);
                 assert_eq!(advice.risks.len(), 1);
             });
         }
         assert_eq!(Detail::default(), Detail::Full);
         assert_eq!(serde_json::to_value(Detail::Summary).unwrap(), "summary");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// What is copied from prepared bytes is what serialising the items gives, whatever the values are.
+        #[test]
+        fn prepared_items_are_what_serialising_gives(
+            texts in prop::array::uniform3(prop_oneof![any::<String>(), "[A-Za-z0-9_+=,.@-]{1,12}"]),
+            kind in prop::sample::select(vec!["IAMUser", "Root", "AssumedRole"]),
+            detail in prop::sample::select(vec![Detail::Full, Detail::Summary, Detail::Ids]),
+            leaves_out in prop::sample::select(vec![&[][..], &[Steps::Console], &[Steps::Console, Steps::Boto3, Steps::Cli]]),
+        ) {
+            let [profile, role, name] = texts;
+            let mut record = request(&json!(profile), &json!(role));
+            record["userIdentity"] = json!({"type": kind, "userName": name, "accessKeyId": "AKIAIOSFODNN7EXAMPLE", "arn": format!("arn:aws:iam::111122223333:user/{name}")});
+            let catalogue = Catalogue::load(None, detail).unwrap();
+            advise_by(&catalogue, &record, |advice| {
+                let advice = advice.clone().without(leaves_out);
+                let mut written = Vec::new();
+                advice.write_items(&mut written).unwrap();
+                let serialised = serde_json::to_vec(&advice.items()).unwrap();
+                assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8(serialised).unwrap());
+            });
+        }
+    }
+
+    #[test]
+    fn every_item_of_the_built_in_catalogue_is_prepared() {
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
+        for entry in &catalogue.entries {
+            assert!(entry.prepared.is_some(), "{}", entry.id);
+        }
     }
 }

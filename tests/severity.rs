@@ -245,7 +245,7 @@ proptest! {
             let detection = &finding.detection;
             assert_eq!(json!(detection.severity), document["severity"]);
             assert_eq!(json!(detection.attack), document["attack"]);
-            assert_eq!(json!(finding.advice.items), document["remediation"]);
+            assert_eq!(json!(finding.advice.items()), document["remediation"]);
             let applied: Vec<(String, i64)> = explanation.factors.iter()
                 .filter(|factor| factor.applies)
                 .map(|factor| (factor.id.to_owned(), i64::from(factor.points)))

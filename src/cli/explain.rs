@@ -160,7 +160,7 @@ fn object(
         let facts: serde_json::Map<String, Value> = detection.facts.known().collect();
         let items: Vec<Value> = finding
             .advice
-            .items
+            .items()
             .iter()
             .map(|item| json!({"id": item.id, "kind": item.kind, "title": item.title}))
             .collect();
@@ -428,12 +428,13 @@ impl Tree {
         if !advice.risks.is_empty() {
             self.head("risks");
             for risk in &advice.risks {
-                self.entry("", risk.title, "");
+                self.entry("", risk.title, &risk.why);
             }
         }
-        if !advice.items.is_empty() {
+        let items = advice.items();
+        if !items.is_empty() {
             self.head("remediation");
-            for item in &advice.items {
+            for item in &items {
                 self.entry("", item.id, item.title);
             }
         }

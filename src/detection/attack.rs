@@ -18,6 +18,13 @@ impl Version {
     pub(super) const fn of(number: u8) -> Self {
         if number < 19 { Self::V18 } else { Self::V19 }
     }
+
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::V18 => 18,
+            Self::V19 => 19,
+        }
+    }
 }
 
 /// A technique that the event is evidence of, with the tactic that it serves here.

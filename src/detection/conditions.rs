@@ -3,10 +3,14 @@
 //! In flow the `when` of every factor or item of one file; out flows which of them hold for a record, or, where somebody
 //! asks, what in the record decided each. Both come from the same compiled rules.
 
+use std::collections::HashMap;
+
 use rsigma_eval::compiler::eval_condition;
-use rsigma_eval::{CompiledRule, compile_rule, explain_rule};
+use rsigma_eval::{CompiledDetection, CompiledRule, compile_rule, explain_rule};
+use rsigma_parser::{ConditionExpr, Detections};
 use serde_json::{Value, json};
 
+use super::equality::{Equality, all_hold, equalities};
 use super::explain::Trace;
 use super::facts::Facts;
 use super::fault::{Faults, one_line};
@@ -24,7 +28,13 @@ pub(crate) struct When<'a> {
 }
 
 /// Compiled conditions, by their place.
-pub(crate) struct Conditions(Vec<Condition>);
+///
+/// Many conditions ask the same question (did the call go through?), so each distinct selection is evaluated at most
+/// once a record, and conditions are made of their answers.
+pub(crate) struct Conditions {
+    conditions: Vec<Condition>,
+    questions: Vec<Question>,
+}
 
 enum Condition {
     /// None was written.
@@ -32,50 +42,81 @@ enum Condition {
     /// What was written does not compile; it is among the faults.
     Never,
     If {
+        answer: Answer,
         rule: Box<CompiledRule>,
         /// The values that it compares with, as they are written: compiled ones are in lower case.
         written: Vec<String>,
     },
 }
 
+/// What a condition makes of the answers, by the places of their questions.
+enum Answer {
+    Of(usize),
+    All(Vec<Answer>),
+    Any(Vec<Answer>),
+    Not(Box<Answer>),
+}
+
+/// Something to ask of a record: a selection, or a whole condition that is more than `and`, `or` and `not`.
+struct Question {
+    /// The same without the engine, where it only compares facts: nearly all do, and it takes a fraction of the time.
+    equalities: Option<Vec<Equality>>,
+    condition: ConditionExpr,
+    detections: HashMap<String, CompiledDetection>,
+}
+
 impl Conditions {
     /// Compiles every condition of a file; those that do not compile are among the faults, and never hold.
     pub(crate) fn compile(file: &str, whens: &[When<'_>], faults: &mut Faults) -> Self {
+        let mut questions = Questions::default();
         let compiled = whens.iter().map(|when| {
             let Some(section) = when.section else {
                 return Condition::Always;
             };
-            compile(section).unwrap_or_else(|problems| {
-                for problem in problems {
-                    faults.add(
-                        file,
-                        Some(when.line),
-                        Some(when.subject.clone()),
-                        format!("`when`: {}", one_line(&problem)),
-                    );
+            match compile(section) {
+                Ok(Compiled {
+                    rule,
+                    parsed,
+                    written,
+                }) => Condition::If {
+                    answer: questions.of_rule(section, &parsed, &rule),
+                    rule: Box::new(rule),
+                    written,
+                },
+                Err(problems) => {
+                    for problem in problems {
+                        faults.add(
+                            file,
+                            Some(when.line),
+                            Some(when.subject.clone()),
+                            format!("`when`: {}", one_line(&problem)),
+                        );
+                    }
+                    Condition::Never
                 }
-                Condition::Never
-            })
+            }
         });
-        Self(compiled.collect())
+        Self {
+            conditions: compiled.collect(),
+            questions: questions.asked,
+        }
     }
 
     /// Whether each condition holds, by its place.
     pub(crate) fn hold(&self, record: &Value, facts: &Facts<'_>) -> Vec<bool> {
-        let view = View::new(record, facts);
-        // The names of what matched, which nobody asked for.
-        let mut names = Vec::new();
+        let mut asked = Asked {
+            facts,
+            view: View::new(record, facts),
+            questions: &self.questions,
+            answers: vec![None; self.questions.len()],
+            names: Vec::new(),
+        };
         let holds = |condition: &Condition| match condition {
             Condition::Always => true,
             Condition::Never => false,
-            Condition::If { rule, .. } => {
-                names.clear();
-                rule.conditions
-                    .iter()
-                    .any(|condition| eval_condition(condition, &rule.detections, &view, &mut names))
-            }
+            Condition::If { answer, .. } => asked.answer(answer),
         };
-        self.0.iter().map(holds).collect()
+        self.conditions.iter().map(holds).collect()
     }
 
     /// What decided each condition, by its place.
@@ -84,13 +125,148 @@ impl Conditions {
         let trace = |condition: &Condition| match condition {
             Condition::Always => Trace::always(true),
             Condition::Never => Trace::always(false),
-            Condition::If { rule, written } => Trace::of(&explain_rule(rule, &view), written),
+            Condition::If { rule, written, .. } => Trace::of(&explain_rule(rule, &view), written),
         };
-        self.0.iter().map(trace).collect()
+        self.conditions.iter().map(trace).collect()
     }
 }
 
-fn compile(section: &Value) -> Result<Condition, Vec<String>> {
+/// One record, and what was asked of it so far.
+struct Asked<'a> {
+    facts: &'a Facts<'a>,
+    view: View<'a>,
+    questions: &'a [Question],
+    answers: Vec<Option<bool>>,
+    /// The names of selections that matched, which nobody wants to know.
+    names: Vec<String>,
+}
+
+impl Asked<'_> {
+    fn answer(&mut self, answer: &Answer) -> bool {
+        match answer {
+            Answer::Of(place) => self.ask(*place),
+            Answer::All(parts) => parts.iter().all(|part| self.answer(part)),
+            Answer::Any(parts) => parts.iter().any(|part| self.answer(part)),
+            Answer::Not(part) => !self.answer(part),
+        }
+    }
+
+    fn ask(&mut self, place: usize) -> bool {
+        if let Some(Some(known)) = self.answers.get(place) {
+            return *known;
+        }
+        self.names.clear();
+        let holds = self.questions.get(place).is_some_and(|question| {
+            let plainly = question.equalities.as_ref();
+            let answer = plainly.and_then(|equalities| all_hold(equalities, self.facts));
+            answer.unwrap_or_else(|| {
+                eval_condition(
+                    &question.condition,
+                    &question.detections,
+                    &self.view,
+                    &mut self.names,
+                )
+            })
+        });
+        if let Some(answer) = self.answers.get_mut(place) {
+            *answer = Some(holds);
+        }
+        holds
+    }
+}
+
+/// The distinct questions of a file.
+#[derive(Default)]
+struct Questions {
+    asked: Vec<Question>,
+    /// Their places, by what they say.
+    places: HashMap<String, usize>,
+}
+
+impl Questions {
+    /// A rule holds if any of its conditions does.
+    fn of_rule(&mut self, section: &Value, parsed: &Detections, rule: &CompiledRule) -> Answer {
+        let mut parts: Vec<Answer> = rule
+            .conditions
+            .iter()
+            .map(|condition| self.of(section, parsed, rule, condition))
+            .collect();
+        match parts.pop() {
+            Some(only) if parts.is_empty() => only,
+            last => Answer::Any(parts.into_iter().chain(last).collect()),
+        }
+    }
+
+    fn of(
+        &mut self,
+        section: &Value,
+        parsed: &Detections,
+        rule: &CompiledRule,
+        condition: &ConditionExpr,
+    ) -> Answer {
+        match condition {
+            ConditionExpr::And(parts) => Answer::All(
+                parts
+                    .iter()
+                    .map(|part| self.of(section, parsed, rule, part))
+                    .collect(),
+            ),
+            ConditionExpr::Or(parts) => Answer::Any(
+                parts
+                    .iter()
+                    .map(|part| self.of(section, parsed, rule, part))
+                    .collect(),
+            ),
+            ConditionExpr::Not(part) => Answer::Not(Box::new(self.of(section, parsed, rule, part))),
+            ConditionExpr::Identifier(name) => {
+                // Selections that say the same are the same, whatever their names.
+                let said = section.get(name).map(Value::to_string).unwrap_or_default();
+                let detection = rule.detections.get_key_value(name);
+                let detections = detection.map(|(name, it)| (name.clone(), it.clone()));
+                let equalities = parsed.named.get(name).and_then(equalities);
+                self.place(
+                    said,
+                    Question {
+                        equalities,
+                        condition: condition.clone(),
+                        detections: detections.into_iter().collect(),
+                    },
+                )
+            }
+            ConditionExpr::Selector { .. } => {
+                let said = format!("{section} {condition:?}");
+                self.place(
+                    said,
+                    Question {
+                        equalities: None,
+                        condition: condition.clone(),
+                        detections: rule.detections.clone(),
+                    },
+                )
+            }
+        }
+    }
+
+    fn place(&mut self, said: String, question: Question) -> Answer {
+        let asked = &mut self.asked;
+        let place = *self.places.entry(said).or_insert_with(|| {
+            asked.push(question);
+            asked.len() - 1
+        });
+        Answer::Of(place)
+    }
+}
+
+/// A section, ready.
+struct Compiled {
+    rule: CompiledRule,
+    parsed: Detections,
+    /// The values that it compares with, as they are written.
+    written: Vec<String>,
+}
+
+/// A section, compiled; or everything that is wrong with it.
+fn compile(section: &Value) -> Result<Compiled, Vec<String>> {
     // JSON is YAML, and the parser takes text.
     let text = json!({
         "title": "when",
@@ -101,7 +277,7 @@ fn compile(section: &Value) -> Result<Condition, Vec<String>> {
     let collection =
         rsigma_parser::parse_sigma_yaml(&text).map_err(|error| vec![error.to_string()])?;
     let mut problems = collection.errors;
-    let mut condition = Condition::Never;
+    let mut compiled = None;
     for mut rule in collection.rules {
         problems.extend(
             unknown_facts(&rule.detection)
@@ -111,18 +287,96 @@ fn compile(section: &Value) -> Result<Condition, Vec<String>> {
         let written = written_values(&rule.detection);
         make_names_exact(&mut rule.detection);
         match compile_rule(&rule) {
-            Ok(rule) => {
-                condition = Condition::If {
-                    rule: Box::new(rule),
+            Ok(compiled_rule) => {
+                compiled = Some(Compiled {
+                    rule: compiled_rule,
+                    parsed: rule.detection,
                     written,
-                }
+                });
             }
             Err(error) => problems.push(error.to_string()),
         }
     }
-    if problems.is_empty() {
-        Ok(condition)
-    } else {
-        Err(problems)
+    compiled.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloudtrail::record::Record;
+    use crate::detection::Context;
+    use crate::detection::lists::Lists;
+    use proptest::prelude::*;
+
+    /// A selection that does or does not match one of the records below.
+    fn selection() -> impl Strategy<Value = Value> {
+        prop::sample::select(vec![
+            json!({"a": "1"}),
+            json!({"a": "2"}),
+            json!({"b": null}),
+            json!({"b": "1"}),
+            json!([{"a": "2"}, {"a": "1"}]),
+            json!({"a": "1", "b": "1"}),
+            json!({"trailtag.outcome": "Success"}),
+            json!({"trailtag.outcome": ["denied", "failed"]}),
+            json!({"trailtag.outcome": "success", "trailtag.actor.mfa": false}),
+            json!({"trailtag.actor.mfa": true}),
+            json!({"trailtag.actor.mfa": "false"}),
+            json!({"trailtag.actor.mfa": null}),
+            json!({"trailtag.actor.name": "admin\u{212a}"}),
+            json!({"trailtag.actor.name": ["eve", "ADMINK"]}),
+            json!({"trailtag.actor.account": 1}),
+            json!({"trailtag.actor.account": "1"}),
+            json!({"trailtag.client": "iac"}),
+            json!({"trailtag.insufficient": ["event_id", "user_agent"]}),
+            json!({"trailtag.error|startswith": "x"}),
+            json!({"trailtag.outcome": "suc*"}),
+        ])
+    }
+
+    proptest! {
+        /// Asking each selection once gives what the engine gives for each condition as a whole.
+        #[test]
+        fn shared_answers_are_the_engines(
+            sections in prop::collection::vec(
+                (
+                    prop::array::uniform3(selection()),
+                    prop::sample::select(vec![
+                        "s_1", "not s_1", "s_1 and s_2", "s_1 or s_2 and not s_3", "not (s_1 or s_2)", "1 of s_*",
+                        "all of s_*", "not 1 of s_* or s_1", "2 of s_*", "all of them",
+                    ]),
+                ),
+                1..6,
+            ),
+            record in prop::sample::select(vec![
+                r#"{"a": "1"}"#,
+                r#"{"a": 1, "errorCode": "AccessDenied", "userIdentity": {"userName": "AdminK", "accountId": "1", "sessionContext": {"attributes": {"mfaAuthenticated": "false"}}}}"#,
+                r#"{"userAgent": "x", "userIdentity": {"userName": "admin\u212a", "accountId": 1, "sessionContext": {"attributes": {"mfaAuthenticated": true}}}}"#,
+            ]),
+        ) {
+            let sections: Vec<Value> = sections
+                .into_iter()
+                .map(|([one, two, three], condition)| json!({"s_1": one, "s_2": two, "s_3": three, "condition": condition}))
+                .collect();
+            let whens: Vec<When<'_>> = sections
+                .iter()
+                .map(|section| When { subject: "x".to_owned(), line: 1, section: Some(section) })
+                .collect();
+            let mut faults = Faults::default();
+            let conditions = Conditions::compile("x.yaml", &whens, &mut faults);
+            prop_assert_eq!(faults.to_string(), "");
+            let record = Record::parse(record.as_bytes()).unwrap();
+            let facts = Facts::of(&record, Context::default(), &Lists::default());
+            let view = View::new(&record.value, &facts);
+            let want: Vec<bool> = conditions
+                .conditions
+                .iter()
+                .map(|condition| match condition {
+                    Condition::If { rule, .. } => rsigma_eval::evaluate_rule(rule, &view).is_some(),
+                    Condition::Always | Condition::Never => unreachable!("each has a section that compiles"),
+                })
+                .collect();
+            prop_assert_eq!(conditions.hold(&record.value, &facts), want);
+        }
     }
 }

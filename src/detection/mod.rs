@@ -6,6 +6,7 @@
 
 pub mod attack;
 pub(crate) mod conditions;
+mod equality;
 pub mod explain;
 pub mod facts;
 pub mod fault;
@@ -70,6 +71,8 @@ pub struct Detection<'a> {
     pub severity: Severity<'a>,
     /// Techniques of ATT&CK that it is evidence of; none below level low.
     pub attack: Vec<Technique<'a>>,
+    /// The version of ATT&CK whose ids and names these are.
+    pub attack_version: u8,
 }
 
 /// The loaded rules, lists and severity model.
@@ -182,6 +185,7 @@ impl Detector {
             facts,
             severity,
             attack,
+            attack_version: self.attack_version.number(),
         })
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::facts::{self, Fact, Facts};
 
 /// Where derived facts live.
-const PREFIX: &str = "trailtag.";
+pub(super) const PREFIX: &str = "trailtag.";
 
 /// The fields whose values AWS fixes, case included.
 const EXACT: [&str; 2] = ["eventName", "eventSource"];

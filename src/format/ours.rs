@@ -12,8 +12,8 @@ use crate::detection::outcome::Outcome;
 use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
-use crate::finding::{Finding, Part, Source};
-use crate::remediation::{Item, Risk};
+use crate::finding::{Finding, Source};
+use crate::remediation::{Risk, Steps};
 
 /// The version of what stands under `trailtag`; a reader need not look when only keys were added.
 const SCHEMA_VERSION: u8 = 1;
@@ -26,6 +26,7 @@ struct Ours<'a> {
     rules: &'a [&'a Rule],
     tags: Vec<&'a str>,
     attack: &'a [Technique<'a>],
+    attack_version: u8,
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -35,7 +36,6 @@ struct Ours<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cross_account: Option<bool>,
     risks: &'a [Risk<'a>],
-    remediation: &'a [Item<'a>],
     insufficient: &'a [&'static str],
     event_id: &'a Cow<'a, str>,
     event_id_source: IdSource,
@@ -44,8 +44,8 @@ struct Ours<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     event_time_source: Option<TimeSource>,
     source: &'a Source<'a>,
-    #[serde(skip_serializing_if = "<[Part]>::is_empty")]
-    trimmed: &'a [Part],
+    #[serde(skip_serializing_if = "<[Steps]>::is_empty")]
+    trimmed: &'a [Steps],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: &'a BTreeMap<String, String>,
 }
@@ -56,7 +56,13 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(out, &Ours::of(route, finding))
+    serde_json::to_writer(&mut *out, &Ours::of(route, finding))?;
+    // Items come as bytes that were made ready before: they are put in as the last member.
+    out.pop();
+    out.extend_from_slice(b",\"remediation\":");
+    finding.advice.write_items(out)?;
+    out.push(b'}');
+    Ok(())
 }
 
 impl<'a> Ours<'a> {
@@ -69,6 +75,7 @@ impl<'a> Ours<'a> {
             rules: &finding.detection.rules,
             tags: finding.tags(),
             attack: &finding.detection.attack,
+            attack_version: finding.detection.attack_version,
             outcome: facts.outcome,
             error: facts.error,
             actor: &facts.actor,
@@ -76,7 +83,6 @@ impl<'a> Ours<'a> {
             target: &facts.target,
             cross_account: facts.cross_account,
             risks: &finding.advice.risks,
-            remediation: &finding.advice.items,
             insufficient: &facts.insufficient,
             event_id: &facts.event_id,
             event_id_source: facts.event_id_source,
@@ -86,7 +92,7 @@ impl<'a> Ours<'a> {
                 .map(|at| at.source),
             event_time,
             source: &finding.source,
-            trimmed: finding.trimmed,
+            trimmed: finding.advice.left_out(),
             fields: &route.fields,
         }
     }

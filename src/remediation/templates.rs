@@ -80,15 +80,15 @@ pub(super) fn environment() -> Environment<'static> {
 
 /// A part of a template that is ready to be written down.
 #[derive(Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Text(String),
     Value { place: usize, form: Form },
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Body {
-    /// The same for every record.
-    Text(String),
+    /// The same for every record: one text.
+    Text(Piece),
     /// Texts and values in turn.
     Pieces(Vec<Piece>),
     /// Whatever minijinja makes of it.
@@ -124,7 +124,7 @@ impl Step {
         let (sample, probe) = (Values::sample(), Values::probe());
         let (first, second) = (render(&sample)?, render(&probe)?);
         step.body = match cut(source) {
-            _ if uses.is_empty() && first == second => Body::Text(first),
+            _ if uses.is_empty() && first == second => Body::Text(Piece::Text(first)),
             Some(pieces)
                 if join(&pieces, &sample).as_ref() == Some(&first)
                     && join(&pieces, &probe).as_ref() == Some(&second) =>
@@ -143,13 +143,22 @@ impl Step {
         values: &Values<'_>,
     ) -> Result<Cow<'_, str>, String> {
         let joined = match &self.body {
-            Body::Text(text) => return Ok(Cow::Borrowed(text)),
+            Body::Text(Piece::Text(text)) => return Ok(Cow::Borrowed(text)),
             Body::Pieces(pieces) => join(pieces, values),
-            Body::Template => None,
+            Body::Text(_) | Body::Template => None,
         };
         joined
             .map_or_else(|| self.render(templates, values), Ok)
             .map(Cow::Owned)
+    }
+
+    /// What the step is made of; none where only minijinja can say.
+    pub(super) fn pieces(&self) -> Option<&[Piece]> {
+        match &self.body {
+            Body::Text(text) => Some(std::slice::from_ref(text)),
+            Body::Pieces(pieces) => Some(pieces),
+            Body::Template => None,
+        }
     }
 
     fn render(&self, templates: &Environment<'_>, values: &Values<'_>) -> Result<String, String> {
@@ -275,10 +284,18 @@ mod tests {
         };
         let text = |text: &str| Piece::Text(text.to_owned());
         for (part, source, want) in [
-            (Part::Cli, "aws sts", Body::Text("aws sts".to_owned())),
+            (
+                Part::Cli,
+                "aws sts",
+                Body::Text(Piece::Text("aws sts".to_owned())),
+            ),
             // minijinja drops one line end at the end.
-            (Part::Notes, "a\n", Body::Text("a".to_owned())),
-            (Part::Notes, "{# no #}a{{ 1 }}", Body::Text("a1".to_owned())),
+            (Part::Notes, "a\n", Body::Text(Piece::Text("a".to_owned()))),
+            (
+                Part::Notes,
+                "{# no #}a{{ 1 }}",
+                Body::Text(Piece::Text("a1".to_owned())),
+            ),
             (
                 Part::Cli,
                 "aws {{ role | sh }}-{{user|sh}}.",

@@ -52,16 +52,18 @@ pub(super) enum Form {
 }
 
 /// One value, with what was found out so far of its forms.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Text<'a> {
     plain: Cow<'a, str>,
     gap: Option<Gap>,
     shell: OnceCell<Quoted>,
     python: OnceCell<Quoted>,
+    /// Whether it stands in a JSON string as it is.
+    is_plain_json: OnceCell<bool>,
 }
 
 /// A value in quotes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Quoted {
     /// It needs no change but these marks around it.
     Within(&'static str),
@@ -78,6 +80,7 @@ impl<'a> Text<'a> {
             gap,
             shell: OnceCell::new(),
             python: OnceCell::new(),
+            is_plain_json: OnceCell::new(),
         }
     }
 
@@ -110,11 +113,11 @@ impl<'a> Text<'a> {
 type Candidate<'a> = (Option<Cow<'a, str>>, fn(&str) -> bool);
 
 /// The values of one event, in the order of [`NAMES`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Values<'a>([Text<'a>; NAMES.len()]);
 
 impl<'a> Values<'a> {
-    pub(super) fn of(facts: &'a Facts<'_>) -> Self {
+    pub(super) fn of(facts: &Facts<'a>) -> Self {
         let target = &facts.target;
         let actor = &facts.actor;
         let user = actor.name.filter(|_| actor.kind == Some("IAMUser"));
@@ -135,7 +138,7 @@ impl<'a> Values<'a> {
             (borrowed(user), is_name),
             (borrowed(actor.arn), is_arn),
             (borrowed(actor.role), is_name),
-            (borrowed(actor.principal_arn.as_deref()), is_arn),
+            (actor.principal_arn.clone(), is_arn),
             (borrowed(home_region(target.partition)), always),
             (time(0), always),
             (time(-WINDOW_MILLIS), always),
@@ -183,6 +186,23 @@ impl<'a> Values<'a> {
         Some(())
     }
 
+    /// Appends the value at a place of [`NAMES`] in a form to a JSON string; none where it has no such form, or JSON would
+    /// have to escape it.
+    pub(super) fn append_to_json(&self, place: usize, form: Form, out: &mut Vec<u8>) -> Option<()> {
+        let value = self.0.get(place)?;
+        let (marks, text) = value.form(form)?;
+        // What a form rewrites is looked at each time, which is rare.
+        let plain = || is_plain_json(&value.plain);
+        let is_rewritten = text.len() != value.plain.len();
+        if !value.is_plain_json.get_or_init(plain) || (is_rewritten && !is_plain_json(text)) {
+            return None;
+        }
+        for part in [marks, text, marks] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        Some(())
+    }
+
     /// What the template engine renders with.
     pub(super) fn context(&self) -> minijinja::value::Value {
         let texts = self.0.iter().map(|text| text.plain.as_ref());
@@ -200,6 +220,13 @@ impl<'a> Values<'a> {
             Some(format!("{}: {why}; look it up and put it in.", text.plain))
         })
     }
+}
+
+/// Whether a JSON string holds the text as it is.
+fn is_plain_json(text: &str) -> bool {
+    !text
+        .bytes()
+        .any(|byte| matches!(byte, 0..b' ' | b'"' | b'\\'))
 }
 
 /// Where a name stands among [`NAMES`].

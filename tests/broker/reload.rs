@@ -123,3 +123,126 @@ fn rules_are_swapped_whole_and_bad_ones_leave_the_old_in_use() {
     trailtag.sigterm();
     assert!(trailtag.wait_exit(PATIENCE).success());
 }
+
+/// The ids of the factors and of the items of the finding at a place of a topic, once it is there.
+fn ids(
+    broker: &Broker,
+    output: &str,
+    place: usize,
+    trailtag: &Trailtag,
+) -> (Vec<String>, Vec<String>) {
+    wait_until(PATIENCE, "the finding is there", || {
+        let messages = broker.read_committed(output);
+        let Some(message) = messages.get(place) else {
+            return Err(format!(
+                "{} findings; its log:\n{}",
+                messages.len(),
+                trailtag.log()
+            ));
+        };
+        let payload = message.payload.as_deref().unwrap_or_default();
+        let document: serde_json::Value = serde_json::from_slice(payload).unwrap();
+        let ids = |pointer: &str| {
+            let list = document.pointer(pointer).and_then(|list| list.as_array());
+            let ids = list.into_iter().flatten().map(|it| it["id"].as_str());
+            ids.map(|id| id.unwrap_or_default().to_owned()).collect()
+        };
+        Ok((
+            ids("/trailtag/severity/factors"),
+            ids("/trailtag/remediation"),
+        ))
+    })
+}
+
+/// Severity, lists and remediation come from files too, and are swapped with the same care.
+#[test]
+fn severity_lists_and_remediation_are_swapped_together() {
+    let broker = Broker::shared();
+    let (group, input) = (unique("group"), broker.topic("in", 1));
+    let (output, dead_letters) = (broker.topic("out", 1), broker.topic("dead", 1));
+    let folder = tempfile::tempdir().unwrap();
+    let mount = folder.path();
+    let severity = include_str!("../../config/severity.yaml");
+    let catalogue =
+        "risks: []\nitems:\n  - {id: call.the.team, kind: investigate, title: Call the team}\n";
+    let publish = |version: &str, severity: &str, threats: &str, in_use: &str, catalogue: &str| {
+        publish(
+            mount,
+            version,
+            &[
+                ("severity.yaml", severity),
+                ("threats.txt", threats),
+                ("in_use.csv", in_use),
+                ("remediation.yaml", catalogue),
+            ],
+        );
+    };
+    let in_use = "instance_profile,account,running_instances\n";
+    publish("..1", severity, "# nobody\n", in_use, catalogue);
+    let path = |name: &str| mount.join("..data").join(name).display().to_string();
+    let settings = Settings::new(broker, &group, &input, &output, &dead_letters)
+        .set(
+            "/detection",
+            serde_json::json!({
+                "severity_file": path("severity.yaml"),
+                "threat_networks_files": [path("threats.txt")],
+                "profiles_in_use_file": path("in_use.csv"),
+            }),
+        )
+        .set(
+            "/remediation",
+            serde_json::json!({"file": path("remediation.yaml")}),
+        );
+    let mut trailtag = Trailtag::start(&settings);
+    trailtag.wait_ready();
+    let record: serde_json::Value = serde_json::from_slice(&ours(0)).unwrap();
+    let address = record["sourceIPAddress"].as_str().unwrap().to_owned();
+    let profile = record["requestParameters"]["instanceProfileName"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let account = record["recipientAccountId"].as_str().unwrap().to_owned();
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        broker.produce(&input, 0, None, &ours(number), &[]);
+        ids(broker, &output, number - 1, &trailtag)
+    };
+    let (factors, items) = next();
+    assert!(
+        !factors.iter().any(|id| id == "network.threat_listed"),
+        "{factors:?}"
+    );
+    assert_eq!(items, ["call.the.team"]);
+
+    publish(
+        "..2",
+        &severity.replace("id: outcome.success", "id: site.success"),
+        &format!("{address}\n"),
+        &format!("{in_use}{profile},{account},3\n"),
+        &catalogue.replace("call.the.team", "call.somebody"),
+    );
+    wait_reloads(&trailtag, "accepted", 1.0);
+    let (factors, items) = next();
+    for id in ["site.success", "network.threat_listed", "target.in_use"] {
+        assert!(
+            factors.iter().any(|factor| factor == id),
+            "{id}: {factors:?}"
+        );
+    }
+    assert_eq!(items, ["call.somebody"]);
+
+    // One bad line anywhere, and everything stays as it is.
+    publish("..3", severity, "not-an-address\n", in_use, catalogue);
+    wait_reloads(&trailtag, "rejected", 1.0);
+    assert!(
+        trailtag.log().contains("threats.txt:1"),
+        "the log names file and line:\n{}",
+        trailtag.log()
+    );
+    let (factors, items) = next();
+    assert!(factors.iter().any(|id| id == "site.success"), "{factors:?}");
+    assert_eq!(items, ["call.somebody"]);
+    trailtag.sigterm();
+    assert!(trailtag.wait_exit(PATIENCE).success());
+}

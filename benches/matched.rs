@@ -1,0 +1,166 @@
+//! What a finding costs: rules, facts, severity with all built-in factors, remediation in full detail, the document.
+//!
+//! No allocator that counts is in the way here, as there is in `pipeline`: a finding allocates a good hundred times.
+//! `one_record` is a single payload again and again; `mix` is a thousand different ones.
+
+#![allow(clippy::unwrap_used, missing_docs)] // a bench may panic, and its functions are their names
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use trailtag::config::Config;
+use trailtag::pipeline::{Origin, Outputs, Pipeline};
+use trailtag::synthetic::{Generator, Options, Shape};
+
+const ORIGIN: Origin<'_> = Origin {
+    topic: "cloudtrail",
+    partition: 3,
+    offset: 42,
+    timestamp: Some(1_767_638_800_000),
+};
+/// The size of record that the goal is about.
+const TYPICAL: usize = 1_400;
+
+fn main() {
+    divan::main();
+}
+
+fn payloads(shape: Shape, match_rate: f64, count: usize) -> Vec<Vec<u8>> {
+    let mut generator = Generator::new(&Options {
+        seed: 1,
+        match_rate,
+        shape,
+    });
+    (0..count)
+        .map(|_| {
+            let mut payload = Vec::new();
+            generator.write(u64::MAX, &mut payload);
+            payload
+        })
+        .collect()
+}
+
+/// The one record of many whose size is nearest to the typical one.
+fn typical(match_rate: f64) -> Vec<u8> {
+    payloads(Shape::Record, match_rate, 1_000)
+        .into_iter()
+        .min_by_key(|payload| payload.len().abs_diff(TYPICAL))
+        .unwrap()
+}
+
+/// Processes these payloads with warm buffers.
+fn measure(bencher: Bencher<'_, '_>, payloads: &[Vec<u8>]) {
+    let pipeline = Pipeline::from_config(&Config::default()).unwrap();
+    let mut out = Outputs::default();
+    let run = |out: &mut Outputs| {
+        let mut records = 0;
+        for payload in payloads {
+            records += pipeline.process(black_box(payload), &ORIGIN, out).records();
+            out.documents.clear();
+        }
+        assert!(out.dead_letters.is_empty());
+        records
+    };
+    let records = run(&mut out);
+    assert!(records > 0);
+    bencher
+        .counter(ItemsCount::new(records))
+        .bench_local(|| run(&mut out));
+}
+
+/// From the payload to the native document.
+mod matched {
+    use super::{Bencher, Shape, measure, payloads, typical};
+
+    #[divan::bench]
+    fn one_record(bencher: Bencher<'_, '_>) {
+        measure(bencher, &[typical(1.0)]);
+    }
+
+    #[divan::bench]
+    fn mix_of_1000_records(bencher: Bencher<'_, '_>) {
+        measure(bencher, &payloads(Shape::Record, 1.0, 1_000));
+    }
+
+    /// One match in a hundred records, on average.
+    #[divan::bench]
+    fn s3_files_of_100(bencher: Bencher<'_, '_>) {
+        measure(bencher, &payloads(Shape::S3File, 0.01, 10));
+    }
+}
+
+/// What the parts of `matched::one_record` cost, each by itself.
+mod stage {
+    use trailtag::cloudtrail::envelope::{Envelope, RawRecord};
+    use trailtag::cloudtrail::record::{Identity, Record};
+    use trailtag::config::Detection;
+    use trailtag::detection::{Context, Detector};
+    use trailtag::finding::Finding;
+    use trailtag::format::{self, Format};
+    use trailtag::remediation::{Catalogue, Detail};
+
+    use super::{Bencher, ORIGIN, black_box, typical};
+
+    #[divan::bench]
+    fn identity(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        bencher.bench_local(|| Identity::of(black_box(&json)).unwrap() == Identity::default());
+    }
+
+    #[divan::bench]
+    fn parse(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        bencher.bench_local(|| drop(Record::parse(black_box(&json)).unwrap()));
+    }
+
+    /// Rules, facts, factors.
+    #[divan::bench]
+    fn detect(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        let record = Record::parse(&json).unwrap();
+        let detector = Detector::load(&Detection::default()).unwrap();
+        bencher.bench_local(|| {
+            detector
+                .evaluate(black_box(&record), Context::default())
+                .is_some()
+        });
+    }
+
+    #[divan::bench]
+    fn advise(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        let record = Record::parse(&json).unwrap();
+        let detector = Detector::load(&Detection::default()).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
+        let detection = detector.evaluate(&record, Context::default()).unwrap();
+        bencher.bench_local(|| {
+            catalogue
+                .select(black_box(&record), &detection.facts)
+                .risks
+                .len()
+        });
+    }
+
+    #[divan::bench]
+    fn write_native(bencher: Bencher<'_, '_>) {
+        let json = typical(1.0);
+        let record = Record::parse(&json).unwrap();
+        let detector = Detector::load(&Detection::default()).unwrap();
+        let catalogue = Catalogue::load(None, Detail::Full).unwrap();
+        let raw = RawRecord {
+            json: &json,
+            envelope: Envelope::Record,
+            index: 0,
+            envelope_time: None,
+            custom: false,
+        };
+        let detection = detector.evaluate(&record, Context::default()).unwrap();
+        let advice = catalogue.select(&record, &detection.facts);
+        let finding = Finding::new(&record, detection, advice, &ORIGIN, &raw);
+        let mut out = Vec::new();
+        bencher.bench_local(|| {
+            out.clear();
+            format::write(Format::Native, black_box(&finding), &mut out).unwrap();
+            out.len()
+        });
+    }
+}

@@ -1,0 +1,151 @@
+//! From the catalogue as it is written to one that is ready: ids held against one another, conditions compiled, templates
+//! tried. Whatever is wrong is among the faults, and hides nothing else that is.
+
+use std::collections::BTreeMap;
+
+use minijinja::Environment;
+
+use super::templates::{Part, Step};
+use super::text::{CatalogueText, ItemText, Line, RiskText};
+use super::{Danger, Detail, Entry};
+use crate::detection::conditions::When;
+use crate::detection::fault::Faults;
+
+/// The condition of every item, and then of every reason.
+pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {
+    let items = text.items.iter().map(|item| When {
+        subject: format!("item {}", item.id),
+        line: item.line,
+        section: item.when.as_ref(),
+    });
+    let reasons = text.risks.iter().flat_map(|risk| {
+        risk.reasons.iter().map(|reason| When {
+            subject: format!("risk {}", risk.id),
+            line: reason.why.line,
+            section: reason.when.as_ref(),
+        })
+    });
+    items.chain(reasons).collect()
+}
+
+pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
+    let mut known = BTreeMap::new();
+    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut Faults| {
+        if let Some(first) = known.insert((kind, id.to_owned()), line) {
+            faults.add(
+                file,
+                Some(line),
+                Some(format!("{kind} {id}")),
+                format!("another {kind} has the same `id` (line {first}): give it its own"),
+            );
+        }
+    };
+    for risk in &text.risks {
+        unique("risk", &risk.id, risk.line, faults);
+    }
+    for item in &text.items {
+        unique("item", &item.id, item.line, faults);
+        for id in &item.risks {
+            if !text.risks.iter().any(|risk| risk.id == *id) {
+                faults.add(
+                    file,
+                    Some(item.line),
+                    Some(format!("item {}", item.id)),
+                    format!("it answers risk {id:?}, which is not among `risks`"),
+                );
+            }
+        }
+    }
+}
+
+/// Puts templates into the environment, and tries each.
+pub(super) struct Loader<'a> {
+    pub(super) file: &'a str,
+    pub(super) detail: Detail,
+    pub(super) templates: Environment<'static>,
+    pub(super) faults: &'a mut Faults,
+}
+
+impl Loader<'_> {
+    pub(super) fn entry(&mut self, item: ItemText, when: usize) -> Entry {
+        let subject = format!("item {}", item.id);
+        let mut uses = Vec::new();
+        let [console, cli, boto3, notes] = item
+            .parts
+            .map(|(part, lines)| self.steps(&subject, part, &lines, &mut uses));
+        uses.sort_unstable();
+        uses.dedup();
+        let mut entry = Entry {
+            id: item.id,
+            kind: item.kind,
+            title: item.title,
+            risks: item.risks,
+            references: item.references,
+            when,
+            console,
+            cli,
+            boto3,
+            notes,
+            uses,
+            prepared: None,
+        };
+        entry.prepare(self.detail);
+        entry
+    }
+
+    pub(super) fn danger(&mut self, risk: RiskText, whens: &mut impl FnMut() -> usize) -> Danger {
+        let subject = format!("risk {}", risk.id);
+        let reasons = risk.reasons.into_iter().enumerate();
+        Danger {
+            reasons: reasons
+                .filter_map(|(place, reason)| {
+                    let when = whens();
+                    let step = self.step(&subject, Part::Why, place, &reason.why, &mut Vec::new());
+                    Some((when, step?))
+                })
+                .collect(),
+            id: risk.id,
+            title: risk.title,
+        }
+    }
+
+    fn steps(
+        &mut self,
+        subject: &str,
+        part: Part,
+        lines: &[Line],
+        uses: &mut Vec<usize>,
+    ) -> Vec<Step> {
+        let lines = lines.iter().enumerate();
+        lines
+            .filter_map(|(place, line)| self.step(subject, part, place, line, uses))
+            .collect()
+    }
+
+    fn step(
+        &mut self,
+        subject: &str,
+        part: Part,
+        place: usize,
+        line: &Line,
+        uses: &mut Vec<usize>,
+    ) -> Option<Step> {
+        let name = format!("{subject}\n{place}");
+        match Step::load(&mut self.templates, part, &name, &line.text) {
+            Ok((step, places)) => {
+                uses.extend(places);
+                Some(step)
+            }
+            Err(problem) => {
+                let part = part.as_str();
+                self.faults.add(
+                    self.file,
+                    Some(line.line),
+                    Some(subject.to_owned()),
+                    format!("{part} step {}: {problem}", place + 1),
+                );
+                None
+            }
+        }
+    }
+}
