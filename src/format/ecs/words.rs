@@ -14,9 +14,9 @@ use crate::finding::Finding;
 
 /// The most characters of a value that sentences show.
 const SHOWN: usize = 256;
-/// The most bytes that a free-form object may have to be carried as one. Lucene takes no longer term, and a flattened
-/// object may become one.
-const MOST_BYTES: usize = 32_766;
+/// The most bytes that a free-form object may have to be carried as one. A value in a flattened field becomes a term with
+/// its path, and Lucene takes none above 32,766 bytes; OpenSearch writes the field's own name before it.
+const MOST_BYTES: usize = 32_000;
 /// The most levels of such an object. Elasticsearch takes 20 in a flattened field.
 const MOST_LEVELS: usize = 15;
 
@@ -288,5 +288,65 @@ impl Display for Reason<'_> {
             write!(out, "; lowered to {} by {}", cap.score, cap.factor)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn nested(levels: usize) -> Value {
+        (1..levels).fold(json!({"bottom": 1}), |inside, _| json!({"in": inside}))
+    }
+
+    #[test]
+    fn a_value_is_light_up_to_its_limits() {
+        let large = |bytes: usize| json!({"key": "x".repeat(bytes)});
+        // The key, quotes, braces and a separator count too.
+        assert!(Light::of(Some(&large(MOST_BYTES - 8))).is_some());
+        assert!(Light::of(Some(&large(MOST_BYTES - 7))).is_none());
+        // A value is a level of its own.
+        assert!(Light::of(Some(&nested(MOST_LEVELS - 1))).is_some());
+        assert!(Light::of(Some(&nested(MOST_LEVELS))).is_none());
+        for refused in [json!(null), json!({"a\u{0}": 1}), json!([{"\u{0}": {}}])] {
+            assert_eq!(Light::of(Some(&refused)), None, "{refused}");
+        }
+        for no_object in [json!({}), json!([1]), json!("text"), json!(7)] {
+            assert_eq!(Light::object(Some(&no_object)), None, "{no_object}");
+        }
+    }
+
+    #[test]
+    fn a_light_value_leaves_without_its_nulls() {
+        let value = json!({"a": null, "b": [null, {"c": null, "d": "e"}], "f": false});
+        let light = serde_json::to_value(Light::of(Some(&value))).unwrap();
+        assert_eq!(light, json!({"b": [{"d": "e"}], "f": false}));
+    }
+
+    #[test]
+    fn a_text_is_cut_at_a_character() {
+        for (left, want, full) in [
+            (0, "", true),
+            (3, "aéü", true),
+            (5, "aéü€!", true),
+            (6, "aéü€!", false),
+        ] {
+            let mut text = String::new();
+            let mut cut = Cut::at(left, &mut text);
+            let written = cut.write_str("aé").and_then(|()| cut.write_str("ü€!"));
+            assert_eq!(written.is_err(), left == 0, "{left}");
+            assert_eq!(cut.is_full(), full, "{left}");
+            assert_eq!(text, want);
+        }
+    }
+
+    #[test]
+    fn what_sentences_show_is_one_line_and_ends() {
+        assert_eq!(Shown("a\r\nb\u{2028}c").to_string(), "a  b c");
+        let long = Shown(&"ü".repeat(SHOWN + 1)).to_string();
+        assert_eq!(long.chars().count(), SHOWN + 1);
+        assert!(long.ends_with("ü…"));
+        assert_eq!(Shown(&"ü".repeat(SHOWN)).to_string(), "ü".repeat(SHOWN));
     }
 }
