@@ -341,7 +341,9 @@ fn category(provider: Option<&str>, action: Option<&str>) -> &'static [&'static 
 
 fn types(action: Option<&str>, read_only: Option<bool>, outcome: Outcome) -> Vec<&'static str> {
     let begins = |word| action.is_some_and(|action| action.starts_with(word));
-    let mut types = vec![if read_only == Some(true) {
+    // Old records do not say whether they only read.
+    let reads = read_only.unwrap_or_else(|| ["Describe", "Get", "List"].into_iter().any(begins));
+    let mut types = vec![if reads {
         "info"
     } else if begins("Create") {
         "creation"

@@ -286,6 +286,45 @@ fn the_original_is_there_byte_for_byte() {
 }
 
 #[test]
+fn types_say_what_a_call_does_and_whether_it_was_denied() {
+    for (call, read_only, outcome, want) in [
+        (
+            "RemoveRoleFromInstanceProfile",
+            Some(false),
+            Outcome::Success,
+            &["change"][..],
+        ),
+        (
+            "RemoveRoleFromInstanceProfile",
+            None,
+            Outcome::Denied,
+            &["change", "denied"],
+        ),
+        (
+            "CreateInstanceProfile",
+            None,
+            Outcome::Failed,
+            &["creation"],
+        ),
+        (
+            "DeleteInstanceProfile",
+            Some(false),
+            Outcome::Success,
+            &["deletion"],
+        ),
+        ("GetInstanceProfile", None, Outcome::Success, &["info"]),
+        (
+            "LookupEvents",
+            Some(true),
+            Outcome::Denied,
+            &["info", "denied"],
+        ),
+    ] {
+        assert_eq!(types(Some(call), read_only, outcome), want, "{call}");
+    }
+}
+
+#[test]
 fn the_version_of_tls_stands_apart_from_its_protocol() {
     for (text, want) in [
         ("TLSv1.2", (Some("tls"), "1.2")),
