@@ -165,7 +165,7 @@ mod matched {
 mod stage {
     use trailtag::cloudtrail::envelope::{Envelope, RawRecord};
     use trailtag::cloudtrail::record::{Identity, Record};
-    use trailtag::config::Detection;
+    use trailtag::config::{Detection, Route};
     use trailtag::detection::{Context, Detector};
     use trailtag::finding::Finding;
     use trailtag::format::{self, Format};
@@ -213,8 +213,8 @@ mod stage {
         });
     }
 
-    #[divan::bench]
-    fn write_native(bencher: Bencher<'_, '_>) {
+    /// Benches the writing of the typical record in a format.
+    fn write(bencher: Bencher<'_, '_>, format: Format) {
         let json = typical(1.0);
         let record = Record::parse(&json).unwrap();
         let detector = Detector::load(&Detection::default()).unwrap();
@@ -229,11 +229,30 @@ mod stage {
         let detection = detector.evaluate(&record, Context::default()).unwrap();
         let advice = catalogue.select(&record, &detection.facts);
         let finding = Finding::new(&record, detection, advice, &ORIGIN, &raw);
+        let route = Route {
+            format,
+            ..Route::default()
+        };
         let mut out = Vec::new();
         bencher.bench_local(|| {
             out.clear();
-            format::write(Format::Native, black_box(&finding), &mut out).unwrap();
+            format::write(&route, black_box(&finding), &mut out).unwrap();
             out.len()
         });
+    }
+
+    #[divan::bench]
+    fn write_native(bencher: Bencher<'_, '_>) {
+        write(bencher, Format::Native);
+    }
+
+    #[divan::bench]
+    fn write_splunk_hec(bencher: Bencher<'_, '_>) {
+        write(bencher, Format::SplunkHec);
+    }
+
+    #[divan::bench]
+    fn write_splunk_raw(bencher: Bencher<'_, '_>) {
+        write(bencher, Format::SplunkRaw);
     }
 }
