@@ -21,11 +21,13 @@ test: build-tools ## Every test, on a real Kafka broker that the tests start
 	$(install)/packages.sh test
 	$(install)/kafka.sh
 	$(install)/botocore.sh
+	$(install)/victorialogs.sh
 	$(install)/test.sh
 
 .PHONY: test-quick
 test-quick: build-tools ## The tests that need no broker
 	$(install)/botocore.sh
+	$(install)/victorialogs.sh
 	cargo test --lib --bins $(quick)
 	cargo test --doc
 

@@ -155,7 +155,7 @@ impl<'a> Finding<'a> {
         let ours = ours
             .into_iter()
             .map(|(name, value)| (Cow::Borrowed(name), value));
-        let formats = format::headers(route)
+        let formats = format::headers(route, self)
             .into_iter()
             .map(|(name, value)| (Cow::Borrowed(name), value));
         let routes = route

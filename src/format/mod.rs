@@ -73,9 +73,9 @@ pub fn write(
 
 /// The Kafka headers that a route's format needs, beyond those that every document has.
 #[must_use]
-pub fn headers(route: &Route) -> Vec<(&'static str, String)> {
+pub fn headers(route: &Route, finding: &Finding<'_>) -> Vec<(&'static str, String)> {
     match route.format {
-        Format::SplunkRaw => splunk::headers(route),
+        Format::SplunkRaw => splunk::headers(route, finding),
         Format::Native | Format::Ecs | Format::SplunkHec | Format::Ocsf => Vec::new(),
     }
 }

@@ -1,20 +1,291 @@
-//! Not yet.
+//! Documents for Splunk: the record with ours beside it, in the envelope of the HTTP Event Collector or without one.
+//!
+//! In both, the record stands at the top, so that what Splunk's add-on for AWS extracts from `aws:cloudtrail` still comes
+//! out. The record is copied up to its closing brace and ours is put before that: take ours away and the record is there,
+//! byte for byte. No key stands twice: where a record has a key of ours, ours gets a `_` at its end.
+//!
+//! Ours are short keys first (`severity`, `risk_score`, …) and then all of it under `trailtag`, which is long: Splunk
+//! looks for fields in the beginning of an event alone (10,240 characters, unless `limits.conf` says more).
+//!
+//! The envelope has the collector's seven keys and no other, and `fields` has strings only: Splunk Connect for Kafka
+//! refuses anything else. What it indexes is named `trailtag_…`, since a field that is both indexed and found in the
+//! event by the same name has each value twice.
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+
+use super::ours;
 use crate::config::Route;
+use crate::detection::time::EventTime;
 use crate::finding::Finding;
+
+#[cfg(test)]
+mod tests;
+
+/// The last millisecond of the year 9999.
+const LAST: i64 = 253_402_300_799_999;
+
+/// Appends the event in its envelope. Errs only where `serde_json` does, which it does not when it writes these types to
+/// memory.
 pub(super) fn write_hec(
-    _route: &Route,
-    _finding: &Finding<'_>,
-    _out: &mut Vec<u8>,
+    route: &Route,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
+    let mut object = Object::open(out);
+    if let Some(time) = finding.detection.facts.event_time.and_then(Seconds::of) {
+        object.entry("time", &time)?;
+    }
+    for (key, value) in metadata(route, finding) {
+        object.entry(key, value)?;
+    }
+    object.key("event")?;
+    write_event(route, finding, object.out)?;
+    object.entry("fields", &Fields { route, finding })?;
+    object.close();
     Ok(())
 }
+
+/// Appends the event alone.
 pub(super) fn write_raw(
-    _route: &Route,
-    _finding: &Finding<'_>,
-    _out: &mut Vec<u8>,
+    route: &Route,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
+    write_event(route, finding, out)
+}
+
+/// What the envelope would say, for `splunk.header.support` of Splunk Connect for Kafka.
+pub(super) fn headers(route: &Route, finding: &Finding<'_>) -> Vec<(&'static str, String)> {
+    metadata(route, finding)
+        .map(|(key, value)| {
+            let name = match key {
+                "host" => "splunk.header.host",
+                "source" => "splunk.header.source",
+                "sourcetype" => "splunk.header.sourcetype",
+                _ => "splunk.header.index",
+            };
+            (name, value.to_owned())
+        })
+        .collect()
+}
+
+/// What Splunk keeps beside an event; what is empty is left to the receiver.
+///
+/// The host is the account whose trail it is: the one thing in AWS that stands where a machine stands elsewhere, that an
+/// analyst asks for first, and of which there are not too many. The event's source is the same for all.
+fn metadata<'a>(
+    route: &'a Route,
+    finding: &'a Finding<'_>,
+) -> impl Iterator<Item = (&'static str, &'a str)> {
+    [
+        ("host", finding.detection.facts.target.account),
+        ("source", Some(route.splunk_source.as_str())),
+        ("sourcetype", Some(route.splunk_sourcetype.as_str())),
+        ("index", Some(route.splunk_index.as_str())),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)))
+}
+
+/// Appends the record with ours before its closing brace.
+fn write_event(
+    route: &Route,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
+    let record = finding.record;
+    let text = record.json.trim_end();
+    let (Some(members), Some(open)) = (record.value.as_object(), text.strip_suffix('}')) else {
+        // No rule matches what is no object; if one ever did, it would leave as it came.
+        out.extend_from_slice(text.as_bytes());
+        return Ok(());
+    };
+    out.extend_from_slice(open.as_bytes());
+    let mut object = Object {
+        out,
+        empty: members.is_empty(),
+    };
+    let free = |key: &'static str| FreeKey { key, members };
+
+    let severity = &finding.detection.severity;
+    object.entry(free("severity"), severity.level.as_str())?;
+    object.entry(free("risk_score"), &severity.score)?;
+    object.list(
+        free("severity_factors"),
+        severity.factors.iter().map(|factor| factor.id),
+    )?;
+    object.list(free("mitre_technique_id"), techniques(finding))?;
+    if let Some(rule) = finding.rule() {
+        object.entry(free("signature"), &rule.title)?;
+        object.entry(free("signature_id"), &rule.id)?;
+    }
+    object.list(
+        free("remediation_id"),
+        finding.advice.items.iter().map(|item| item.id),
+    )?;
+    object.key(free("trailtag"))?;
+    ours::write(route, finding, object.out)?;
+    object.close();
     Ok(())
 }
-pub(super) fn headers(_route: &Route) -> Vec<(&'static str, String)> {
-    Vec::new()
+
+/// The ids of a finding's techniques.
+fn techniques<'a>(finding: &'a Finding<'_>) -> impl Iterator<Item = &'a str> {
+    let attack = finding.detection.attack.iter();
+    attack.map(|technique| technique.technique)
+}
+
+/// A JSON object that is being written, some of which may stand there already.
+struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    /// Writes a key, after which its value must be written.
+    fn key(&mut self, key: impl Serialize) -> Result<(), serde_json::Error> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        serde_json::to_writer(&mut *self.out, &key)?;
+        self.out.push(b':');
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        key: impl Serialize,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<(), serde_json::Error> {
+        self.key(key)?;
+        serde_json::to_writer(&mut *self.out, value)
+    }
+
+    /// Writes a list, unless it is empty.
+    fn list<'b>(
+        &mut self,
+        key: impl Serialize,
+        values: impl Iterator<Item = &'b str>,
+    ) -> Result<(), serde_json::Error> {
+        let mut values = values.peekable();
+        if values.peek().is_none() {
+            return Ok(());
+        }
+        self.key(key)?;
+        let mut open = b'[';
+        for value in values {
+            self.out.push(open);
+            open = b',';
+            serde_json::to_writer(&mut *self.out, value)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn close(self) {
+        self.out.push(b'}');
+    }
+}
+
+/// A key of ours, with as many `_` at its end as it takes to be none of the record's.
+struct FreeKey<'a> {
+    key: &'static str,
+    members: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+impl Serialize for FreeKey<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.members.contains_key(self.key) {
+            return serializer.serialize_str(self.key);
+        }
+        let mut key = format!("{}_", self.key);
+        while self.members.contains_key(&key) {
+            key.push('_');
+        }
+        serializer.serialize_str(&key)
+    }
+}
+
+/// Seconds since the epoch, with three decimals where there are any.
+struct Seconds {
+    millis: u64,
+}
+
+impl Seconds {
+    /// None before 1970 and after 9999, where Splunk has no time.
+    fn of(at: EventTime) -> Option<Self> {
+        let millis = u64::try_from(at.millis).ok()?;
+        (at.millis <= LAST).then_some(Self { millis })
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let seconds = self.millis / 1000;
+        if self.millis.is_multiple_of(1000) {
+            return serializer.serialize_u64(seconds);
+        }
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "at most 15 digits, which a double holds, and of which its shortest form shows no more"
+        )]
+        serializer.serialize_f64(self.millis as f64 / 1000.0)
+    }
+}
+
+/// What Splunk indexes beside the event: strings, and nothing nested.
+struct Fields<'a> {
+    route: &'a Route,
+    finding: &'a Finding<'a>,
+}
+
+impl Fields<'_> {
+    /// The names of ours, which a route's own fields do not replace.
+    const NAMES: [&'static str; 6] = [
+        "trailtag_severity",
+        "trailtag_risk_score",
+        "trailtag_rule_id",
+        "trailtag_outcome",
+        "trailtag_event_id",
+        "trailtag_mitre_technique_id",
+    ];
+}
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [
+            severity,
+            risk_score,
+            rule_id,
+            outcome,
+            event_id,
+            technique_id,
+        ] = Self::NAMES;
+        let detection = &self.finding.detection;
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry(severity, detection.severity.level.as_str())?;
+        fields.serialize_entry(risk_score, &format_args!("{}", detection.severity.score))?;
+        if let Some(rule) = self.finding.rule() {
+            fields.serialize_entry(rule_id, &rule.id)?;
+        }
+        fields.serialize_entry(outcome, detection.facts.outcome.as_str())?;
+        fields.serialize_entry(event_id, &detection.facts.event_id)?;
+        let techniques: Vec<&str> = techniques(self.finding).collect();
+        if !techniques.is_empty() {
+            fields.serialize_entry(technique_id, &techniques.join(","))?;
+        }
+        for (name, value) in &self.route.fields {
+            if !value.is_empty() && !Self::NAMES.contains(&name.as_str()) {
+                fields.serialize_entry(name, value)?;
+            }
+        }
+        fields.end()
+    }
 }

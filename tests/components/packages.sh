@@ -28,6 +28,7 @@ test | lint)
     need maven has mvn
     need python3 has python3
     need python3-pip python3 -m pip --version
+    need golang-go has go
     ;;&
 lint) need shellcheck has shellcheck ;;
 test) ;;
