@@ -161,6 +161,12 @@ impl<'a> Advice<'a> {
         self.chosen.iter().map(fill).collect()
     }
 
+    /// The items without what is filled in: steps and notes.
+    pub fn outlines(&self) -> impl Iterator<Item = Item<'a>> + use<'a, '_> {
+        let detail = self.catalogue.detail;
+        self.chosen.iter().map(move |entry| entry.bare(detail))
+    }
+
     /// The same without these steps.
     #[must_use]
     pub fn without(mut self, steps: &'static [Steps]) -> Self {

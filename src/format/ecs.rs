@@ -7,7 +7,6 @@
 mod cloudtrail;
 #[cfg(test)]
 pub(super) mod samples;
-pub(super) mod words;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,8 +15,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use self::cloudtrail::Aws;
-use self::words::{Reason, Sentence, Spelled, filled, text, tls_version, truth};
 use super::ours;
+use super::words::{Reason, Sentence, Spelled, filled, text, tls_version, truth};
 use crate::config::Route;
 use crate::detection::attack::Technique;
 use crate::detection::level::Level;

@@ -5,6 +5,7 @@ mod native;
 mod ocsf;
 mod ours;
 mod splunk;
+mod words;
 
 use serde::{Deserialize, Serialize};
 

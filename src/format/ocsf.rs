@@ -18,8 +18,8 @@ use serde_json::Value;
 use self::attacks::Attack;
 use self::class::{Activity, TypeName};
 use self::evidence::{Account, Actor, Api, Endpoint, Evidence, HttpRequest, Resource, User};
-use super::ecs::words::{Light, Reason, Sentence, Spelled, text};
 use super::ours;
+use super::words::{Light, Reason, Sentence, Spelled, text};
 use crate::config::{OcsfClass, Route};
 use crate::detection::facts::IdSource;
 use crate::detection::level::Level;
@@ -213,7 +213,7 @@ impl<'a> Event<'a> {
         let (action_id, action, disposition_id, disposition) = disposition(facts.outcome);
         let unless_finding = |said: Option<&'a str>| said.filter(|_| !is_finding);
         let http_request = HttpRequest::of(record);
-        let attacks = attacks::of(&finding.detection.attack);
+        let attacks = attacks::of(&finding.detection.attack, finding.detection.attack_version);
         let (of_finding, attacks) = if is_finding {
             (Some(FindingInfo::of(finding, attacks)), Vec::new())
         } else {
@@ -384,7 +384,7 @@ impl<'a> Analytic<'a> {
 
 impl<'a> Remediation<'a> {
     fn of(finding: &'a Finding<'a>) -> Option<Self> {
-        let items = finding.advice.items.as_slice();
+        let items: Vec<Item<'a>> = finding.advice.outlines().collect();
         let mut references: Vec<&str> = Vec::new();
         for item in items.iter().filter(|item| item.detail != Detail::Ids) {
             for reference in item.references {
@@ -401,8 +401,7 @@ impl<'a> Remediation<'a> {
 }
 
 /// What to do, numbered, a line each; the steps themselves stand under `unmapped.trailtag.remediation`.
-#[derive(Clone, Copy)]
-struct Steps<'a>(&'a [Item<'a>]);
+struct Steps<'a>(Vec<Item<'a>>);
 
 impl Display for Steps<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {

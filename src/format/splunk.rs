@@ -122,7 +122,7 @@ fn write_event(
     }
     object.list(
         free("remediation_id"),
-        finding.advice.items.iter().map(|item| item.id),
+        finding.advice.outlines().map(|item| item.id),
     )?;
     object.key(free("trailtag"))?;
     ours::write(route, finding, object.out)?;

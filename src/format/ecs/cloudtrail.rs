@@ -6,9 +6,9 @@ use std::fmt::{self, Display, Formatter, Write};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::words::{Cut, Light, Spelled, filled, text, truth};
 use crate::cloudtrail::record::Record;
 use crate::cloudtrail::time;
+use crate::format::words::{Cut, Light, Spelled, filled, text, truth};
 
 /// The most characters of a text that Elastic's integration indexes. No text of so many is longer than the 32,766 bytes
 /// that Lucene takes.

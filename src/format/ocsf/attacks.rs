@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::detection::attack::Technique;
+use crate::format::words::Spelled;
 
 #[derive(Serialize)]
 pub(super) struct Attack<'a> {
@@ -11,9 +12,8 @@ pub(super) struct Attack<'a> {
     technique: Entry<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub_technique: Option<Entry<'a>>,
-    /// Only where the techniques themselves say it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'static str>,
+    /// The version of ATT&CK.
+    version: Spelled<u8>,
 }
 
 #[derive(Serialize)]
@@ -25,8 +25,7 @@ struct Entry<'a> {
 }
 
 /// Every technique that a finding is evidence of.
-pub(super) fn of<'a>(attack: &[Technique<'a>]) -> Vec<Attack<'a>> {
-    let version = version(attack);
+pub(super) fn of<'a>(attack: &[Technique<'a>], version: u8) -> Vec<Attack<'a>> {
     attack
         .iter()
         .map(|found| {
@@ -61,19 +60,8 @@ pub(super) fn of<'a>(attack: &[Technique<'a>]) -> Vec<Attack<'a>> {
                 }),
                 technique,
                 sub_technique,
-                version,
+                version: Spelled(version),
             }
         })
         .collect()
-}
-
-/// The version of ATT&CK, where one of the names exists in one version alone: version 19 split Defense Evasion.
-fn version(attack: &[Technique<'_>]) -> Option<&'static str> {
-    attack
-        .iter()
-        .find_map(|found| match (found.tactic, found.tactic_name) {
-            (Some("TA0005"), Some("Defense Evasion")) => Some("18"),
-            (Some("TA0005"), Some("Stealth")) | (Some("TA0112"), _) => Some("19"),
-            _ => None,
-        })
 }

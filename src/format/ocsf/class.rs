@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::cloudtrail::record::Record;
 use crate::config::OcsfClass;
-use crate::format::ecs::words::{text, truth};
+use crate::format::words::{text, truth};
 
 /// The class's number.
 pub(super) const fn uid(class: OcsfClass) -> u16 {

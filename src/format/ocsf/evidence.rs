@@ -10,7 +10,7 @@ use crate::cloudtrail::record::Record;
 use crate::cloudtrail::time;
 use crate::detection::facts;
 use crate::finding::Finding;
-use crate::format::ecs::words::{Light, filled, text, tls_version};
+use crate::format::words::{Light, filled, text, tls_version};
 
 #[derive(Serialize)]
 pub(super) struct Account<'a> {

@@ -22,7 +22,7 @@ const MOST_LEVELS: usize = 15;
 
 /// A value that is written as the text that it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::format) struct Spelled<T>(pub(in crate::format) T);
+pub(super) struct Spelled<T>(pub(super) T);
 
 impl<T: Display> Serialize for Spelled<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,17 +31,17 @@ impl<T: Display> Serialize for Spelled<T> {
 }
 
 /// The value where it says something: none where there is nothing in it.
-pub(in crate::format) fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
+pub(super) fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
 
 /// The string of an object's key, none where it is missing, of another type, or empty.
-pub(in crate::format) fn text<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
     object?.get(key)?.as_str().filter(|text| !text.is_empty())
 }
 
 /// A boolean, or its name: collectors write both.
-pub(in crate::format) fn truth(object: Option<&Value>, key: &str) -> Option<bool> {
+pub(super) fn truth(object: Option<&Value>, key: &str) -> Option<bool> {
     match object?.get(key)? {
         Value::Bool(truth) => Some(*truth),
         Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
@@ -51,7 +51,7 @@ pub(in crate::format) fn truth(object: Option<&Value>, key: &str) -> Option<bool
 }
 
 /// The version of TLS and the name of its protocol: of `TLSv1.2` they are `1.2` and `tls`.
-pub(in crate::format) fn tls_version(text: &str) -> (Option<&'static str>, &str) {
+pub(super) fn tls_version(text: &str) -> (Option<&'static str>, &str) {
     [("TLSv", "tls"), ("SSLv", "ssl")]
         .iter()
         .find_map(|(prefix, protocol)| {
@@ -63,19 +63,19 @@ pub(in crate::format) fn tls_version(text: &str) -> (Option<&'static str>, &str)
 
 /// A free-form value that is small and flat enough to be carried as it is, without its nulls.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::format) struct Light<'a>(&'a Value);
+pub(super) struct Light<'a>(&'a Value);
 
 impl<'a> Light<'a> {
     /// The value; none where it is null, too large or too deep, or where a key holds a zero character, which no search
     /// engine takes.
-    pub(in crate::format) fn of(value: Option<&'a Value>) -> Option<Self> {
+    pub(super) fn of(value: Option<&'a Value>) -> Option<Self> {
         let value = value.filter(|value| !value.is_null())?;
         let mut left = MOST_BYTES;
         weigh(value, MOST_LEVELS, &mut left).then_some(Self(value))
     }
 
     /// The same, and none where it is no object or an empty one.
-    pub(in crate::format) fn object(value: Option<&'a Value>) -> Option<Self> {
+    pub(super) fn object(value: Option<&'a Value>) -> Option<Self> {
         let fields = value?.as_object()?;
         if fields.is_empty() {
             return None;
@@ -208,7 +208,7 @@ impl Display for Shown<'_> {
 
 /// What happened, in one line for people.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::format) struct Sentence<'a>(pub(in crate::format) &'a Finding<'a>);
+pub(super) struct Sentence<'a>(pub(super) &'a Finding<'a>);
 
 impl Display for Sentence<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -263,7 +263,7 @@ impl Display for Sentence<'_> {
 
 /// Why a finding has its severity.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::format) struct Reason<'a>(pub(in crate::format) &'a Finding<'a>);
+pub(super) struct Reason<'a>(pub(super) &'a Finding<'a>);
 
 impl Display for Reason<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
