@@ -14,6 +14,7 @@ use super::shape::{self, Shape};
 use super::tree::{Data, Node};
 use super::{Action, Config, properties, security};
 use crate::detection::lists;
+use crate::format::Format;
 
 impl Config {
     /// Everything that is wrong, none of it with a place: [`Config::load`] knows the lines.
@@ -205,6 +206,37 @@ impl Config {
                 ));
             }
             self.check_output(&key("topic"), &route.topic, faults);
+            for name in route.headers.keys() {
+                if name.is_empty() || name.starts_with("trailtag.") {
+                    faults.push(Fault::new(
+                        key("headers"),
+                        format!("`{name}` is the program's own, or no name"),
+                        "give the header a name that does not begin with `trailtag.`",
+                    ));
+                }
+            }
+            if let Some(outcome) = route.only.iter().find(|it| route.exclude.contains(it)) {
+                faults.push(Fault {
+                    concluded_from: &["routes"],
+                    ..Fault::new(
+                        key("exclude"),
+                        format!("`{}` is in `only` too", outcome.as_str()),
+                        "name it in one of them",
+                    )
+                });
+            }
+            for (field, name) in [
+                ("ecs_dataset", &route.ecs_dataset),
+                ("ecs_namespace", &route.ecs_namespace),
+            ] {
+                if route.format == Format::Ecs && !is_data_stream_part(name) {
+                    faults.push(Fault::new(
+                        key(field),
+                        format!("`{name}` cannot be part of a data stream's name"),
+                        "use up to 100 characters, no capitals, no white space, and none of - \\ / * ? \" < > | , # :",
+                    ));
+                }
+            }
         }
         if forwards {
             self.check_output("unmatched.topic", &self.unmatched.topic, faults);
@@ -293,6 +325,14 @@ fn no_broker(broker: &str) -> Option<(String, &'static str)> {
     (!is_port || !is_host).then(|| (format!("`{broker}` is no host and port"), hint))
 }
 
+/// Elastic's rule for the data set and the namespace in a data stream's name.
+fn is_data_stream_part(name: &str) -> bool {
+    (1..=100).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| !c.is_whitespace() && !c.is_uppercase() && !"-\\/*?\"<>|,#:".contains(c))
+}
+
 /// Kafka's own rule for the names of topics.
 fn check_topic(key: &str, topic: &str, faults: &mut Vec<Fault>) {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -343,6 +383,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Protocol, Route};
+    use crate::detection::outcome::Outcome;
 
     fn told(config: &Config) -> String {
         let faults: Vec<String> = config.check().iter().map(ToString::to_string).collect();
@@ -353,6 +394,25 @@ mod tests {
         let mut config = Config::default();
         change(&mut config);
         told(&config)
+    }
+
+    #[test]
+    fn what_a_route_adds_must_be_possible() {
+        assert_eq!(
+            changed(|config| {
+                let route = &mut config.routes[0];
+                route.format = Format::Ecs;
+                route.ecs_dataset = "Trailtag-events".into();
+                route.ecs_namespace = String::new();
+                route.headers = [("trailtag.rule".to_owned(), "x".to_owned())].into();
+                route.only = vec![Outcome::Denied];
+                route.exclude = vec![Outcome::Denied];
+            }),
+            "routes[0].headers: `trailtag.rule` is the program's own, or no name; give the header a name that does not begin with `trailtag.`\n\
+             routes[0].exclude: `denied` is in `only` too; name it in one of them\n\
+             routes[0].ecs_dataset: `Trailtag-events` cannot be part of a data stream's name; use up to 100 characters, no capitals, no white space, and none of - \\ / * ? \" < > | , # :\n\
+             routes[0].ecs_namespace: `` cannot be part of a data stream's name; use up to 100 characters, no capitals, no white space, and none of - \\ / * ? \" < > | , # :"
+        );
     }
 
     #[test]
