@@ -58,8 +58,8 @@ pub struct Outputs {
     /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
     pub limits: Vec<usize>,
     pub(crate) scratch: Scratch,
-    /// Where a document grows before it is copied out at its size.
-    pub(crate) draft: Vec<u8>,
+    /// The size of the last document: the next one is seldom much larger.
+    pub(crate) last_size: usize,
 }
 
 impl Outputs {
@@ -235,7 +235,7 @@ impl Pipeline {
             dead_letters,
             limits,
             scratch,
-            draft,
+            last_size,
         } = out;
         envelope::open(
             payload,
@@ -252,17 +252,19 @@ impl Pipeline {
                         payload: rejection.bytes.to_vec(),
                     });
                 }
-                Element::Record(raw) => match self.record(&raw, origin, documents, limits, draft) {
-                    Ok(None) => tally.ignored += 1,
-                    Ok(Some(level)) => {
-                        tally.matched += 1;
-                        tally.finding(level);
+                Element::Record(raw) => {
+                    match self.record(&raw, origin, documents, limits, last_size) {
+                        Ok(None) => tally.ignored += 1,
+                        Ok(Some(level)) => {
+                            tally.matched += 1;
+                            tally.finding(level);
+                        }
+                        Err(dead_letter) => {
+                            tally.dead_letter(dead_letter.reason);
+                            dead_letters.push(dead_letter);
+                        }
                     }
-                    Err(dead_letter) => {
-                        tally.dead_letter(dead_letter.reason);
-                        dead_letters.push(dead_letter);
-                    }
-                },
+                }
             },
         );
         tally
@@ -312,7 +314,7 @@ impl Pipeline {
         origin: &Origin<'_>,
         documents: &mut Vec<Document>,
         limits: &[usize],
-        draft: &mut Vec<u8>,
+        last_size: &mut usize,
     ) -> Result<Option<Level>, DeadLetter> {
         if !self.prefilter.may_match(raw.json) {
             return Ok(None);
@@ -346,12 +348,12 @@ impl Pipeline {
             } else {
                 topics.min(route.max_bytes)
             };
-            let mut document = document(place, route, &finding, raw, draft)?;
+            let mut document = document(place, route, &finding, raw, last_size)?;
             for parts in TRIMS {
                 if document.size() <= limit {
                     break;
                 }
-                document = self::document(place, route, &finding.without(parts), raw, draft)?;
+                document = self::document(place, route, &finding.without(parts), raw, last_size)?;
             }
             let size = document.size();
             if size > limit {
@@ -385,21 +387,26 @@ fn document(
     route: &Route,
     finding: &Finding<'_>,
     raw: &RawRecord<'_>,
-    draft: &mut Vec<u8>,
+    last_size: &mut usize,
 ) -> Result<Document, DeadLetter> {
-    draft.clear();
-    format::write(route, finding, draft).map_err(|error| DeadLetter {
+    let mut payload = Vec::with_capacity(*last_size + *last_size / 16);
+    format::write(route, finding, &mut payload).map_err(|error| DeadLetter {
         reason: Reason::InvalidJson,
         error: error.to_string(),
         index: Some(raw.index),
         payload: raw.json.to_vec(),
     })?;
+    *last_size = payload.len();
+    if payload.capacity() > payload.len() + payload.len() / 4 {
+        // Documents wait for their transaction by the thousand.
+        payload.shrink_to_fit();
+    }
     Ok(Document {
         route: place,
         index: raw.index,
         key: finding.key(route.key),
         headers: finding.headers(route),
-        payload: draft.clone(),
+        payload,
         event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })
 }
