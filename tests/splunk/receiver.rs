@@ -52,7 +52,7 @@ impl Receiver {
 
     /// Waits until there are as many events, and gives their fields.
     pub(crate) fn events(&self, count: usize) -> Vec<BTreeMap<String, String>> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let (status, body) = self.post(
                 "/select/logsql/query",

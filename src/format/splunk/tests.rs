@@ -314,10 +314,8 @@ fn a_record_that_has_a_key_of_ours_keeps_it_and_loses_none_of_ours() {
     let site = Site::new(Detail::Ids);
     let plain = record(REMOVE, USER, TERRAFORM, REQUEST, "");
     let ours = site.parsed(&plain)["event"].clone();
-    let mut taken: String = OURS
-        .iter()
-        .map(|key| format!("\"{key}\":\"forged\","))
-        .collect();
+    let taken = OURS.map(|key| format!("\"{key}\":\"forged\","));
+    let mut taken = taken.concat();
     taken.push_str(r#""\u0073everity_":0,"trailtag_":{},"trailtag__":1,"#);
     let json = record(REMOVE, USER, TERRAFORM, REQUEST, &taken);
     let hec = site.write(&route(Format::SplunkHec), &json);
@@ -459,7 +457,8 @@ fn techniques_are_a_list_in_the_event_and_one_string_beside_it() {
 fn hostile_records_leave_whole() {
     let site = Site::new(Detail::Ids);
     let plain = record(REMOVE, USER, TERRAFORM, REQUEST, "");
-    let many: String = (0..10_000).map(|n| format!("\"k{n}\":{n},")).collect();
+    let many: Vec<_> = (0..10_000).map(|n| format!("\"k{n}\":{n},")).collect();
+    let many = many.concat();
     let deep = format!("\"x\":{}{},", "[".repeat(100), "]".repeat(100));
     for json in [
         plain.replace(REQUEST, "\"roleName=web\""),
