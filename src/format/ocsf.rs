@@ -385,12 +385,12 @@ impl<'a> Analytic<'a> {
 impl<'a> Remediation<'a> {
     fn of(finding: &'a Finding<'a>) -> Option<Self> {
         let items: Vec<Item<'a>> = finding.advice.outlines().collect();
-        let mut references: Vec<&str> = Vec::new();
-        for item in items.iter().filter(|item| item.detail != Detail::Ids) {
-            for reference in item.references {
-                if !references.contains(&reference.as_str()) {
-                    references.push(reference);
-                }
+        // The first of each: all of them stand with the steps, under `unmapped.trailtag.remediation`.
+        let firsts = items.iter().filter(|item| item.detail != Detail::Ids);
+        let mut references: Vec<&str> = Vec::with_capacity(items.len());
+        for reference in firsts.filter_map(|item| item.references.first()) {
+            if !references.contains(&reference.as_str()) {
+                references.push(reference);
             }
         }
         (!items.is_empty()).then_some(Self {

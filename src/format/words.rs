@@ -26,8 +26,7 @@ pub(super) struct Spelled<T>(pub(super) T);
 
 impl<T: Display> Serialize for Spelled<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Put together first: a serialiser looks at each piece for what it must escape, and there are many.
-        serializer.serialize_str(&self.0.to_string())
+        serializer.collect_str(&self.0)
     }
 }
 
