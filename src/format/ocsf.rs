@@ -9,8 +9,6 @@ mod attacks;
 mod class;
 mod evidence;
 
-use std::fmt::{self, Display, Formatter, Write as _};
-
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -106,7 +104,7 @@ struct Event<'a> {
     risk_level_id: u8,
     risk_level: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    risk_details: Option<Spelled<Risks<'a>>>,
+    risk_details: Option<String>,
     raw_data: &'a str,
 }
 
@@ -194,7 +192,7 @@ struct RelatedEvent<'a> {
 
 #[derive(Serialize)]
 struct Remediation<'a> {
-    desc: Spelled<Steps<'a>>,
+    desc: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     references: Vec<&'a str>,
 }
@@ -272,7 +270,7 @@ impl<'a> Event<'a> {
             risk_level_id: scale.ocsf_risk_level_id,
             risk_level: scale.ocsf_risk_level,
             risk_details: (!finding.advice.risks.is_empty())
-                .then(|| Spelled(Risks(&finding.advice.risks))),
+                .then(|| details(&finding.advice.risks)),
             raw_data: record.json,
         }
     }
@@ -394,46 +392,34 @@ impl<'a> Remediation<'a> {
             }
         }
         (!items.is_empty()).then_some(Self {
-            desc: Spelled(Steps(items)),
+            desc: description(&items),
             references,
         })
     }
 }
 
 /// What to do, numbered, a line each; the steps themselves stand under `unmapped.trailtag.remediation`.
-struct Steps<'a>(Vec<Item<'a>>);
-
-impl Display for Steps<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        for (place, item) in self.0.iter().enumerate() {
-            if place > 0 {
-                out.write_char('\n')?;
-            }
-            let what = if item.detail == Detail::Ids {
-                item.id
-            } else {
-                item.title
-            };
-            write!(out, "{}. {what}", place + 1)?;
+fn description(items: &[Item<'_>]) -> String {
+    let mut text = String::with_capacity(64 * items.len());
+    for (place, item) in items.iter().enumerate() {
+        if place > 0 {
+            text.push('\n');
         }
-        Ok(())
+        text.push_str(&(place + 1).to_string());
+        text.push_str(". ");
+        text.push_str(if item.detail == Detail::Ids {
+            item.id
+        } else {
+            item.title
+        });
     }
+    text
 }
 
-/// What is dangerous, a line each.
-#[derive(Clone, Copy)]
-struct Risks<'a>(&'a [Risk<'a>]);
-
-impl Display for Risks<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        for (place, risk) in self.0.iter().enumerate() {
-            if place > 0 {
-                out.write_char('\n')?;
-            }
-            write!(out, "{}: {}", risk.title, risk.why)?;
-        }
-        Ok(())
-    }
+/// What is dangerous and why, a line each.
+fn details(risks: &[Risk<'_>]) -> String {
+    let lines = risks.iter().map(|risk| [risk.title, &risk.why].join(": "));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What CloudTrail writes of a call and the schema has no place for, under its own names. What is not CloudTrail's stands
