@@ -2,9 +2,11 @@
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# install NAME VERSION GROUP SHA256: puts the server into $TRAILTAG_COMPONENTS/NAME-VERSION, which becomes $home.
+# install NAME VERSION GROUP SHA256 [MODULE]...: puts the server into $TRAILTAG_COMPONENTS/NAME-VERSION, which becomes $home,
+# without these of its modules.
 install_server() {
-    local name=$1 version=$2 group=$3 sha256=$4
+    local name=$1 version=$2 group=$3 sha256=$4 module
+    shift 4
     home=$TRAILTAG_COMPONENTS/$name-$version
     [ ! -d "$home" ] || return 0
 
@@ -23,6 +25,7 @@ install_server() {
     echo "$sha256  $part/$name-$version.zip" | sha256sum --check --status ||
         fail "what Maven fetched is not $name $version: its SHA-256 is not $sha256"
     unzip -q "$part/$name-$version.zip" -d "$part"
+    for module in "$@"; do rm -r "$part/$name-$version/modules/${module:?}"; done
     chmod 755 "$part/$name-$version"
     # Another run may have been quicker.
     mv -T "$part/$name-$version" "$home" 2>/dev/null || [ -d "$home" ] || fail "could not move $part to $home"
