@@ -165,7 +165,7 @@ mod matched {
 mod stage {
     use trailtag::cloudtrail::envelope::{Envelope, RawRecord};
     use trailtag::cloudtrail::record::{Identity, Record};
-    use trailtag::config::Detection;
+    use trailtag::config::{Detection, Route};
     use trailtag::detection::{Context, Detector};
     use trailtag::finding::Finding;
     use trailtag::format::{self, Format};
@@ -215,6 +215,24 @@ mod stage {
 
     #[divan::bench]
     fn write_native(bencher: Bencher<'_, '_>) {
+        write(bencher, Format::Native);
+    }
+
+    #[divan::bench]
+    fn write_ecs(bencher: Bencher<'_, '_>) {
+        write(bencher, Format::Ecs);
+    }
+
+    #[divan::bench]
+    fn write_ocsf(bencher: Bencher<'_, '_>) {
+        write(bencher, Format::Ocsf);
+    }
+
+    fn write(bencher: Bencher<'_, '_>, format: Format) {
+        let route = Route {
+            format,
+            ..Route::default()
+        };
         let json = typical(1.0);
         let record = Record::parse(&json).unwrap();
         let detector = Detector::load(&Detection::default()).unwrap();
@@ -232,7 +250,7 @@ mod stage {
         let mut out = Vec::new();
         bencher.bench_local(|| {
             out.clear();
-            format::write(Format::Native, black_box(&finding), &mut out).unwrap();
+            format::write(&route, black_box(&finding), &mut out).unwrap();
             out.len()
         });
     }

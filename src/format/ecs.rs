@@ -1,10 +1,460 @@
-//! Not yet.
+//! A complete document of the Elastic Common Schema 8.11: every field where its schema has it, `aws.cloudtrail` as
+//! Elastic's AWS integration has it, and what is ours alone under `trailtag`.
+//!
+//! Objects are nested, names have no dots, and nothing is null or empty. What a caller can write freely is in an index's
+//! way nowhere: a value of the wrong type is left out of its field, and the original stands whole in `event.original`.
+
+mod cloudtrail;
+#[cfg(test)]
+pub(super) mod samples;
+pub(super) mod words;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use self::cloudtrail::Aws;
+use self::words::{Reason, Sentence, Spelled, filled, text, tls_version, truth};
+use super::ours;
 use crate::config::Route;
+use crate::detection::attack::Technique;
+use crate::detection::level::Level;
+use crate::detection::outcome::Outcome;
+use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::Finding;
+
+/// The version of ECS.
+const VERSION: &str = "8.11.0";
+
+/// The time of a document whose event has none, nor its message. A data stream refuses a document without a time, and
+/// every clock would say something else on a replay; nobody takes this for a real one, and `trailtag.insufficient` lists
+/// it.
+const NO_TIME: &str = "1970-01-01T00:00:00Z";
+
+/// Appends the document. Errs only where `serde_json` does, which it does not when it writes these types to memory.
 pub(super) fn write(
-    _route: &Route,
-    _finding: &Finding<'_>,
-    _out: &mut Vec<u8>,
+    route: &Route,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(&mut *out, &Document::of(route, finding))?;
+    // The object stays open for what is ours.
+    out.pop();
+    out.extend_from_slice(b",\"trailtag\":");
+    ours::write(route, finding, out)?;
+    out.push(b'}');
     Ok(())
 }
+
+/// A time as Elasticsearch reads it; none beyond the years 1970 to 9999.
+fn rfc3339(millis: i64) -> Option<String> {
+    let source = TimeSource::Record;
+    EventTime { millis, source }.rfc3339()
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "@timestamp")]
+    timestamp: Cow<'a, str>,
+    ecs: Ecs,
+    data_stream: DataStream<'a>,
+    message: Spelled<Sentence<'a>>,
+    event: Event<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Error<'a>>,
+    cloud: Cloud<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Source<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<UserAgent<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related: Option<Related<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Rule<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threat: Option<Threat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws: Option<Aws<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<Cow<'a, str>, &'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Ecs {
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct DataStream<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    dataset: &'a str,
+    namespace: &'a str,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    category: &'static [&'static str],
+    #[serde(rename = "type")]
+    types: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    id: &'a str,
+    outcome: &'static str,
+    severity: u8,
+    risk_score: u8,
+    risk_score_norm: u8,
+    reason: Spelled<Reason<'a>>,
+    module: &'a str,
+    dataset: &'a str,
+    original: &'a str,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+struct Error<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Cloud<'a> {
+    provider: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<Id<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<Name<'a>>,
+}
+
+#[derive(Serialize)]
+struct Id<'a> {
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Name<'a> {
+    name: &'a str,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+struct User<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<[&'a str; 1]>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    address: &'a str,
+    /// Absent where the address is a service's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct UserAgent<'a> {
+    original: &'a str,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+struct Related<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    user: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<[&'a str; 1]>,
+}
+
+#[derive(Serialize)]
+struct Rule<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Threat<'a> {
+    framework: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tactic: Option<Group<'a>>,
+    technique: Techniques<'a>,
+}
+
+#[derive(Serialize)]
+struct Techniques<'a> {
+    id: Vec<&'a str>,
+    name: Vec<&'a str>,
+    reference: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subtechnique: Option<Group<'a>>,
+}
+
+/// Tactics, techniques or sub-techniques, each once: what stands at one place of the three lists is one of them. A
+/// technique without a name has its id there, so that this holds. Which technique serves which tactic says
+/// `trailtag.attack`.
+#[derive(Default, PartialEq, Serialize)]
+struct Group<'a> {
+    id: Vec<&'a str>,
+    name: Vec<&'a str>,
+    reference: Vec<String>,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+struct Tls<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_protocol: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cipher: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<TlsClient<'a>>,
+}
+
+#[derive(PartialEq, Serialize)]
+struct TlsClient<'a> {
+    server_name: &'a str,
+}
+
+impl<'a> Document<'a> {
+    fn of(route: &'a Route, finding: &'a Finding<'a>) -> Self {
+        let record = finding.record;
+        let whole = Some(&record.value);
+        let facts = &finding.detection.facts;
+        let user = User::of(finding);
+        let address = facts.client.address;
+        let ip = address.filter(|address| address.parse::<IpAddr>().is_ok());
+        Self {
+            timestamp: facts
+                .event_time
+                .and_then(EventTime::rfc3339)
+                .map_or(Cow::Borrowed(NO_TIME), Cow::Owned),
+            ecs: Ecs { version: VERSION },
+            data_stream: DataStream {
+                kind: "logs",
+                dataset: &route.ecs_dataset,
+                namespace: &route.ecs_namespace,
+            },
+            message: Spelled(Sentence(finding)),
+            event: Event::of(route, finding),
+            error: filled(Error {
+                code: text(whole, "errorCode"),
+                message: text(whole, "errorMessage"),
+            }),
+            cloud: Cloud {
+                provider: "aws",
+                region: facts.target.region,
+                account: facts.target.account.map(|id| Id { id }),
+                service: text(whole, "eventSource").map(|source| Name {
+                    name: source.strip_suffix(".amazonaws.com").unwrap_or(source),
+                }),
+            },
+            related: filled(Related {
+                user: related_users(finding, &user),
+                ip: ip.map(|ip| [ip]),
+            }),
+            user: filled(user),
+            source: address.map(|address| Source { address, ip }),
+            user_agent: text(whole, "userAgent").map(|original| UserAgent { original }),
+            rule: finding.rule().map(|rule| Rule {
+                id: &rule.id,
+                name: &rule.title,
+            }),
+            threat: Threat::of(&finding.detection.attack),
+            tls: filled(Tls::of(finding)),
+            aws: Aws::of(record),
+            labels: route
+                .fields
+                .iter()
+                .map(|(name, value)| (label(name), value.as_str()))
+                .collect(),
+            tags: finding.tags(),
+        }
+    }
+}
+
+/// A label's name: a dot in it would make an object of it.
+fn label(name: &str) -> Cow<'_, str> {
+    if name.contains('.') {
+        Cow::Owned(name.replace('.', "_"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+impl<'a> Event<'a> {
+    fn of(route: &'a Route, finding: &'a Finding<'a>) -> Self {
+        let whole = Some(&finding.record.value);
+        let facts = &finding.detection.facts;
+        let severity = &finding.detection.severity;
+        let action = text(whole, "eventName");
+        let provider = text(whole, "eventSource");
+        let dataset = route.ecs_dataset.as_str();
+        Self {
+            kind: if severity.level >= Level::Medium {
+                "alert"
+            } else {
+                "event"
+            },
+            category: category(provider, action),
+            types: types(action, truth(whole, "readOnly"), facts.outcome),
+            action,
+            provider,
+            id: &facts.event_id,
+            outcome: match facts.outcome {
+                Outcome::Success => "success",
+                Outcome::Denied | Outcome::Failed => "failure",
+            },
+            severity: severity.level.scale().ecs,
+            risk_score: severity.score,
+            risk_score_norm: severity.score,
+            reason: Spelled(Reason(finding)),
+            module: dataset.split('.').next().unwrap_or(dataset),
+            dataset,
+            original: finding.record.json,
+        }
+    }
+}
+
+/// What a call is about, as far as its names say: EC2's calls about instance profiles are about IAM as much as IAM's own.
+fn category(provider: Option<&str>, action: Option<&str>) -> &'static [&'static str] {
+    let is_iam = matches!(provider, Some("iam.amazonaws.com" | "sts.amazonaws.com"))
+        || action.is_some_and(|action| action.contains("InstanceProfile"));
+    if is_iam { &["iam"] } else { &[] }
+}
+
+fn types(action: Option<&str>, read_only: Option<bool>, outcome: Outcome) -> Vec<&'static str> {
+    let begins = |word| action.is_some_and(|action| action.starts_with(word));
+    let mut types = vec![if read_only == Some(true) {
+        "info"
+    } else if begins("Create") {
+        "creation"
+    } else if begins("Delete") {
+        "deletion"
+    } else {
+        "change"
+    }];
+    if outcome == Outcome::Denied {
+        types.push("denied");
+    }
+    types
+}
+
+impl<'a> User<'a> {
+    /// The issuer's name stands before the identity's own, as in Elastic's integration.
+    fn of(finding: &'a Finding<'a>) -> Self {
+        let actor = &finding.detection.facts.actor;
+        let issuer = finding
+            .record
+            .at(&["userIdentity", "sessionContext", "sessionIssuer"]);
+        Self {
+            id: actor.principal_id,
+            name: text(issuer, "userName").or(actor.name),
+            roles: actor.role.map(|role| [role]),
+        }
+    }
+}
+
+/// Everything that the record calls the user by: a search for any of it finds the document.
+fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> {
+    let actor = &finding.detection.facts.actor;
+    let is_session = |arn: &&str| arn.contains(":assumed-role/");
+    let session = actor
+        .arn
+        .filter(is_session)
+        .and_then(|arn| arn.rsplit('/').next())
+        .filter(|name| !name.is_empty());
+    let mut users = Vec::with_capacity(5);
+    for said in [user.name, actor.name, session, user.id, actor.arn] {
+        if let Some(said) = said.filter(|said| !users.contains(said)) {
+            users.push(said);
+        }
+    }
+    users
+}
+
+impl<'a> Threat<'a> {
+    fn of(attack: &'a [Technique<'a>]) -> Option<Self> {
+        let mut tactics = Group::default();
+        let mut techniques = Group::default();
+        let mut subtechniques = Group::default();
+        for found in attack {
+            if let Some(tactic) = found.tactic {
+                tactics.add(tactic, found.tactic_name, || {
+                    format!("https://attack.mitre.org/tactics/{tactic}/")
+                });
+            }
+            let id = found.technique;
+            match id.split_once('.') {
+                Some((parent, number)) => {
+                    techniques.add(parent, found.parent_name, || {
+                        format!("https://attack.mitre.org/techniques/{parent}/")
+                    });
+                    subtechniques.add(id, found.name, || {
+                        format!("https://attack.mitre.org/techniques/{parent}/{number}/")
+                    });
+                }
+                None => techniques.add(id, found.name, || {
+                    format!("https://attack.mitre.org/techniques/{id}/")
+                }),
+            }
+        }
+        filled(techniques).map(|group| Self {
+            framework: "MITRE ATT&CK",
+            tactic: filled(tactics),
+            technique: Techniques {
+                id: group.id,
+                name: group.name,
+                reference: group.reference,
+                subtechnique: filled(subtechniques),
+            },
+        })
+    }
+}
+
+impl<'a> Group<'a> {
+    fn add(&mut self, id: &'a str, name: Option<&'a str>, reference: impl FnOnce() -> String) {
+        if !self.id.contains(&id) {
+            self.id.push(id);
+            self.name.push(name.unwrap_or(id));
+            self.reference.push(reference());
+        }
+    }
+}
+
+impl<'a> Tls<'a> {
+    fn of(finding: &'a Finding<'a>) -> Self {
+        let details = finding.record.at(&["tlsDetails"]);
+        let (version_protocol, version) = text(details, "tlsVersion")
+            .map(tls_version)
+            .map_or((None, None), |(protocol, version)| {
+                (protocol, Some(version))
+            });
+        Self {
+            version,
+            version_protocol,
+            cipher: text(details, "cipherSuite"),
+            client: text(details, "clientProvidedHostHeader")
+                .map(|server_name| TlsClient { server_name }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

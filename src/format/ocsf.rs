@@ -1,10 +1,485 @@
-//! Not yet.
-use crate::config::Route;
+//! An event of OCSF 1.8.0: a Detection Finding (2004), or the call itself as API Activity (6003) or Account Change
+//! (3001), as the route says.
+//!
+//! What has a home in the schema stands there; what has none stands in `unmapped`, ours under `unmapped.trailtag`; the
+//! original is `raw_data`. Where the schema requires what a record does not say, the name `Unknown` stands, and
+//! `unmapped.trailtag.insufficient` says so.
+
+mod attacks;
+mod class;
+mod evidence;
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use self::attacks::Attack;
+use self::class::{Activity, TypeName};
+use self::evidence::{Account, Actor, Api, Endpoint, Evidence, HttpRequest, Resource, User};
+use super::ecs::words::{Light, Reason, Sentence, Spelled, text};
+use super::ours;
+use crate::config::{OcsfClass, Route};
+use crate::detection::facts::IdSource;
+use crate::detection::level::Level;
+use crate::detection::outcome::Outcome;
 use crate::finding::Finding;
+use crate::remediation::{Detail, Item, Risk};
+
+/// The version of OCSF.
+const VERSION: &str = "1.8.0";
+
+/// What stands where the schema requires a name and the record has none.
+const UNKNOWN: &str = "Unknown";
+
+/// Appends the event. Errs only where `serde_json` does, which it does not when it writes these types to memory.
 pub(super) fn write(
-    _route: &Route,
-    _finding: &Finding<'_>,
-    _out: &mut Vec<u8>,
+    route: &Route,
+    finding: &Finding<'_>,
+    out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(&mut *out, &Event::of(route, finding))?;
+    // Both objects stay open, `unmapped` for what is ours.
+    out.pop();
+    out.extend_from_slice(b",\"unmapped\":");
+    serde_json::to_writer(&mut *out, &Unmapped::of(route.ocsf_class, finding))?;
+    out.pop();
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"trailtag\":");
+    ours::write(route, finding, out)?;
+    out.extend_from_slice(b"}}");
     Ok(())
 }
+
+#[derive(Serialize)]
+struct Event<'a> {
+    activity_id: u8,
+    activity_name: &'a str,
+    category_uid: u8,
+    category_name: &'static str,
+    class_uid: u16,
+    class_name: &'static str,
+    type_uid: u32,
+    type_name: Spelled<TypeName>,
+    /// Milliseconds since 1970; 0 where neither the record nor its message has a time, since the schema requires one.
+    time: i64,
+    severity_id: u8,
+    severity: &'static str,
+    status_id: u8,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_detail: Option<&'a str>,
+    message: Spelled<Sentence<'a>>,
+    metadata: Metadata<'a>,
+    cloud: Cloud<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding_info: Option<FindingInfo<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<Actor<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<Api<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_endpoint: Option<Endpoint<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_request: Option<HttpRequest<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resources: Vec<Resource<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidences: Option<[Evidence<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<Remediation<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attacks: Vec<Attack<'a>>,
+    action_id: u8,
+    action: &'static str,
+    disposition_id: u8,
+    disposition: &'static str,
+    is_alert: bool,
+    risk_score: u8,
+    risk_level_id: u8,
+    risk_level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk_details: Option<Spelled<Risks<'a>>>,
+    raw_data: &'a str,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    version: &'static str,
+    uid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_time: Option<&'a str>,
+    log_provider: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_version: Option<&'a str>,
+    product: Product<'a>,
+    profiles: [&'static str; 2],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Product<'a> {
+    name: &'static str,
+    vendor_name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feature: Option<Named<'a>>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Cloud<'a> {
+    provider: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<Account<'a>>,
+    #[serde(rename = "cloud_partition")]
+    partition: &'a str,
+}
+
+#[derive(Serialize)]
+struct FindingInfo<'a> {
+    uid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    desc: Spelled<Reason<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    types: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_seen_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen_time: Option<i64>,
+    product: Product<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    analytic: Option<Analytic<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    related_analytics: Vec<Analytic<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related_events: Option<[RelatedEvent<'a>; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attacks: Vec<Attack<'a>>,
+}
+
+#[derive(Serialize)]
+struct Analytic<'a> {
+    uid: &'a str,
+    name: &'a str,
+    type_id: u8,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+/// The call itself, as the API Activity that a lake has under the same id.
+#[derive(Serialize)]
+struct RelatedEvent<'a> {
+    uid: &'a str,
+    type_uid: u32,
+    type_name: Spelled<TypeName>,
+    product: Product<'a>,
+}
+
+#[derive(Serialize)]
+struct Remediation<'a> {
+    desc: Spelled<Steps<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<&'a str>,
+}
+
+impl<'a> Event<'a> {
+    fn of(route: &'a Route, finding: &'a Finding<'a>) -> Self {
+        let class = route.ocsf_class;
+        let is_finding = class == OcsfClass::DetectionFinding;
+        let record = finding.record;
+        let whole = Some(&record.value);
+        let facts = &finding.detection.facts;
+        let severity = &finding.detection.severity;
+        let scale = severity.level.scale();
+        let activity = Activity::of(class, record);
+        let (status_id, status) = status(class, facts.outcome);
+        let (action_id, action, disposition_id, disposition) = disposition(facts.outcome);
+        let unless_finding = |said: Option<&'a str>| said.filter(|_| !is_finding);
+        let http_request = HttpRequest::of(record);
+        let attacks = attacks::of(&finding.detection.attack);
+        let (of_finding, attacks) = if is_finding {
+            (Some(FindingInfo::of(finding, attacks)), Vec::new())
+        } else {
+            (None, attacks)
+        };
+        Self {
+            activity_id: activity.id(),
+            activity_name: activity.name(text(whole, "eventName")),
+            category_uid: class::category(class).0,
+            category_name: class::category(class).1,
+            class_uid: class::uid(class),
+            class_name: class::name(class),
+            type_uid: activity.type_uid(),
+            type_name: Spelled(TypeName(activity)),
+            time: facts.event_time.map_or(0, |at| at.millis),
+            severity_id: scale.ocsf_severity_id,
+            severity: scale.ocsf_severity,
+            status_id,
+            status,
+            status_code: unless_finding(text(whole, "errorCode")),
+            status_detail: unless_finding(text(whole, "errorMessage")),
+            message: Spelled(Sentence(finding)),
+            metadata: Metadata::of(route, finding),
+            cloud: Cloud {
+                provider: "AWS",
+                region: facts.target.region,
+                account: facts.target.account.map(Account::of),
+                partition: facts.target.partition,
+            },
+            finding_info: of_finding,
+            actor: (!is_finding).then(|| Actor::of(finding).unwrap_or_else(Actor::unknown)),
+            user: (class == OcsfClass::AccountChange)
+                .then(|| User::changed(finding).unwrap_or_else(User::unknown)),
+            api: (!is_finding).then(|| Api::of(record).unwrap_or_else(Api::unknown)),
+            src_endpoint: (!is_finding)
+                .then(|| Endpoint::of(finding).unwrap_or_else(Endpoint::unknown)),
+            http_request: http_request.filter(|_| !is_finding),
+            // Account Change has no place for them.
+            resources: if class == OcsfClass::AccountChange {
+                Vec::new()
+            } else {
+                Resource::all(finding)
+            },
+            evidences: is_finding
+                .then(|| Evidence::of(finding))
+                .flatten()
+                .map(|it| [it]),
+            remediation: is_finding.then(|| Remediation::of(finding)).flatten(),
+            attacks,
+            action_id,
+            action,
+            disposition_id,
+            disposition,
+            is_alert: severity.level >= Level::Medium,
+            risk_score: severity.score,
+            risk_level_id: scale.ocsf_risk_level_id,
+            risk_level: scale.ocsf_risk_level,
+            risk_details: (!finding.advice.risks.is_empty())
+                .then(|| Spelled(Risks(&finding.advice.risks))),
+            raw_data: record.json,
+        }
+    }
+}
+
+/// A finding's status is where its handling stands, a call's whether it went through.
+const fn status(class: OcsfClass, outcome: Outcome) -> (u8, &'static str) {
+    match (class, outcome) {
+        (OcsfClass::DetectionFinding, _) => (1, "New"),
+        (_, Outcome::Success) => (1, "Success"),
+        (_, Outcome::Denied | Outcome::Failed) => (2, "Failure"),
+    }
+}
+
+/// What IAM did about the call. Of one that failed for another reason the record does not say.
+const fn disposition(outcome: Outcome) -> (u8, &'static str, u8, &'static str) {
+    match outcome {
+        Outcome::Success => (1, "Allowed", 1, "Allowed"),
+        Outcome::Denied => (2, "Denied", 2, "Blocked"),
+        Outcome::Failed => (0, "Unknown", 27, "Error"),
+    }
+}
+
+impl<'a> Metadata<'a> {
+    fn of(route: &Route, finding: &'a Finding<'a>) -> Self {
+        let whole = Some(&finding.record.value);
+        Self {
+            version: VERSION,
+            uid: &finding.detection.facts.event_id,
+            event_code: text(whole, "eventName"),
+            original_time: text(whole, "eventTime"),
+            log_provider: "AWS CloudTrail",
+            log_version: text(whole, "eventVersion"),
+            product: Product::cloudtrail(text(whole, "eventCategory")),
+            profiles: ["cloud", "security_control"],
+            labels: route
+                .fields
+                .iter()
+                .map(|(name, value)| format!("{name}:{value}"))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Product<'a> {
+    fn cloudtrail(category: Option<&'a str>) -> Self {
+        Self {
+            name: "CloudTrail",
+            vendor_name: "AWS",
+            feature: category.map(|name| Named { name }),
+        }
+    }
+
+    const fn ours() -> Self {
+        Self {
+            name: "trailtag",
+            vendor_name: "trailtag",
+            feature: None,
+        }
+    }
+}
+
+impl<'a> FindingInfo<'a> {
+    fn of(finding: &'a Finding<'a>, attacks: Vec<Attack<'a>>) -> Self {
+        let facts = &finding.detection.facts;
+        let at = facts.event_time.map(|at| at.millis);
+        let rule = finding.rule();
+        let activity = Activity::of(OcsfClass::ApiActivity, finding.record);
+        Self {
+            uid: &facts.event_id,
+            title: rule.map(|rule| rule.title.as_str()),
+            desc: Spelled(Reason(finding)),
+            types: finding.advice.risks.iter().map(|risk| risk.title).collect(),
+            first_seen_time: at,
+            last_seen_time: at,
+            product: Product::ours(),
+            analytic: rule.map(Analytic::of),
+            related_analytics: finding
+                .detection
+                .rules
+                .iter()
+                .filter(|other| rule.is_none_or(|rule| rule.id != other.id))
+                .map(|other| Analytic::of(other))
+                .collect(),
+            // An id that is a hash of ours is in no lake.
+            related_events: (facts.event_id_source == IdSource::Record).then(|| {
+                [RelatedEvent {
+                    uid: &facts.event_id,
+                    type_uid: activity.type_uid(),
+                    type_name: Spelled(TypeName(activity)),
+                    product: Product::cloudtrail(None),
+                }]
+            }),
+            attacks,
+        }
+    }
+}
+
+impl<'a> Analytic<'a> {
+    fn of(rule: &'a crate::detection::rules::Rule) -> Self {
+        Self {
+            uid: &rule.id,
+            name: &rule.title,
+            type_id: 1,
+            kind: "Rule",
+        }
+    }
+}
+
+impl<'a> Remediation<'a> {
+    fn of(finding: &'a Finding<'a>) -> Option<Self> {
+        let items = finding.advice.items.as_slice();
+        let mut references: Vec<&str> = Vec::new();
+        for item in items.iter().filter(|item| item.detail != Detail::Ids) {
+            for reference in item.references {
+                if !references.contains(&reference.as_str()) {
+                    references.push(reference);
+                }
+            }
+        }
+        (!items.is_empty()).then_some(Self {
+            desc: Spelled(Steps(items)),
+            references,
+        })
+    }
+}
+
+/// What to do, numbered, a line each; the steps themselves stand under `unmapped.trailtag.remediation`.
+#[derive(Clone, Copy)]
+struct Steps<'a>(&'a [Item<'a>]);
+
+impl Display for Steps<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for (place, item) in self.0.iter().enumerate() {
+            if place > 0 {
+                out.write_char('\n')?;
+            }
+            let what = if item.detail == Detail::Ids {
+                item.id
+            } else {
+                item.title
+            };
+            write!(out, "{}. {what}", place + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is dangerous, a line each.
+#[derive(Clone, Copy)]
+struct Risks<'a>(&'a [Risk<'a>]);
+
+impl Display for Risks<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for (place, risk) in self.0.iter().enumerate() {
+            if place > 0 {
+                out.write_char('\n')?;
+            }
+            write!(out, "{}: {}", risk.title, risk.why)?;
+        }
+        Ok(())
+    }
+}
+
+/// What CloudTrail writes of a call and the schema has no place for, under its own names. What is not CloudTrail's stands
+/// in `raw_data` alone: a record could bring any number of names.
+struct Unmapped<'a> {
+    record: &'a Value,
+    class: OcsfClass,
+}
+
+const HOMELESS: [&str; 10] = [
+    "eventType",
+    "readOnly",
+    "managementEvent",
+    "sharedEventID",
+    "sessionCredentialFromConsole",
+    "vpcEndpointAccountId",
+    "additionalEventData",
+    "serviceEventDetails",
+    "edgeDeviceDetails",
+    "resources",
+];
+
+impl<'a> Unmapped<'a> {
+    fn of(class: OcsfClass, finding: &'a Finding<'a>) -> Self {
+        let record = &finding.record.value;
+        Self { record, class }
+    }
+}
+
+impl Serialize for Unmapped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Evidence has a place for TLS; `api.request` needs an id.
+        let tls = (self.class != OcsfClass::DetectionFinding).then_some("tlsDetails");
+        let request = text(Some(self.record), "requestID")
+            .is_none()
+            .then_some("requestParameters");
+        let mut map = serializer.serialize_map(None)?;
+        for name in HOMELESS.into_iter().chain(tls).chain(request) {
+            if let Some(value) = Light::of(self.record.get(name)) {
+                map.serialize_entry(name, &value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! `aws.cloudtrail`: a record's own fields under the names and types that Elastic's AWS integration gives them, so that
+//! searches and rules that are written for it find them here too.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::words::{Cut, Light, Spelled, filled, text, truth};
+use crate::cloudtrail::record::Record;
+use crate::cloudtrail::time;
+
+/// The most characters of a text that Elastic's integration indexes. No text of so many is longer than the 32,766 bytes
+/// that Lucene takes.
+const INDEXED: usize = 8_191;
+
+/// `aws`.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Aws<'a> {
+    cloudtrail: CloudTrail<'a>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct CloudTrail<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_event: Option<Spelled<bool>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient_account_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vpc_endpoint_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_credential_from_console: Option<Spelled<bool>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_identity: Option<UserIdentity<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_parameters: Option<Spelled<JavaMap<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_elements: Option<Spelled<JavaMap<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    additional_eventdata: Option<Spelled<JavaMap<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_event_details: Option<Spelled<JavaMap<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flattened: Option<Flattened<'a>>,
+}
+
+/// `userIdentity`, without what has a place in ECS itself.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct UserIdentity<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arn: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoked_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_context: Option<SessionContext<'a>>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct SessionContext<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_authenticated: Option<Spelled<bool>>,
+    /// A date; what cannot be read as one is left out, since an index would refuse the document for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creation_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_issuer: Option<SessionIssuer<'a>>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct SessionIssuer<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arn: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a str>,
+}
+
+/// The free-form parts as objects, for an index that keeps them flattened.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Flattened<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_parameters: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_elements: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    additional_eventdata: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_event_details: Option<Light<'a>>,
+}
+
+impl<'a> Aws<'a> {
+    /// What a record has of these; none where it has nothing.
+    pub(super) fn of(record: &'a Record<'_>) -> Option<Self> {
+        let whole = Some(&record.value);
+        let of = |key| text(whole, key);
+        let spelled = |key| truth(whole, key).map(Spelled);
+        let shown = |key| JavaMap::of(record.at(&[key])).map(Spelled);
+        let flat = |key| Light::object(record.at(&[key]));
+        let cloudtrail = CloudTrail {
+            event_version: of("eventVersion"),
+            event_type: of("eventType"),
+            event_category: of("eventCategory"),
+            api_version: of("apiVersion"),
+            request_id: of("requestID"),
+            error_code: of("errorCode"),
+            error_message: of("errorMessage"),
+            management_event: spelled("managementEvent"),
+            read_only: truth(whole, "readOnly"),
+            recipient_account_id: of("recipientAccountId"),
+            vpc_endpoint_id: of("vpcEndpointId"),
+            session_credential_from_console: spelled("sessionCredentialFromConsole"),
+            user_identity: filled(UserIdentity::of(record)),
+            request_parameters: shown("requestParameters"),
+            response_elements: shown("responseElements"),
+            additional_eventdata: shown("additionalEventData"),
+            service_event_details: shown("serviceEventDetails"),
+            flattened: filled(Flattened {
+                request_parameters: flat("requestParameters"),
+                response_elements: flat("responseElements"),
+                additional_eventdata: flat("additionalEventData"),
+                service_event_details: flat("serviceEventDetails"),
+            }),
+        };
+        filled(cloudtrail).map(|cloudtrail| Self { cloudtrail })
+    }
+}
+
+impl<'a> UserIdentity<'a> {
+    fn of(record: &'a Record<'_>) -> Self {
+        let identity = record.at(&["userIdentity"]);
+        let context = record.at(&["userIdentity", "sessionContext"]);
+        let within = |key| context.and_then(|context| context.get(key));
+        let attributes = within("attributes");
+        let issuer = within("sessionIssuer");
+        Self {
+            kind: text(identity, "type"),
+            arn: text(identity, "arn"),
+            access_key_id: text(identity, "accessKeyId"),
+            invoked_by: text(identity, "invokedBy"),
+            session_context: filled(SessionContext {
+                mfa_authenticated: truth(attributes, "mfaAuthenticated").map(Spelled),
+                creation_date: text(attributes, "creationDate")
+                    .and_then(time::of_record)
+                    .and_then(super::rfc3339),
+                session_issuer: filled(SessionIssuer {
+                    kind: text(issuer, "type"),
+                    arn: text(issuer, "arn"),
+                    principal_id: text(issuer, "principalId"),
+                    account_id: text(issuer, "accountId"),
+                }),
+            }),
+        }
+    }
+}
+
+/// A value as Java shows it, `{roleName=web-role, instanceProfileName=web}`, which is what Elastic's integration indexes
+/// of the free-form parts; cut off where the integration stops to index.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct JavaMap<'a>(&'a Value);
+
+impl<'a> JavaMap<'a> {
+    fn of(value: Option<&'a Value>) -> Option<Self> {
+        value
+            .filter(|value| match value {
+                Value::Null => false,
+                Value::String(text) => !text.is_empty(),
+                Value::Array(items) => !items.is_empty(),
+                Value::Object(fields) => !fields.is_empty(),
+                Value::Bool(_) | Value::Number(_) => true,
+            })
+            .map(Self)
+    }
+}
+
+impl Display for JavaMap<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let mut cut = Cut::at(INDEXED, out);
+        match show(self.0, &mut cut) {
+            Err(_) if cut.is_full() => Ok(()),
+            shown => shown,
+        }
+    }
+}
+
+fn show(value: &Value, out: &mut Cut<'_>) -> fmt::Result {
+    match value {
+        Value::String(text) => out.write_str(text),
+        Value::Array(items) => {
+            out.write_char('[')?;
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    out.write_str(", ")?;
+                }
+                show(item, out)?;
+            }
+            out.write_char(']')
+        }
+        Value::Object(fields) => {
+            out.write_char('{')?;
+            for (place, (key, value)) in fields.iter().enumerate() {
+                if place > 0 {
+                    out.write_str(", ")?;
+                }
+                out.write_str(key)?;
+                out.write_char('=')?;
+                show(value, out)?;
+            }
+            out.write_char('}')
+        }
+        other => write!(out, "{other}"),
+    }
+}

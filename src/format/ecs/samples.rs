@@ -1,0 +1,315 @@
+//! Records for the tests of formats: of every kind of caller, in the shape of real ones, and hostile ones.
+
+use serde_json::{Value, json};
+
+use crate::cloudtrail::envelope::{Envelope, RawRecord};
+use crate::cloudtrail::record::Record;
+use crate::config::{Detection, Route};
+use crate::detection::{Context, Detector};
+use crate::finding::Finding;
+use crate::pipeline::Origin;
+use crate::remediation::{Catalogue, Detail};
+
+/// What finds and advises: with the optional rules, and one that asks for no name.
+pub(in crate::format) struct Site {
+    detector: Detector,
+    catalogue: Catalogue,
+}
+
+const NAMELESS: &str = "
+title: Anything from nowhere
+id: 3f0e7c52-9f0a-4c55-8f6e-0d9c9a1b7e21
+level: low
+tags: [attack.defense-evasion, attack.t1562.001, attack.t9999, nowhere]
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection: {awsRegion: nowhere-1}
+  condition: selection
+";
+
+impl Site {
+    pub(in crate::format) fn new(attack_version: u8, detail: Detail) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let nameless = folder.path().join("nameless.yml");
+        std::fs::write(&nameless, NAMELESS).unwrap();
+        let optional =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rules/optional");
+        let detector = Detector::load(&Detection {
+            rules: vec![optional, nameless],
+            attack_version,
+            ..Detection::default()
+        })
+        .map_err(|faults| faults.to_string())
+        .unwrap();
+        Self {
+            detector,
+            catalogue: Catalogue::load(None, detail).unwrap(),
+        }
+    }
+
+    /// Looks at what is found of a record.
+    pub(in crate::format) fn with<T>(&self, json: &str, look: impl FnOnce(&Finding<'_>) -> T) -> T {
+        let origin = Origin {
+            topic: "cloudtrail",
+            partition: 3,
+            offset: 1042,
+            timestamp: None,
+        };
+        let raw = RawRecord {
+            json: json.as_bytes(),
+            envelope: Envelope::S3File,
+            index: 7,
+            envelope_time: None,
+            custom: false,
+        };
+        let record = Record::parse(raw.json).unwrap();
+        let detection = self
+            .detector
+            .evaluate(&record, Context::of(&origin, &raw))
+            .expect("a rule matches");
+        let advice = self.catalogue.select(&record, &detection.facts);
+        look(&Finding::new(&record, detection, advice, &origin, &raw))
+    }
+
+    /// The document of a record.
+    pub(in crate::format) fn document(&self, route: &Route, json: &str) -> String {
+        self.with(json, |finding| {
+            let mut out = Vec::new();
+            crate::format::write(route, finding, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        })
+    }
+}
+
+/// What stands under `trailtag`.
+pub(in crate::format) fn ours(site: &Site, route: &Route, json: &str) -> String {
+    site.with(json, |finding| {
+        let mut out = Vec::new();
+        crate::format::ours::write(route, finding, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    })
+}
+
+fn base() -> Value {
+    json!({
+        "eventVersion": "1.11",
+        "userIdentity": {"type": "IAMUser", "principalId": "AIDACKCEVSQ6C2EXAMPLE",
+            "arn": "arn:aws:iam::111122223333:user/eve", "accountId": "111122223333",
+            "accessKeyId": "AKIAIOSFODNN7EXAMPLE", "userName": "eve"},
+        "eventTime": "2026-01-05T18:49:01Z",
+        "eventSource": "iam.amazonaws.com",
+        "eventName": "RemoveRoleFromInstanceProfile",
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "203.0.113.7",
+        "userAgent": "aws-cli/2.15.0 Python/3.11.6 Linux/6.1 md/command#iam.remove-role-from-instance-profile",
+        "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
+        "responseElements": null,
+        "requestID": "0c8a4e3a-6f0e-4b38-8a39-1f7f6f1f2f3f",
+        "eventID": "6f1b0c1e-3d0f-4a4e-9a58-2f1f0a9b7c11",
+        "readOnly": false,
+        "eventType": "AwsApiCall",
+        "managementEvent": true,
+        "recipientAccountId": "111122223333",
+        "eventCategory": "Management",
+        "tlsDetails": {"tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256",
+            "clientProvidedHostHeader": "iam.amazonaws.com"},
+    })
+}
+
+fn with(changes: Value) -> String {
+    let mut record = base();
+    let Value::Object(changes) = changes else {
+        return record.to_string();
+    };
+    for (key, value) in changes {
+        record[key] = value;
+    }
+    record.to_string()
+}
+
+fn role(name: &str, session: &str) -> Value {
+    json!({"type": "AssumedRole", "principalId": format!("AROACKCEVSQ6C2EXAMPLE:{session}"),
+        "arn": format!("arn:aws:sts::111122223333:assumed-role/{name}/{session}"), "accountId": "111122223333",
+        "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
+        "sessionContext": {
+            "sessionIssuer": {"type": "Role", "principalId": "AROACKCEVSQ6C2EXAMPLE", "accountId": "111122223333",
+                "arn": format!("arn:aws:iam::111122223333:role/{name}"), "userName": name},
+            "attributes": {"creationDate": "2026-01-05T18:00:00Z", "mfaAuthenticated": "false"}}})
+}
+
+/// One of each kind, by name.
+pub(in crate::format) fn examples() -> Vec<(&'static str, String)> {
+    let mut stack = role("ops", "eve");
+    stack["invokedBy"] = json!("cloudformation.amazonaws.com");
+    vec![
+        (
+            "user_key_with_terraform",
+            with(
+                json!({"userAgent": "APN/1.0 HashiCorp/1.0 Terraform/1.5.7 (+https://www.terraform.io) terraform-provider-aws/5.31.0"}),
+            ),
+        ),
+        (
+            "root_without_mfa",
+            with(
+                json!({"userIdentity": {"type": "Root", "principalId": "111122223333",
+                "arn": "arn:aws:iam::111122223333:root", "accountId": "111122223333", "accessKeyId": "",
+                "sessionContext": {"attributes": {"creationDate": "2026-01-05T18:00:00Z", "mfaAuthenticated": "false"}}}}),
+            ),
+        ),
+        (
+            "denied",
+            with(
+                json!({"requestParameters": null, "errorCode": "AccessDenied",
+                "errorMessage": "User: arn:aws:iam::111122223333:user/eve is not authorized to perform: iam:RemoveRoleFromInstanceProfile on resource: instance profile web because no identity-based policy allows the iam:RemoveRoleFromInstanceProfile action"}),
+            ),
+        ),
+        (
+            "failed",
+            with(json!({"errorCode": "NoSuchEntityException",
+                "errorMessage": "Instance Profile web cannot be found."})),
+        ),
+        (
+            "sso_console",
+            with(
+                json!({"userIdentity": role("AWSReservedSSO_PowerUser_0123456789abcdef", "eve@example.com"),
+                "sessionCredentialFromConsole": "true", "userAgent": "AWS Internal", "eventTime": "2026-01-05T18:49:01.250Z"}),
+            ),
+        ),
+        (
+            "cloudformation",
+            with(
+                json!({"userIdentity": stack, "sourceIPAddress": "cloudformation.amazonaws.com",
+                "userAgent": "cloudformation.amazonaws.com", "vpcEndpointId": "vpce-0123456789abcdef0",
+                "additionalEventData": {"x": 1, "none": null}, "responseElements": {"done": [true, null, "yes"]}}),
+            ),
+        ),
+        ("without_identity", with(json!({"userIdentity": null}))),
+        (
+            "without_id_or_time",
+            with(json!({"eventID": null, "eventTime": "soon", "eventCategory": null})),
+        ),
+        (
+            "sibling_add",
+            with(
+                json!({"eventName": "AddRoleToInstanceProfile", "requestParameters": {"instanceProfileName": "web", "roleName": "admin"}}),
+            ),
+        ),
+        (
+            "sibling_of_ec2",
+            with(
+                json!({"eventName": "AssociateIamInstanceProfile", "eventSource": "ec2.amazonaws.com", "awsRegion": "eu-west-1",
+                "requestParameters": {"AssociateIamInstanceProfileRequest": {"InstanceId": "i-0123456789abcdef0", "IamInstanceProfile": {"Name": "web"}}}}),
+            ),
+        ),
+        ("nameless", json!({"awsRegion": "nowhere-1"}).to_string()),
+    ]
+}
+
+/// Records that want to break something, by name.
+pub(in crate::format) fn hostile() -> Vec<(String, String)> {
+    let names =
+        json!({"eventSource": "iam.amazonaws.com", "eventName": "RemoveRoleFromInstanceProfile"});
+    let many: serde_json::Map<_, _> = (0..10_000)
+        .map(|place| (format!("key{place}"), json!(place)))
+        .collect();
+    let mut deep = json!("bottom");
+    for _ in 0..60 {
+        deep = json!({"down": [deep]});
+    }
+    let mut records = vec![
+        ("nothing_else".to_owned(), names.to_string()),
+        (
+            "a_string_for_parameters".to_owned(),
+            with(
+                json!({"requestParameters": "***", "responseElements": "", "additionalEventData": []}),
+            ),
+        ),
+        (
+            "many_parameters".to_owned(),
+            with(json!({"requestParameters": many})),
+        ),
+        (
+            "a_large_parameter".to_owned(),
+            with(
+                json!({"requestParameters": {"instanceProfileName": "web", "x": "é".repeat(40_000)}}),
+            ),
+        ),
+        (
+            "deep_parameters".to_owned(),
+            with(json!({"requestParameters": deep, "responseElements": deep})),
+        ),
+        (
+            "a_zero_in_a_key".to_owned(),
+            with(json!({"requestParameters": {"a\u{0}b": 1}})),
+        ),
+        (
+            "a_large_agent".to_owned(),
+            with(json!({"userAgent": "agent ".repeat(5_000)})),
+        ),
+        (
+            "lines_in_names".to_owned(),
+            with(
+                json!({"userIdentity": {"type": "IAMUser", "userName": "eve\nroot\u{2028}\u{0}\"\\"},
+            "sourceIPAddress": "203.0.113.7\r\n", "errorCode": "A\nB"}),
+            ),
+        ),
+        (
+            "long_names".to_owned(),
+            with(json!({"userIdentity": {"type": "IAMUser", "userName": "ü".repeat(5_000)}})),
+        ),
+        (
+            "ours_in_the_record".to_owned(),
+            with(
+                json!({"trailtag": {"severity": "none"}, "unmapped": {"trailtag": 1}, "aws": 1, "@timestamp": "soon"}),
+            ),
+        ),
+        (
+            "times".to_owned(),
+            with(json!({"eventTime": "9999-12-31T23:59:59.999Z",
+            "userIdentity": {"type": "AssumedRole", "sessionContext": {"attributes": {"creationDate": "soon", "mfaAuthenticated": "maybe"}}}})),
+        ),
+        (
+            "an_id_alone".to_owned(),
+            with(
+                json!({"userIdentity": {"principalId": "AIDA"}, "sourceIPAddress": "::ffff:203.0.113.7", "requestID": null}),
+            ),
+        ),
+        (
+            "tls_of_its_own".to_owned(),
+            with(json!({"tlsDetails": {"tlsVersion": "TLSv", "cipherSuite": 7}})),
+        ),
+    ];
+    // Each field as every type that it should not be.
+    for (word, wrong) in [
+        ("number", json!(7)),
+        ("text", json!("text")),
+        ("empty", json!("")),
+        ("list", json!([{"a": null}])),
+        ("object", json!({"a": [null]})),
+        ("nothing", Value::Null),
+        ("truth", json!(true)),
+    ] {
+        let mut record = base();
+        for (key, value) in record.as_object_mut().unwrap() {
+            if key == "userIdentity" && word != "text" {
+                for (_, value) in value.as_object_mut().unwrap() {
+                    *value = wrong.clone();
+                }
+                value["sessionContext"] =
+                    json!({"attributes": wrong.clone(), "sessionIssuer": wrong.clone()});
+            } else if key != "eventSource" && key != "eventName" {
+                *value = wrong.clone();
+            }
+        }
+        records.push((format!("every_field_a_{word}"), record.to_string()));
+    }
+    records
+}
+
+/// Every record.
+pub(in crate::format) fn all() -> Vec<(String, String)> {
+    let examples = examples()
+        .into_iter()
+        .map(|(name, json)| (name.to_owned(), json));
+    examples.chain(hostile()).collect()
+}

@@ -1,0 +1,292 @@
+//! What formats with many fields share: values of a record by their type, and sentences for people.
+//!
+//! A value of another type than its field takes is none. Whatever a caller can write freely is bounded here, so that a
+//! record of thirty thousand keys makes a document that is not much larger than the record.
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use serde::ser::{SerializeMap as _, SerializeSeq as _};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::detection::outcome::Outcome;
+use crate::finding::Finding;
+
+/// The most characters of a value that sentences show.
+const SHOWN: usize = 256;
+/// The most bytes that a free-form object may have to be carried as one. Lucene takes no longer term, and a flattened
+/// object may become one.
+const MOST_BYTES: usize = 32_766;
+/// The most levels of such an object. Elasticsearch takes 20 in a flattened field.
+const MOST_LEVELS: usize = 15;
+
+/// A value that is written as the text that it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::format) struct Spelled<T>(pub(in crate::format) T);
+
+impl<T: Display> Serialize for Spelled<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// The value where it says something: none where there is nothing in it.
+pub(in crate::format) fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}
+
+/// The string of an object's key, none where it is missing, of another type, or empty.
+pub(in crate::format) fn text<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> {
+    object?.get(key)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// A boolean, or its name: collectors write both.
+pub(in crate::format) fn truth(object: Option<&Value>, key: &str) -> Option<bool> {
+    match object?.get(key)? {
+        Value::Bool(truth) => Some(*truth),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// The version of TLS and the name of its protocol: of `TLSv1.2` they are `1.2` and `tls`.
+pub(in crate::format) fn tls_version(text: &str) -> (Option<&'static str>, &str) {
+    [("TLSv", "tls"), ("SSLv", "ssl")]
+        .iter()
+        .find_map(|(prefix, protocol)| {
+            let version = text.strip_prefix(prefix)?;
+            (!version.is_empty()).then_some((Some(*protocol), version))
+        })
+        .unwrap_or((None, text))
+}
+
+/// A free-form value that is small and flat enough to be carried as it is, without its nulls.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::format) struct Light<'a>(&'a Value);
+
+impl<'a> Light<'a> {
+    /// The value; none where it is null, too large or too deep, or where a key holds a zero character, which no search
+    /// engine takes.
+    pub(in crate::format) fn of(value: Option<&'a Value>) -> Option<Self> {
+        let value = value.filter(|value| !value.is_null())?;
+        let mut left = MOST_BYTES;
+        weigh(value, MOST_LEVELS, &mut left).then_some(Self(value))
+    }
+
+    /// The same, and none where it is no object or an empty one.
+    pub(in crate::format) fn object(value: Option<&'a Value>) -> Option<Self> {
+        let fields = value?.as_object()?;
+        if fields.is_empty() {
+            return None;
+        }
+        Self::of(value)
+    }
+}
+
+/// Takes a value's bytes off what is left; false where there is not enough, or where it is not to be carried.
+fn weigh(value: &Value, levels: usize, left: &mut usize) -> bool {
+    let Some(inner) = levels.checked_sub(1) else {
+        return false;
+    };
+    let mut take = |bytes: usize| match left.checked_sub(bytes) {
+        Some(rest) => {
+            *left = rest;
+            true
+        }
+        None => false,
+    };
+    match value {
+        Value::Null | Value::Bool(_) => take(6),
+        Value::Number(_) => take(24),
+        Value::String(text) => take(text.len() + 2),
+        Value::Array(items) => {
+            take(2)
+                && items
+                    .iter()
+                    .all(|item| weigh(item, inner, left) && spare(left))
+        }
+        Value::Object(fields) => {
+            take(2)
+                && fields.iter().all(|(key, value)| {
+                    !key.contains('\0') && key.len() < *left && {
+                        *left -= key.len();
+                        weigh(value, inner, left) && spare(left)
+                    }
+                })
+        }
+    }
+}
+
+/// Takes a separator's byte off what is left.
+fn spare(left: &mut usize) -> bool {
+    let rest = left.checked_sub(1);
+    *left = rest.unwrap_or_default();
+    rest.is_some()
+}
+
+impl Serialize for Light<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => {
+                let mut map = serializer.serialize_map(None)?;
+                for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+                    map.serialize_entry(key, &Light(value))?;
+                }
+                map.end()
+            }
+            Value::Array(items) => {
+                let mut list = serializer.serialize_seq(None)?;
+                for item in items.iter().filter(|item| !item.is_null()) {
+                    list.serialize_element(&Light(item))?;
+                }
+                list.end()
+            }
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+/// Passes on so many characters, and then none.
+pub(super) struct Cut<'a> {
+    out: &'a mut dyn fmt::Write,
+    left: usize,
+}
+
+impl<'a> Cut<'a> {
+    pub(super) fn at(left: usize, out: &'a mut dyn fmt::Write) -> Self {
+        Self { out, left }
+    }
+
+    /// Whether nothing more goes through.
+    pub(super) const fn is_full(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.left == 0 {
+            return Err(fmt::Error);
+        }
+        // A text has no more characters than bytes.
+        if text.len() <= self.left {
+            self.left -= text.chars().count();
+            return self.out.write_str(text);
+        }
+        if let Some((end, _)) = text.char_indices().nth(self.left) {
+            self.left = 0;
+            return self.out.write_str(text.get(..end).unwrap_or(text));
+        }
+        self.left -= text.chars().count();
+        self.out.write_str(text)
+    }
+}
+
+/// A value from a record within a sentence: on one line, and not without end.
+struct Shown<'a>(&'a str);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let breaks =
+            |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+        if self.0.len() <= SHOWN && !self.0.contains(breaks) {
+            return out.write_str(self.0);
+        }
+        for letter in self.0.chars().take(SHOWN) {
+            out.write_char(if breaks(letter) { ' ' } else { letter })?;
+        }
+        if self.0.chars().nth(SHOWN).is_some() {
+            out.write_char('…')?;
+        }
+        Ok(())
+    }
+}
+
+/// What happened, in one line for people.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::format) struct Sentence<'a>(pub(in crate::format) &'a Finding<'a>);
+
+impl Display for Sentence<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Finding {
+            record, detection, ..
+        } = self.0;
+        let facts = &detection.facts;
+        let (actor, target) = (&facts.actor, &facts.target);
+        let who = actor.name.or(actor.arn).or(actor.kind);
+        let name = text(Some(&record.value), "eventName").unwrap_or("an API that is not named");
+        write!(
+            out,
+            "{} called {}",
+            Shown(who.unwrap_or("somebody unknown")),
+            Shown(name)
+        )?;
+        let about = [
+            ("instance profile", target.instance_profile),
+            ("role", target.role),
+        ];
+        let mut before = " (";
+        for (what, name) in about {
+            if let Some(name) = name {
+                write!(out, "{before}{what} {}", Shown(name))?;
+                before = ", ";
+            }
+        }
+        if before == ", " {
+            out.write_char(')')?;
+        }
+        for (word, said) in [
+            ("in account", target.account),
+            ("from", facts.client.address),
+        ] {
+            if let Some(said) = said {
+                write!(out, " {word} {}", Shown(said))?;
+            }
+        }
+        write!(out, ": {}", facts.outcome.as_str())?;
+        if let Some(error) = facts.error.filter(|_| facts.outcome != Outcome::Success) {
+            write!(out, " ({})", Shown(error))?;
+        }
+        let severity = &detection.severity;
+        write!(
+            out,
+            "; severity {}, {} of 100",
+            severity.level.as_str(),
+            severity.score
+        )
+    }
+}
+
+/// Why a finding has its severity.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::format) struct Reason<'a>(pub(in crate::format) &'a Finding<'a>);
+
+impl Display for Reason<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let severity = &self.0.detection.severity;
+        write!(
+            out,
+            "Score {} of 100 ({})",
+            severity.score,
+            severity.level.as_str()
+        )?;
+        if severity.factors.is_empty() {
+            out.write_str(": no factor applies")?;
+        }
+        for (place, factor) in severity.factors.iter().enumerate() {
+            let before = if place == 0 { ": " } else { ", " };
+            write!(out, "{before}{} {:+}", factor.id, factor.points)?;
+        }
+        if let Some(floor) = severity.floor {
+            write!(out, "; raised to {} by {}", floor.score, floor.factor)?;
+        }
+        if let Some(cap) = severity.cap {
+            write!(out, "; lowered to {} by {}", cap.score, cap.factor)?;
+        }
+        Ok(())
+    }
+}
