@@ -106,6 +106,11 @@ fn detection_is_as_its_page_says() {
     try_page("docs/detection.md");
 }
 
+#[test]
+fn elastic_is_as_its_page_says() {
+    try_page("docs/elastic.md");
+}
+
 /// The factors of the built-in model, as the page's table should list them.
 #[test]
 fn the_page_lists_every_factor_with_its_points() {

@@ -26,7 +26,8 @@ install_server() {
         fail "what Maven fetched is not $name $version: its SHA-256 is not $sha256"
     unzip -q "$part/$name-$version.zip" -d "$part"
     for module in "$@"; do rm -r "$part/$name-$version/modules/${module:?}"; done
-    chmod 755 "$part/$name-$version"
+    # Its configuration is for its owner alone, and a folder of components may be shared.
+    chmod -R a+rX "$part/$name-$version"
     # Another run may have been quicker.
     mv -T "$part/$name-$version" "$home" 2>/dev/null || [ -d "$home" ] || fail "could not move $part to $home"
     rm -rf "$part"
