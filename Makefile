@@ -17,9 +17,12 @@ demo: build-tools ## Build, and watch trailtag work on synthetic CloudTrail; nee
 	cargo run --quiet -- demo
 
 .PHONY: test
-test: build-tools ## Every test, on a real Kafka broker that the tests start
+test: build-tools ## Every test, on a real Kafka, Elasticsearch and OpenSearch that the tests start
 	$(install)/packages.sh test
 	$(install)/kafka.sh
+	$(install)/java.sh
+	$(install)/elasticsearch.sh
+	$(install)/opensearch.sh
 	$(install)/botocore.sh
 	$(install)/victorialogs.sh
 	$(install)/test.sh

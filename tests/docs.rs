@@ -111,6 +111,11 @@ fn splunk_is_as_its_page_says() {
     try_page("docs/splunk.md");
 }
 
+#[test]
+fn elastic_is_as_its_page_says() {
+    try_page("docs/elastic.md");
+}
+
 /// The factors of the built-in model, as the page's table should list them.
 #[test]
 fn the_page_lists_every_factor_with_its_points() {

@@ -35,6 +35,10 @@ pub enum IdSource {
     Hash,
 }
 
+/// The longest id that is one. AWS's have 36 bytes; the key of a document, which Elasticsearch takes as its id, may have
+/// 512, and a caller of CloudTrail Lake's own channels can write anything.
+const MOST_ID_BYTES: usize = 256;
+
 /// Everything that is derived from one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts<'a> {
@@ -119,7 +123,7 @@ impl<'a> Facts<'a> {
             .account
             .zip(text(record, &["recipientAccountId"]))
             .map(|(actors, trails)| actors != trails);
-        let event_id = text(record, &["eventID"]);
+        let event_id = text(record, &["eventID"]).filter(|id| id.len() <= MOST_ID_BYTES);
         let event_time = EventTime::of(text(record, &["eventTime"]), context);
 
         let mut insufficient = Vec::new();
@@ -345,6 +349,20 @@ mod tests {
                 );
             });
         }
+    }
+
+    #[test]
+    fn an_id_that_no_index_would_take_counts_as_missing() {
+        with(&json!({"eventID": "x".repeat(MOST_ID_BYTES)}), |facts| {
+            assert_eq!(facts.event_id_source, IdSource::Record);
+        });
+        with(
+            &json!({"eventID": "x".repeat(MOST_ID_BYTES + 1)}),
+            |facts| {
+                assert_eq!(facts.event_id_source, IdSource::Hash);
+                assert!(facts.insufficient.contains(&"event_id"));
+            },
+        );
     }
 
     #[test]

@@ -26,6 +26,8 @@ build) ;;
 test | lint)
     need openjdk-17-jre-headless java_17
     need maven has mvn
+    need curl has curl
+    need unzip has unzip
     need python3 has python3
     need python3-pip python3 -m pip --version
     need golang-go has go
