@@ -5,46 +5,18 @@
 
 #![allow(clippy::unwrap_used, missing_docs)] // a bench may panic, and its functions are their names
 
+mod support;
+
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use trailtag::config::Config;
-use trailtag::pipeline::{Origin, Outputs, Pipeline};
-use trailtag::synthetic::{Generator, Options, Shape};
+use trailtag::pipeline::{Outputs, Pipeline};
+use trailtag::synthetic::Shape;
 
-const ORIGIN: Origin<'_> = Origin {
-    topic: "cloudtrail",
-    partition: 3,
-    offset: 42,
-    timestamp: Some(1_767_638_800_000),
-};
-/// The size of record that the goal is about.
-const TYPICAL: usize = 1_400;
+use support::{ORIGIN, payloads, typical};
 
 fn main() {
     divan::main();
-}
-
-fn payloads(shape: Shape, match_rate: f64, count: usize) -> Vec<Vec<u8>> {
-    let mut generator = Generator::new(&Options {
-        seed: 1,
-        match_rate,
-        shape,
-    });
-    (0..count)
-        .map(|_| {
-            let mut payload = Vec::new();
-            generator.write(u64::MAX, &mut payload);
-            payload
-        })
-        .collect()
-}
-
-/// The one record of many whose size is nearest to the typical one.
-fn typical(match_rate: f64) -> Vec<u8> {
-    payloads(Shape::Record, match_rate, 1_000)
-        .into_iter()
-        .min_by_key(|payload| payload.len().abs_diff(TYPICAL))
-        .unwrap()
 }
 
 /// Processes these payloads with warm buffers.

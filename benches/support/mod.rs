@@ -1,0 +1,39 @@
+//! What the benches process.
+
+#![allow(dead_code, reason = "each bench uses some of it")]
+
+use trailtag::pipeline::Origin;
+use trailtag::synthetic::{Generator, Options, Shape};
+
+pub(crate) const ORIGIN: Origin<'_> = Origin {
+    topic: "cloudtrail",
+    partition: 3,
+    offset: 42,
+    timestamp: Some(1_767_638_800_000),
+};
+/// The size of record that the goal is about.
+const TYPICAL: usize = 1_400;
+
+/// Synthetic payloads; the same each time.
+pub(crate) fn payloads(shape: Shape, match_rate: f64, count: usize) -> Vec<Vec<u8>> {
+    let mut generator = Generator::new(&Options {
+        seed: 1,
+        match_rate,
+        shape,
+    });
+    (0..count)
+        .map(|_| {
+            let mut payload = Vec::new();
+            generator.write(u64::MAX, &mut payload);
+            payload
+        })
+        .collect()
+}
+
+/// The one record of many whose size is nearest to the typical one.
+pub(crate) fn typical(match_rate: f64) -> Vec<u8> {
+    payloads(Shape::Record, match_rate, 1_000)
+        .into_iter()
+        .min_by_key(|payload| payload.len().abs_diff(TYPICAL))
+        .unwrap()
+}

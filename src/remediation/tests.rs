@@ -1,0 +1,284 @@
+//! Tests of [`super`].
+
+use super::*;
+use crate::detection::Context;
+use crate::detection::lists::Lists;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn faults(text: &str) -> String {
+    match Catalogue::compile("remediation.yaml", text, Detail::Full) {
+        Ok(_) => String::new(),
+        Err(faults) => faults.to_string(),
+    }
+}
+
+fn catalogue(step: &str) -> String {
+    format!(
+        "risks:\n  - {{id: outage, title: Outage, reasons: [{{why: x}}]}}\nitems:\n  - id: x\n    kind: restore\n    title: X\n    risks: [outage]\n{step}\n"
+    )
+}
+
+#[test]
+fn the_built_in_catalogue_loads() {
+    assert!(Catalogue::load(None, Detail::Full).is_ok());
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    for (step, want) in [
+        ("    cli: ['aws {{ role | sh }}']", ""),
+        (
+            "    cli:\n      - 'aws {{ rolle | sh }}'",
+            "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_role, principal_arn, home_region, event_time, window_start, window_end",
+        ),
+        (
+            "    cli:\n      - 'aws'\n      - 'aws {{ role }}'",
+            "remediation.yaml:10: item x: cli step 2: invalid operation: a value must go through `| sh` here",
+        ),
+        (
+            "    boto3: ['f({{ role }})']",
+            "remediation.yaml:8: item x: boto3 step 1: invalid operation: a value must go through `| py` here",
+        ),
+        (
+            "    cli:\n      - \"aws --query 'x=={{ role | sh }}'\"",
+            "remediation.yaml:9: item x: cli step 1: `role` does not arrive whole: keep `{{ role | sh }}` outside quotes of the step's own",
+        ),
+        (
+            "    when: {s: {trailtag.nothing: 1}, condition: s}",
+            "remediation.yaml:4: item x: `when`: there is no fact `trailtag.nothing`",
+        ),
+    ] {
+        assert_eq!(faults(&catalogue(step)), want, "{step}");
+    }
+    let unclosed = faults(&catalogue("    console: ['{{ role']"));
+    assert!(
+        unclosed.starts_with("remediation.yaml:8: item x: console step 1: syntax error: "),
+        "{unclosed}"
+    );
+    let unsafe_filter = faults(&catalogue("    cli: ['{{ role | safe }}']"));
+    assert!(unsafe_filter.contains("unknown filter"), "{unsafe_filter}");
+}
+
+#[test]
+fn every_faulty_entry_is_told() {
+    let text = "risks:
+  - {id: outage, title: Outage, reasons: [{why: '{{ rolle }}'}, {when: {s: {trailtag.x: 1}, condition: s}, why: x}]}
+  - {id: fire, title: Fire}
+  - outage
+items:
+  - {id: x, kind: restore, title: X, risks: [flood], clii: []}
+  - {id: x, kind: mend, title: '', cli: aws}
+  - id: x
+    kind: restore
+    title: X
+    cli: ['aws', 5]
+    when: {s: {trailtag.y: 1}, condition: s}
+  - {kind: restore, title: X}
+";
+    let said = faults(text);
+    let names = values::NAMES.join(", ");
+    let want = [
+            "3: risk fire: it has no `reasons`, so that it never applies: say `reasons: [{why: …}]`".to_owned(),
+            "4: risk: this must be a mapping with the keys id, title, reasons".to_owned(),
+            "6: item x: unknown key `clii`; the keys here are id, kind, title, risks, when, console, cli, boto3, notes, references".to_owned(),
+            "7: item x: its `title` is empty".to_owned(),
+            "7: item x: `kind`: unknown variant `mend`, expected one of `investigate`, `restore`, `contain`, `prevent`, `hardening`".to_owned(),
+            "7: item x: `cli` must be a list".to_owned(),
+            "11: item x: `cli` must be text: put it in quotes".to_owned(),
+            "13: item: it has no `id`".to_owned(),
+            "6: item x: it answers risk \"flood\", which is not among `risks`".to_owned(),
+            "8: item x: another item has the same `id` (line 6): give it its own".to_owned(),
+            "8: item x: `when`: there is no fact `trailtag.y`".to_owned(),
+            "2: risk outage: `when`: there is no fact `trailtag.x`".to_owned(),
+            format!("2: risk outage: why step 1: there is no value `rolle`; there are {names}"),
+        ];
+    let said: Vec<&str> = said
+        .lines()
+        .map(|line| line.strip_prefix("remediation.yaml:").unwrap())
+        .collect();
+    assert_eq!(said, want);
+    assert_eq!(
+        faults("[]"),
+        "remediation.yaml:1: this must be a mapping with the keys risks, items"
+    );
+    assert!(faults("risks: [").starts_with("remediation.yaml:"));
+}
+
+fn advise_by<T>(catalogue: &Catalogue, record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
+    let text = record.to_string();
+    let record = Record::parse(text.as_bytes()).unwrap();
+    let facts = Facts::of(&record, Context::default(), &Lists::default());
+    look(&catalogue.select(&record, &facts))
+}
+
+fn advise<T>(record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
+    let catalogue = Catalogue::load(None, Detail::Full).unwrap();
+    advise_by(&catalogue, record, look)
+}
+
+fn request(profile: &Value, role: &Value) -> Value {
+    json!({
+        "eventSource": "iam.amazonaws.com", "eventName": "RemoveRoleFromInstanceProfile",
+        "eventTime": "2026-01-05T18:46:26Z", "awsRegion": "us-east-1",
+        "requestParameters": {"instanceProfileName": profile, "roleName": role},
+    })
+}
+
+fn item<'a>(advice: &Advice<'a>, id: &str) -> Item<'a> {
+    let mut items = advice.items().into_iter();
+    items.find(|item| item.id == id).unwrap()
+}
+
+#[test]
+fn the_restore_item_is_filled_in() {
+    advise(&request(&json!("web"), &json!("web-role")), |advice| {
+        let item = item(advice, "restore.role");
+        assert_eq!(
+            item.cli[0],
+            "aws iam add-role-to-instance-profile --region us-east-1 --instance-profile-name web --role-name web-role"
+        );
+        assert_eq!(
+            item.boto3[2],
+            "iam.add_role_to_instance_profile(InstanceProfileName='web', RoleName='web-role')"
+        );
+        assert!(
+            item.notes.iter().all(|note| !note.contains('<')),
+            "{:?}",
+            item.notes
+        );
+        assert_eq!(item.risks, ["misconfiguration", "outage"]);
+    });
+}
+
+#[test]
+fn what_is_missing_leaves_a_placeholder_and_a_note() {
+    advise(&request(&json!("web"), &Value::Null), |advice| {
+        let item = item(advice, "restore.role");
+        let words = shlex::split(&item.cli[0]).unwrap();
+        assert_eq!(words.last().map(String::as_str), Some("<ROLE>"));
+        assert_eq!(
+            item.notes.last().unwrap(),
+            "<ROLE>: the event does not say; look it up and put it in."
+        );
+    });
+}
+
+#[test]
+fn a_risk_says_why_it_is_one_here() {
+    advise(&request(&json!("web"), &json!("web-role")), |advice| {
+        let outage = advice
+            .risks
+            .iter()
+            .find(|risk| risk.id == "outage")
+            .unwrap();
+        assert_eq!(
+            outage.why,
+            "Instances with web get no new credentials. Those they have expire in up to about 6 hours, and calls to AWS fail from then on."
+        );
+    });
+    let mut denied = request(&json!("web"), &json!("web-role"));
+    denied["errorCode"] = json!("AccessDenied");
+    advise(&denied, |advice| {
+        let ids: Vec<&str> = advice.risks.iter().map(|risk| risk.id).collect();
+        assert_eq!(
+            ids,
+            [
+                "unauthorized_access",
+                "privilege_escalation",
+                "misconfiguration"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_risk_is_told_only_if_some_chosen_item_answers_it_and_by_its_first_reason_that_holds() {
+    let text = "
+risks:
+  - id: a
+    title: A
+    reasons:
+      - {when: {s: {trailtag.outcome: denied}, condition: s}, why: never}
+      - {why: 'first, {{ role }}'}
+      - {why: second}
+  - {id: b, title: B, reasons: [{why: x}]}
+  - {id: c, title: C, reasons: [{when: {s: {trailtag.outcome: denied}, condition: s}, why: x}]}
+items:
+  - {id: x, kind: restore, title: X, risks: [a, c]}
+  - {id: z, kind: restore, title: Z, risks: [b], when: {s: {trailtag.outcome: denied}, condition: s}}
+";
+    let catalogue = Catalogue::compile("x", text, Detail::Full).unwrap();
+    advise_by(&catalogue, &request(&json!("p"), &json!("r")), |advice| {
+        let said = serde_json::to_value(&advice.risks).unwrap();
+        assert_eq!(said, json!([{"id": "a", "title": "A", "why": "first, r"}]));
+    });
+}
+
+#[test]
+fn the_detail_decides_what_documents_carry() {
+    let text = "
+risks: [{id: outage, title: Outage, reasons: [{why: x}]}]
+items:
+  - {id: x, kind: restore, title: X, risks: [outage], cli: ['aws {{ role | sh }}'], notes: [note], references: [page]}
+  - {id: z, kind: prevent, title: Z}
+";
+    for (detail, want) in [
+        (
+            Detail::Full,
+            json!([
+                {"id": "x", "kind": "restore", "title": "X", "risks": ["outage"], "cli": ["aws r"], "notes": ["note"], "references": ["page"]},
+                {"id": "z", "kind": "prevent", "title": "Z"},
+            ]),
+        ),
+        (
+            Detail::Summary,
+            json!([
+                {"id": "x", "kind": "restore", "title": "X", "risks": ["outage"], "references": ["page"]},
+                {"id": "z", "kind": "prevent", "title": "Z"},
+            ]),
+        ),
+        (Detail::Ids, json!([{"id": "x"}, {"id": "z"}])),
+    ] {
+        let catalogue = Catalogue::compile("x", text, detail).unwrap();
+        advise_by(&catalogue, &request(&json!("p"), &json!("r")), |advice| {
+            assert_eq!(serde_json::to_value(advice.items()).unwrap(), want);
+            assert_eq!(advice.risks.len(), 1);
+        });
+    }
+    assert_eq!(Detail::default(), Detail::Full);
+    assert_eq!(serde_json::to_value(Detail::Summary).unwrap(), "summary");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// What is copied from prepared bytes is what serialising the items gives, whatever the values are.
+    #[test]
+    fn prepared_items_are_what_serialising_gives(
+        texts in prop::array::uniform3(prop_oneof![any::<String>(), "[A-Za-z0-9_+=,.@-]{1,12}"]),
+        kind in prop::sample::select(vec!["IAMUser", "Root", "AssumedRole"]),
+        detail in prop::sample::select(vec![Detail::Full, Detail::Summary, Detail::Ids]),
+        leaves_out in prop::sample::select(vec![&[][..], &[Steps::Console], &[Steps::Console, Steps::Boto3, Steps::Cli]]),
+    ) {
+        let [profile, role, name] = texts;
+        let mut record = request(&json!(profile), &json!(role));
+        record["userIdentity"] = json!({"type": kind, "userName": name, "accessKeyId": "AKIAIOSFODNN7EXAMPLE", "arn": format!("arn:aws:iam::111122223333:user/{name}")});
+        let catalogue = Catalogue::load(None, detail).unwrap();
+        advise_by(&catalogue, &record, |advice| {
+            let advice = advice.clone().without(leaves_out);
+            let mut written = Vec::new();
+            advice.write_items(&mut written).unwrap();
+            let serialised = serde_json::to_vec(&advice.items()).unwrap();
+            assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8(serialised).unwrap());
+        });
+    }
+}
+
+#[test]
+fn every_item_of_the_built_in_catalogue_is_prepared() {
+    let catalogue = Catalogue::load(None, Detail::Full).unwrap();
+    for entry in &catalogue.entries {
+        assert!(entry.prepared.is_some(), "{}", entry.id);
+    }
+}
