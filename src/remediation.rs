@@ -12,6 +12,7 @@ use std::path::Path;
 use minijinja::Environment;
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::cloudtrail::record::Record;
 use crate::detection::conditions::Conditions;
@@ -167,6 +168,25 @@ impl<'a> Advice<'a> {
         self.chosen.iter().map(move |entry| entry.bare(detail))
     }
 
+    /// The first reference of each item, each once, as JSON that was made ready before.
+    #[must_use]
+    pub fn references(&self) -> Vec<&'a RawValue> {
+        let mut references: Vec<&'a RawValue> = Vec::with_capacity(self.chosen.len());
+        for reference in self
+            .chosen
+            .iter()
+            .filter_map(|entry| entry.reference.as_deref())
+        {
+            if !references
+                .iter()
+                .any(|known| known.get() == reference.get())
+            {
+                references.push(reference);
+            }
+        }
+        references
+    }
+
     /// The same without these steps.
     #[must_use]
     pub fn without(mut self, steps: &'static [Steps]) -> Self {
@@ -242,6 +262,8 @@ struct Entry {
     uses: Vec<usize>,
     /// Its JSON, where that can be made ready.
     prepared: Option<Prepared>,
+    /// Its first reference as JSON, where documents carry references.
+    reference: Option<Box<RawValue>>,
 }
 
 impl Entry {
@@ -291,6 +313,9 @@ impl Entry {
                 references,
             })
         });
+        self.reference = references
+            .first()
+            .and_then(|first| serde_json::value::to_raw_value(first).ok());
         self.prepared = prepared;
     }
 }

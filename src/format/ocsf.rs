@@ -12,6 +12,7 @@ mod evidence;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use self::attacks::Attack;
 use self::class::{Activity, TypeName};
@@ -194,7 +195,7 @@ struct RelatedEvent<'a> {
 struct Remediation<'a> {
     desc: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    references: Vec<&'a str>,
+    references: Vec<&'a RawValue>,
 }
 
 impl<'a> Event<'a> {
@@ -383,17 +384,10 @@ impl<'a> Analytic<'a> {
 impl<'a> Remediation<'a> {
     fn of(finding: &'a Finding<'a>) -> Option<Self> {
         let items: Vec<Item<'a>> = finding.advice.outlines().collect();
-        // The first of each: all of them stand with the steps, under `unmapped.trailtag.remediation`.
-        let firsts = items.iter().filter(|item| item.detail != Detail::Ids);
-        let mut references: Vec<&str> = Vec::with_capacity(items.len());
-        for reference in firsts.filter_map(|item| item.references.first()) {
-            if !references.contains(&reference.as_str()) {
-                references.push(reference);
-            }
-        }
         (!items.is_empty()).then_some(Self {
             desc: description(&items),
-            references,
+            // All of them stand with the steps, under `unmapped.trailtag.remediation`.
+            references: finding.advice.references(),
         })
     }
 }
@@ -416,10 +410,10 @@ fn description(items: &[Item<'_>]) -> String {
     text
 }
 
-/// What is dangerous and why, a line each.
+/// What is dangerous; why it is stands under `unmapped.trailtag.risks`.
 fn details(risks: &[Risk<'_>]) -> String {
-    let lines = risks.iter().map(|risk| [risk.title, &risk.why].join(": "));
-    lines.collect::<Vec<_>>().join("\n")
+    let titles: Vec<&str> = risks.iter().map(|risk| risk.title).collect();
+    titles.join(", ")
 }
 
 /// What CloudTrail writes of a call and the schema has no place for, under its own names. What is not CloudTrail's stands

@@ -88,6 +88,7 @@ impl Loader<'_> {
             notes,
             uses,
             prepared: None,
+            reference: None,
         };
         entry.prepare(self.detail);
         entry
