@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 install := tests/components
+chart_files := helm/trailtag/files
 # Test programs that need no broker.
 quick := $(patsubst tests/%.rs,--test %,$(wildcard tests/*.rs))
 
@@ -34,6 +35,20 @@ test-quick: build-tools ## The tests that need no broker
 	cargo test --lib --bins $(quick)
 	cargo test --doc
 
+.PHONY: test-observability
+test-observability: build-tools ## Alerts, dashboard and metrics, on a Prometheus that scrapes the program
+	tests/observability/check.sh
+
+.PHONY: chart-files
+chart-files: ## Copy alerts, recording rules and dashboard to where the chart reads them
+	mkdir -p $(chart_files)
+	cp config/observability/prometheus/alerts.yaml config/observability/prometheus/recording.yaml \
+		config/observability/grafana/trailtag.json $(chart_files)
+
+.PHONY: image
+image: ## The container image, without Docker; needs root
+	packaging/image.sh
+
 .PHONY: lint
 lint: build-tools ## Format, clippy, documentation, licences, scripts
 	$(install)/packages.sh lint
@@ -41,7 +56,7 @@ lint: build-tools ## Format, clippy, documentation, licences, scripts
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
-	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) tests/observability/check.sh packaging/image.sh
 
 .PHONY: bench
 bench: build-tools ## What a record costs

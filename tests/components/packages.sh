@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the system must have, by apt, where it is missing.
-# usage: packages.sh build|test|lint      each includes the ones before it
+# usage: packages.sh build|test|lint|image      test and image include build; lint includes test
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -23,6 +23,10 @@ need zlib1g-dev header zlib.h
 need libssl-dev header openssl/ssl.h
 case ${1:-build} in
 build) ;;
+image)
+    need musl-tools has musl-gcc
+    need buildah has buildah
+    ;;
 test | lint)
     need openjdk-17-jre-headless java_17
     need maven has mvn
@@ -31,10 +35,12 @@ test | lint)
     need python3 has python3
     need python3-pip python3 -m pip --version
     need golang-go has go
+    # Under systemd the package also starts a server on port 9090; the tests start their own.
+    need prometheus eval 'has promtool && has prometheus'
     ;;&
 lint) need shellcheck has shellcheck ;;
 test) ;;
-*) fail "usage: packages.sh build|test|lint" ;;
+*) fail "usage: packages.sh build|test|lint|image" ;;
 esac
 
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -8,12 +8,15 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
 cargo test --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
+observability=passed
+tests/observability/check.sh || { status=1 observability=FAILED; }
 
-awk '
+awk -v observability="$observability" '
     /^test result:/ { binaries++; passed += $4; failed += $6; ignored += $8 }
     /^test .* \.\.\. FAILED$/ { names[++n] = $2 }
     END {
         printf "\n%d passed, %d failed, %d ignored, in %d test programs\n", passed, failed, ignored, binaries
+        printf "alerts, dashboard and metrics on Prometheus: %s\n", observability
         for (i = 1; i <= n; i++) printf "  failed: %s\n", names[i]
     }' "$log"
 exit "$status"
