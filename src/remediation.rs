@@ -171,20 +171,15 @@ impl<'a> Advice<'a> {
     /// The first reference of each item, each once, as JSON that was made ready before.
     #[must_use]
     pub fn references(&self) -> Vec<&'a RawValue> {
-        let mut references: Vec<&'a RawValue> = Vec::with_capacity(self.chosen.len());
-        for reference in self
-            .chosen
-            .iter()
-            .filter_map(|entry| entry.reference.as_deref())
-        {
-            if !references
-                .iter()
-                .any(|known| known.get() == reference.get())
-            {
-                references.push(reference);
+        let known = &self.catalogue.references;
+        let mut wanted = vec![false; known.len()];
+        for place in self.chosen.iter().filter_map(|entry| entry.reference) {
+            if let Some(wanted) = wanted.get_mut(place) {
+                *wanted = true;
             }
         }
-        references
+        let wanted = known.iter().zip(wanted).filter(|(_, wanted)| *wanted);
+        wanted.map(|(reference, _)| reference.as_ref()).collect()
     }
 
     /// The same without these steps.
@@ -262,8 +257,25 @@ struct Entry {
     uses: Vec<usize>,
     /// Its JSON, where that can be made ready.
     prepared: Option<Prepared>,
-    /// Its first reference as JSON, where documents carry references.
-    reference: Option<Box<RawValue>>,
+    /// The place of its first reference among the catalogue's, where documents carry references.
+    reference: Option<usize>,
+}
+
+/// The first reference of each entry, each once; entries learn where theirs is.
+fn first_references(entries: &mut [Entry], detail: Detail) -> Vec<Box<RawValue>> {
+    let mut known: Vec<Box<RawValue>> = Vec::new();
+    for entry in entries.iter_mut().filter(|_| detail != Detail::Ids) {
+        let first = entry.references.first();
+        let Some(json) = first.and_then(|first| serde_json::value::to_raw_value(first).ok()) else {
+            continue;
+        };
+        let place = known.iter().position(|other| other.get() == json.get());
+        entry.reference = place.or(Some(known.len()));
+        if place.is_none() {
+            known.push(json);
+        }
+    }
+    known
 }
 
 impl Entry {
@@ -313,9 +325,6 @@ impl Entry {
                 references,
             })
         });
-        self.reference = references
-            .first()
-            .and_then(|first| serde_json::value::to_raw_value(first).ok());
         self.prepared = prepared;
     }
 }
@@ -326,6 +335,8 @@ pub struct Catalogue {
     entries: Vec<Entry>,
     conditions: Conditions,
     templates: Environment<'static>,
+    /// The first reference of every item, each once, as JSON.
+    references: Vec<Box<RawValue>>,
     detail: Detail,
 }
 
@@ -368,11 +379,12 @@ impl Catalogue {
             templates: environment(),
             faults: &mut faults,
         };
-        let entries = text
+        let mut entries: Vec<Entry> = text
             .items
             .into_iter()
             .map(|item| loader.entry(item, whens()))
             .collect();
+        let references = first_references(&mut entries, detail);
         let dangers = text
             .risks
             .into_iter()
@@ -384,6 +396,7 @@ impl Catalogue {
             entries,
             conditions,
             templates,
+            references,
             detail,
         })
     }

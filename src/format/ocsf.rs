@@ -383,9 +383,9 @@ impl<'a> Analytic<'a> {
 
 impl<'a> Remediation<'a> {
     fn of(finding: &'a Finding<'a>) -> Option<Self> {
-        let items: Vec<Item<'a>> = finding.advice.outlines().collect();
-        (!items.is_empty()).then_some(Self {
-            desc: description(&items),
+        let desc = description(finding.advice.outlines());
+        (!desc.is_empty()).then(|| Self {
+            desc,
             // All of them stand with the steps, under `unmapped.trailtag.remediation`.
             references: finding.advice.references(),
         })
@@ -393,9 +393,9 @@ impl<'a> Remediation<'a> {
 }
 
 /// What to do, numbered, a line each; the steps themselves stand under `unmapped.trailtag.remediation`.
-fn description(items: &[Item<'_>]) -> String {
-    let mut text = String::with_capacity(64 * items.len());
-    for (place, item) in items.iter().enumerate() {
+fn description<'a>(items: impl Iterator<Item = Item<'a>>) -> String {
+    let mut text = String::with_capacity(1024);
+    for (place, item) in items.enumerate() {
         if place > 0 {
             text.push('\n');
         }
