@@ -1,6 +1,7 @@
 //! Alerts, recording rules and the dashboard, as far as that needs no Prometheus: what they name exists, nothing is left
 //! untested or unexplained, and the chart has the same files. `tests/observability/check.sh` does the rest.
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
