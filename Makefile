@@ -21,6 +21,7 @@ test: build-tools ## Every test, on a real Kafka broker that the tests start
 	$(install)/packages.sh test
 	$(install)/kafka.sh
 	$(install)/botocore.sh
+	$(install)/chart.sh
 	$(install)/test.sh
 
 .PHONY: test-quick
@@ -28,6 +29,10 @@ test-quick: build-tools ## The tests that need no broker
 	$(install)/botocore.sh
 	cargo test --lib --bins $(quick)
 	cargo test --doc
+
+.PHONY: test-chart
+test-chart: build-tools ## The Helm chart: lint, schemas of Kubernetes, unit tests
+	$(install)/chart.sh
 
 .PHONY: lint
 lint: build-tools ## Format, clippy, documentation, licences, scripts
