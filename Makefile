@@ -26,6 +26,7 @@ test: build-tools ## Every test, on a real Kafka, Elasticsearch and OpenSearch t
 	$(install)/opensearch.sh
 	$(install)/botocore.sh
 	$(install)/victorialogs.sh
+	$(install)/chart.sh
 	$(install)/test.sh
 
 .PHONY: test-quick
@@ -48,6 +49,10 @@ chart-files: ## Copy alerts, recording rules and dashboard to where the chart re
 .PHONY: image
 image: ## The container image, without Docker; needs root
 	packaging/image.sh
+
+.PHONY: test-chart
+test-chart: build-tools ## The Helm chart: lint, schemas of Kubernetes, unit tests
+	$(install)/chart.sh
 
 .PHONY: lint
 lint: build-tools ## Format, clippy, documentation, licences, scripts
