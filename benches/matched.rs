@@ -7,56 +7,33 @@
 
 mod support;
 
-use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use trailtag::config::Config;
-use trailtag::pipeline::{Outputs, Pipeline};
 use trailtag::synthetic::Shape;
 
-use support::{ORIGIN, payloads, typical};
+use support::{ORIGIN, payloads, plain, typical};
 
 fn main() {
     divan::main();
 }
 
-/// Processes these payloads with warm buffers.
-fn measure(bencher: Bencher<'_, '_>, payloads: &[Vec<u8>]) {
-    let pipeline = Pipeline::from_config(&Config::default()).unwrap();
-    let mut out = Outputs::default();
-    let run = |out: &mut Outputs| {
-        let mut records = 0;
-        for payload in payloads {
-            records += pipeline.process(black_box(payload), &ORIGIN, out).records();
-            out.documents.clear();
-        }
-        assert!(out.dead_letters.is_empty());
-        records
-    };
-    let records = run(&mut out);
-    assert!(records > 0);
-    bencher
-        .counter(ItemsCount::new(records))
-        .bench_local(|| run(&mut out));
-}
-
 /// From the payload to the native document.
 mod matched {
-    use super::{Bencher, Shape, measure, payloads, typical};
+    use super::{Bencher, Shape, payloads, plain, typical};
 
     #[divan::bench]
     fn one_record(bencher: Bencher<'_, '_>) {
-        measure(bencher, &[typical(1.0)]);
+        plain(bencher, &[typical(1.0)]);
     }
 
     #[divan::bench]
     fn mix_of_1000_records(bencher: Bencher<'_, '_>) {
-        measure(bencher, &payloads(Shape::Record, 1.0, 1_000));
+        plain(bencher, &payloads(Shape::Record, 1.0, 1_000));
     }
 
     /// One match in a hundred records, on average.
     #[divan::bench]
     fn s3_files_of_100(bencher: Bencher<'_, '_>) {
-        measure(bencher, &payloads(Shape::S3File, 0.01, 10));
+        plain(bencher, &payloads(Shape::S3File, 0.01, 10));
     }
 }
 

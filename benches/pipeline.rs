@@ -9,15 +9,12 @@ mod support;
 
 use std::io::Write;
 
-use divan::counter::{BytesCount, ItemsCount};
-use divan::{AllocProfiler, Bencher, black_box};
+use divan::{AllocProfiler, Bencher};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
-use trailtag::config::Config;
-use trailtag::pipeline::{Outputs, Pipeline};
 use trailtag::synthetic::Shape;
 
-use support::{ORIGIN, payloads, typical};
+use support::{measure, payloads, plain, typical};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -35,31 +32,6 @@ fn gzip(payload: &[u8]) -> Vec<u8> {
 fn sorted(payload: &[u8]) -> Vec<u8> {
     let record: Value = serde_json::from_slice(payload).unwrap();
     serde_json::to_vec(&record).unwrap()
-}
-
-/// Processes these payloads with warm buffers. The bytes that are counted are those of the JSON, packed or not.
-fn measure(bencher: Bencher<'_, '_>, payloads: &[Vec<u8>], json_bytes: usize) {
-    let pipeline = Pipeline::from_config(&Config::default()).unwrap();
-    let mut out = Outputs::default();
-    let run = |out: &mut Outputs| {
-        let mut records = 0;
-        for payload in payloads {
-            records += pipeline.process(black_box(payload), &ORIGIN, out).records();
-            out.documents.clear();
-        }
-        assert!(out.dead_letters.is_empty());
-        records
-    };
-    let records = run(&mut out);
-    assert!(records > 0);
-    bencher
-        .counter(BytesCount::new(json_bytes))
-        .counter(ItemsCount::new(records))
-        .bench_local(|| run(&mut out));
-}
-
-fn plain(bencher: Bencher<'_, '_>, payloads: &[Vec<u8>]) {
-    measure(bencher, payloads, payloads.iter().map(Vec::len).sum());
 }
 
 mod ignored {

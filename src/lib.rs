@@ -45,3 +45,4 @@ pub mod pipeline;
 pub mod remediation;
 pub mod service;
 pub mod synthetic;
+mod yaml;

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each bench uses some of it")]
 
-use trailtag::pipeline::Origin;
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use trailtag::config::Config;
+use trailtag::pipeline::{Origin, Outputs, Pipeline};
 use trailtag::synthetic::{Generator, Options, Shape};
 
 pub(crate) const ORIGIN: Origin<'_> = Origin {
@@ -36,4 +39,30 @@ pub(crate) fn typical(match_rate: f64) -> Vec<u8> {
         .into_iter()
         .min_by_key(|payload| payload.len().abs_diff(TYPICAL))
         .unwrap()
+}
+
+/// Processes these payloads with warm buffers. The bytes that are counted are those of the JSON, packed or not.
+pub(crate) fn measure(bencher: Bencher<'_, '_>, payloads: &[Vec<u8>], json_bytes: usize) {
+    let pipeline = Pipeline::from_config(&Config::default()).unwrap();
+    let mut out = Outputs::default();
+    let run = |out: &mut Outputs| {
+        let mut records = 0;
+        for payload in payloads {
+            records += pipeline.process(black_box(payload), &ORIGIN, out).records();
+            out.documents.clear();
+        }
+        assert!(out.dead_letters.is_empty());
+        records
+    };
+    let records = run(&mut out);
+    assert!(records > 0);
+    bencher
+        .counter(BytesCount::new(json_bytes))
+        .counter(ItemsCount::new(records))
+        .bench_local(|| run(&mut out));
+}
+
+/// Processes payloads that are not packed.
+pub(crate) fn plain(bencher: Bencher<'_, '_>, payloads: &[Vec<u8>]) {
+    measure(bencher, payloads, payloads.iter().map(Vec::len).sum());
 }

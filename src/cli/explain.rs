@@ -64,7 +64,6 @@ impl Explain {
             timestamp: None,
         };
         let paint = Paint(self.format == Form::Text && wants_colour());
-        let version = config.detection.attack_version;
         let (mut found, mut ignored, mut others) = (String::new(), Vec::new(), Vec::new());
         let mut many = 0_u64;
         pipeline.explain(&payload, &origin, &mut |explained| match explained {
@@ -75,7 +74,7 @@ impl Explain {
             } => {
                 let text = match self.format {
                     Form::Json => format!("{}\n", object(record, explanation, finding)),
-                    Form::Text => tree(record, explanation, finding, version, paint),
+                    Form::Text => tree(record, explanation, finding, paint),
                 };
                 if finding.is_some() {
                     many += 1;
@@ -186,7 +185,6 @@ fn tree(
     record: &Record<'_>,
     explanation: &Explanation<'_>,
     finding: Option<&Finding<'_>>,
-    attack_version: u8,
     paint: Paint,
 ) -> String {
     let mut out = Tree {
@@ -218,7 +216,7 @@ fn tree(
     }
     out.rules(&explanation.rules);
     if let Some(finding) = finding {
-        out.attack(finding, attack_version);
+        out.attack(finding);
         out.missing(finding);
         out.advice(finding);
     }
@@ -397,11 +395,11 @@ impl Tree {
         }
     }
 
-    fn attack(&mut self, finding: &Finding<'_>, version: u8) {
+    fn attack(&mut self, finding: &Finding<'_>) {
         if finding.detection.attack.is_empty() {
             return;
         }
-        self.head(&format!("ATT&CK v{version}"));
+        self.head(&format!("ATT&CK v{}", finding.detection.attack_version));
         for technique in &finding.detection.attack {
             self.entry(
                 "",

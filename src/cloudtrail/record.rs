@@ -61,6 +61,16 @@ impl<'a> Record<'a> {
     }
 }
 
+/// A boolean, or its name: collectors write both.
+pub(crate) fn truth(value: &serde_json::Value) -> Option<bool> {
+    match value {
+        serde_json::Value::Bool(truth) => Some(*truth),
+        serde_json::Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        serde_json::Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
 /// What every rule looks at first: the two names that say which call a record is about.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Identity<'a> {

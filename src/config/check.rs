@@ -11,10 +11,10 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::fault::Fault;
 use super::shape::{self, Shape};
-use super::tree::{Data, Node};
 use super::{Action, Config, properties, security};
 use crate::detection::lists;
 use crate::format::Format;
+use crate::yaml::{Data, Node};
 
 impl Config {
     /// Everything that is wrong, none of it with a place: [`Config::load`] knows the lines.
@@ -287,7 +287,7 @@ fn written(value: &serde_json::Value) -> Node {
             entries
                 .iter()
                 .map(|(name, value)| {
-                    let name = super::tree::Name {
+                    let name = crate::yaml::Name {
                         text: name.clone(),
                         line: 0,
                     };

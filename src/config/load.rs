@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::Config;
 use super::fault::{Fault, Faults, Place};
 use super::shape::{self, Cursor, Path, Shape, Step};
-use super::tree::{self, Data, Name, Node};
+use crate::yaml::{self, Data, Name, Node};
 
 /// Every variable of ours begins so. Two underscores, because Kubernetes sets `TRAILTAG_PORT` for a service of our name.
 const PREFIX: &str = "TRAILTAG__";
@@ -163,8 +163,8 @@ fn file(path: &FilePath) -> Result<Option<Layer>, Faults> {
         );
         Faults::from(fault.at(place(None)))
     })?;
-    let node = tree::parse(text.trim_start_matches('\u{feff}')).map_err(|malformed| {
-        let told = |error: &tree::Malformed| {
+    let node = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(|malformed| {
+        let told = |error: &yaml::Malformed| {
             Fault::new("", error.to_string(), hint(error)).at(place(Some(error.line())))
         };
         Faults::new(malformed.iter().map(told).collect())
@@ -176,12 +176,12 @@ fn file(path: &FilePath) -> Result<Option<Layer>, Faults> {
     }))
 }
 
-const fn hint(error: &tree::Malformed) -> &'static str {
+const fn hint(error: &yaml::Malformed) -> &'static str {
     match error {
-        tree::Malformed::Syntax { .. } => "look at the indentation, quotes and brackets before it",
-        tree::Malformed::SecondDocument { .. } => "leave one",
-        tree::Malformed::Key { .. } => "write `key: value`",
-        tree::Malformed::Twice { .. } => "remove one of the two",
+        yaml::Malformed::Syntax { .. } => "look at the indentation, quotes and brackets before it",
+        yaml::Malformed::SecondDocument { .. } => "leave one",
+        yaml::Malformed::Key { .. } => "write `key: value`",
+        yaml::Malformed::Twice { .. } => "remove one of the two",
     }
 }
 
@@ -254,7 +254,7 @@ pub(super) fn variable_name(key: &str) -> String {
 }
 
 /// What a variable's text means where it is set: a list of words has commas, other lists and maps are YAML.
-fn leaf(text: &str, at: Cursor<'_>) -> Result<Node, Vec<tree::Malformed>> {
+fn leaf(text: &str, at: Cursor<'_>) -> Result<Node, Vec<yaml::Malformed>> {
     let scalar = |text: &str, plain| Node {
         line: 0,
         data: Data::Scalar {
@@ -274,7 +274,7 @@ fn leaf(text: &str, at: Cursor<'_>) -> Result<Node, Vec<tree::Malformed>> {
         });
     }
     if at.is("array") || at.is("object") {
-        return Ok(tree::parse(text)?.unwrap_or_else(|| scalar(text, false)));
+        return Ok(yaml::parse(text)?.unwrap_or_else(|| scalar(text, false)));
     }
     // Text is taken as it is: a group may be called `null`.
     Ok(scalar(text, !at.is("string")))

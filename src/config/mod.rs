@@ -5,7 +5,7 @@
 //! everything that is wrong, each with its place and what to do. Unknown keys are faults. Nothing is connected to, and
 //! no secret is shown.
 //!
-//! This file holds the types; `tree.rs` reads YAML with its lines, `shape.rs` compares it with the schema, `load.rs`
+//! This file holds the types; `shape.rs` compares YAML with the schema, `load.rs`
 //! lays the layers over each other, `check.rs`, `security.rs` and `properties.rs` know what settings mean together.
 
 mod check;
@@ -14,10 +14,9 @@ mod load;
 mod properties;
 mod reference;
 mod security;
-mod shape;
+pub(crate) mod shape;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

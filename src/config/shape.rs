@@ -17,7 +17,7 @@ use yaml_rust2::Yaml;
 use super::Config;
 use super::fault::{Fault, Faults};
 use super::reference;
-use super::tree::{Data, Node, quote};
+use crate::yaml::{Data, Node, quote};
 
 /// The name under which the schema's `format` keeps durations.
 const DURATION: &str = "humantime";
@@ -333,7 +333,7 @@ pub(super) const UNKNOWN: &str = "unknown key";
 const SEE_SCHEMA: &str = "`trailtag schema` prints what may stand here";
 
 /// The name that was probably meant.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '.'], "_");
     let name = plain(name);
     names

@@ -8,7 +8,8 @@ use secrecy::ExposeSecret;
 
 use super::load::{Layer, Places};
 use super::shape::Path;
-use super::{Config, Guarantee, Place, Protocol, reference, shape, tree};
+use super::{Config, Guarantee, Place, Protocol, reference, shape};
+use crate::yaml;
 
 /// Loads a text as `config.yaml`, with variables; the faults come as text.
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
@@ -53,7 +54,7 @@ fn the_file_of_all_settings_is_the_defaults_and_holds_every_key() {
     let text = include_str!("../../config/trailtag.yaml");
     assert!(same(&load(text, &[]).unwrap(), &Config::default()));
 
-    let node = tree::parse(text).unwrap().unwrap();
+    let node = yaml::parse(text).unwrap().unwrap();
     let mut places = Places::new(None);
     places.note(&Layer {
         node,
@@ -398,7 +399,7 @@ fn every_setting_of_a_file_is_told_with_its_line() {
     let lines: Vec<&str> = text.lines().collect();
     let mut places = Places::new(Some(FilePath::new("config.yaml")));
     places.note(&Layer {
-        node: tree::parse(text).unwrap().unwrap(),
+        node: yaml::parse(text).unwrap().unwrap(),
         set: Path::default(),
         from: Place::File {
             path: "config.yaml".into(),

@@ -47,6 +47,57 @@ pub struct Technique<'a> {
     pub parent_name: Option<&'a str>,
 }
 
+/// A tactic or a technique, to be named and linked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: Option<&'a str>,
+}
+
+impl Entry<'_> {
+    /// Its page at MITRE's.
+    pub(crate) fn page(&self) -> String {
+        let kind = if self.id.starts_with("TA") {
+            "tactics"
+        } else {
+            "techniques"
+        };
+        // A sub-technique's page is below its technique's.
+        let path = self.id.replace('.', "/");
+        format!("https://attack.mitre.org/{kind}/{path}/")
+    }
+}
+
+impl<'a> Technique<'a> {
+    /// The tactic that it serves, where that is known.
+    pub(crate) fn tactic(&self) -> Option<Entry<'a>> {
+        let name = self.tactic_name;
+        self.tactic.map(|id| Entry { id, name })
+    }
+
+    /// The technique itself; of a sub-technique the one that it belongs to.
+    pub(crate) fn technique(&self) -> Entry<'a> {
+        match self.technique.split_once('.') {
+            Some((id, _)) => Entry {
+                id,
+                name: self.parent_name,
+            },
+            None => Entry {
+                id: self.technique,
+                name: self.name,
+            },
+        }
+    }
+
+    /// The sub-technique, where it is one.
+    pub(crate) fn sub_technique(&self) -> Option<Entry<'a>> {
+        self.technique.contains('.').then_some(Entry {
+            id: self.technique,
+            name: self.name,
+        })
+    }
+}
+
 /// A tactic, with its name in both versions and the name that Sigma's tags give it.
 struct Tactic {
     id: &'static str,
@@ -330,6 +381,20 @@ mod tests {
             "attack",
         ] {
             assert!(told(Version::V18, &[], &[none]).is_empty(), "{none}");
+        }
+    }
+
+    #[test]
+    fn entries_have_the_pages_that_mitre_gives_them() {
+        for (id, page) in [
+            ("TA0040", "https://attack.mitre.org/tactics/TA0040/"),
+            ("T1531", "https://attack.mitre.org/techniques/T1531/"),
+            (
+                "T1078.004",
+                "https://attack.mitre.org/techniques/T1078/004/",
+            ),
+        ] {
+            assert_eq!(Entry { id, name: None }.page(), page);
         }
     }
 

@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use serde_saphyr::Spanned;
-
 /// One thing that is wrong in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -75,75 +73,6 @@ impl Faults {
             Err(self)
         }
     }
-}
-
-/// Reads a YAML file's text; what the reader says is wrong becomes a fault with its line.
-pub(crate) fn read_yaml<T: serde::de::DeserializeOwned>(
-    file: &str,
-    text: &str,
-    faults: &mut Faults,
-) -> Option<T> {
-    match serde_saphyr::from_str(text) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let line = error
-                .location()
-                .and_then(|location| usize::try_from(location.line()).ok())
-                .filter(|line| *line > 0);
-            let message = error.without_snippet().to_string();
-            faults.add(file, line, None, one_line(&message));
-            None
-        }
-    }
-}
-
-/// Reads the entries of a list one by one, each with its line, so that what is wrong in one hides nothing that is wrong in
-/// another.
-pub(crate) fn read_entries<T: serde::de::DeserializeOwned>(
-    file: &str,
-    text: &str,
-    entries: &[Spanned<serde_json::Value>],
-    faults: &mut Faults,
-) -> Vec<(usize, T)> {
-    let mut read = Vec::new();
-    for entry in entries {
-        let line = usize::try_from(entry.referenced.line()).unwrap_or_default();
-        let alone = alone(text, line);
-        let value = match serde_saphyr::from_str::<Vec<T>>(&alone) {
-            Ok(mut values) if values.len() == 1 => values.pop(),
-            // Blank lines stand for the text before it, so that lines are those of the file.
-            Err(_) if alone.trim_start().starts_with('-') => {
-                read_yaml::<Vec<T>>(file, &alone, faults).and_then(|mut values| values.pop())
-            }
-            // Written in one line with others, as JSON is.
-            _ => match serde_json::from_value(entry.value.clone()) {
-                Ok(value) => Some(value),
-                Err(error) => {
-                    faults.add(file, Some(line), None, one_line(&error.to_string()));
-                    None
-                }
-            },
-        };
-        read.extend(value.map(|value| (line, value)));
-    }
-    read
-}
-
-/// The entry that begins in a line, as a list of itself, at its place in an otherwise empty file.
-fn alone(text: &str, line: usize) -> String {
-    let mut lines = text.lines().skip(line.saturating_sub(1));
-    let first = lines.next().unwrap_or_default();
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let dash = indent(first);
-    let within = lines.take_while(|line| {
-        line.trim().is_empty() || line.trim_start().starts_with('#') || indent(line) > dash
-    });
-    let mut alone = "\n".repeat(line.saturating_sub(1));
-    for line in std::iter::once(first).chain(within) {
-        alone.push_str(line);
-        alone.push('\n');
-    }
-    alone
 }
 
 /// The same words with every run of white space as one blank.

@@ -6,6 +6,7 @@
 
 pub mod attack;
 pub(crate) mod conditions;
+pub(crate) mod entry;
 mod equality;
 pub mod explain;
 pub mod facts;

@@ -6,14 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
 use super::attack;
 use super::conditions::{Conditions, When};
+use super::entry::{self, Entry, Line};
 use super::explain::Trace;
 use super::facts::Facts;
-use super::fault::{Faults, read_entries, read_yaml};
+use super::fault::Faults;
 use super::level::Level;
+use crate::yaml::Node;
 
 /// The id under which a rule's own base score stands among the factors, where it is not 0.
 pub const BASE: &str = "rule.base";
@@ -53,25 +54,39 @@ pub struct Limit<'a> {
     pub score: u8,
 }
 
-/// The model as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Text {
-    factors: Vec<Spanned<Value>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A factor as it is written.
 struct FactorText {
+    line: usize,
     id: String,
     points: i16,
-    #[serde(default)]
     floor: Option<Bound>,
-    #[serde(default)]
     cap: Option<Bound>,
-    #[serde(default)]
-    attack: Vec<String>,
+    attack: Vec<Line>,
     when: Value,
+}
+
+impl FactorText {
+    fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
+        const KEYS: [&str; 6] = ["id", "points", "floor", "cap", "attack", "when"];
+        let mut entry = Entry::open(file, tree, Some("factor"), &KEYS, faults)?;
+        let id = entry.text("id");
+        for key in ["points", "when"] {
+            if entry.field(key).is_none() {
+                entry.fault(format!("it has no `{key}`"));
+            }
+        }
+        let (points, when) = (entry.read("points"), entry.value("when"));
+        let (floor, cap) = (entry.read("floor"), entry.read("cap"));
+        Some(Self {
+            line: tree.line,
+            attack: entry.texts("attack"),
+            id: id?.text,
+            points: points?,
+            floor,
+            cap,
+            when: when?,
+        })
+    }
 }
 
 /// A floor or a cap as it is written: a level's name or a score.
@@ -122,48 +137,65 @@ pub(super) struct Model {
 impl Model {
     /// Compiles the text of a model; whatever is wrong is among the faults.
     pub(super) fn compile(file: &str, text: &str, faults: &mut Faults) -> Option<Self> {
-        let entries = read_yaml::<Text>(file, text, faults)?.factors;
-        let texts: Vec<(usize, FactorText)> = read_entries(file, text, &entries, faults);
+        let tree = entry::tree(file, text, faults)?;
+        let mut root = Entry::open(file, &tree, None, &["factors"], faults)?;
+        let texts: Vec<FactorText> = root
+            .list("factors")
+            .iter()
+            .filter_map(|tree| FactorText::read(file, tree, faults))
+            .collect();
         let subject = |factor: &FactorText| format!("factor {}", factor.id);
-        for (place, (line, factor)) in texts.iter().enumerate() {
-            let mut fault = |problem: String| {
-                faults.add(file, Some(*line), Some(subject(factor)), problem);
+        for (place, factor) in texts.iter().enumerate() {
+            let mut fault = |line: usize, problem: String| {
+                faults.add(file, Some(line), Some(subject(factor)), problem);
             };
             let before = texts.get(..place).unwrap_or_default();
-            let is_same = |(_, other): &&(usize, FactorText)| other.id == factor.id;
+            let is_same = |other: &&FactorText| other.id == factor.id;
             let follows = before.last().is_some_and(|last| is_same(&last));
-            if let Some((first, _)) = before.iter().find(is_same).filter(|_| !follows) {
-                fault(format!(
-                    "its `id` stands in line {first} too: alternatives follow each other, and the first that applies counts"
-                ));
+            if let Some(first) = before.iter().find(is_same).filter(|_| !follows) {
+                fault(
+                    factor.line,
+                    format!(
+                        "its `id` stands in line {} too: alternatives follow each other, and the first that applies counts",
+                        first.line
+                    ),
+                );
             }
-            if factor.id.trim().is_empty() || factor.id == BASE {
-                fault("its `id` is empty or reserved: give it its own".to_owned());
+            if factor.id == BASE {
+                fault(
+                    factor.line,
+                    "its `id` is reserved: give it its own".to_owned(),
+                );
             }
             if !(-100..=100).contains(&factor.points) {
-                fault(format!("its `points` are {}: -100 to 100", factor.points));
+                fault(
+                    factor.line,
+                    format!("its `points` are {}: -100 to 100", factor.points),
+                );
             }
             for id in &factor.attack {
-                if attack::id_of(id).is_none() {
-                    fault(format!(
-                        "its `attack` names {id:?}, which is not known here; known are {}",
-                        attack::ids().join(", ")
-                    ));
+                if attack::id_of(&id.text).is_none() {
+                    let known = attack::ids().join(", ");
+                    let problem = format!(
+                        "its `attack` names {:?}, which is not known here; known are {known}",
+                        id.text
+                    );
+                    fault(id.line, problem);
                 }
             }
         }
         let whens: Vec<When<'_>> = texts
             .iter()
-            .map(|(line, factor)| When {
+            .map(|factor| When {
                 subject: subject(factor),
-                line: *line,
+                line: factor.line,
                 section: Some(&factor.when),
             })
             .collect();
         let conditions = Conditions::compile(file, &whens, faults);
         let factors = texts
             .into_iter()
-            .map(|(_, factor)| Factor {
+            .map(|factor| Factor {
                 id: factor.id,
                 points: factor.points,
                 floor: factor.floor.map(|bound| match bound {
@@ -177,7 +209,7 @@ impl Model {
                 attack: factor
                     .attack
                     .iter()
-                    .filter_map(|id| attack::id_of(id))
+                    .filter_map(|id| attack::id_of(&id.text))
                     .collect(),
             })
             .collect();
@@ -424,29 +456,53 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_and_a_bound_that_is_none_name_their_line() {
-        let unknown = faults(
-            "factors:
+    fn every_faulty_factor_is_told() {
+        let text = "factors:
   - id: a
     point: 1
-",
-        );
-        assert!(unknown.starts_with("severity.yaml:3: "), "{unknown}");
-        assert!(unknown.contains("point"), "{unknown}");
-        let bound = faults(
-            "factors:
-  - id: a
-    points: 1
     floor: hihg
     when: {s: {x: 1}, condition: s}
-",
-        );
-        assert!(bound.starts_with("severity.yaml:4: "), "{bound}");
-        assert!(bound.contains("\"hihg\" is neither a level"), "{bound}");
-        let unknown = faults(
-            "factor: []
-",
-        );
-        assert!(unknown.starts_with("severity.yaml:1: "), "{unknown}");
+  - points: 300000
+    cap: 101
+    attack: [T1, T1531]
+  - id: b
+    points: 1
+    attack: [T9999]
+    when: {s: {trailtag.x: 1}, condition: s}
+  - c
+";
+        let bounds = "is neither a level (informational, low, medium, high, critical) nor a score from 0 to 100";
+        let want = [
+            "3: factor a: unknown key `point`; did you mean `points`?".to_owned(),
+            "2: factor a: it has no `points`".to_owned(),
+            format!("4: factor a: `floor`: \"hihg\" {bounds}"),
+            "6: factor: it has no `id`".to_owned(),
+            "6: factor: it has no `when`".to_owned(),
+            "6: factor: `points`: invalid value: integer `300000`, expected i16".to_owned(),
+            format!("7: factor: `cap`: 101 {bounds}"),
+            "13: factor: this must be a mapping with the keys id, points, floor, cap, attack, when".to_owned(),
+            "11: factor b: its `attack` names \"T9999\", which is not known here; known are T1098.003, T1548.005, T1531, T1489, T1562.001, T1078.004".to_owned(),
+            "9: factor b: `when`: there is no fact `trailtag.x`".to_owned(),
+        ];
+        let said = faults(text);
+        let said: Vec<&str> = said
+            .lines()
+            .map(|line| line.strip_prefix("severity.yaml:").unwrap())
+            .collect();
+        assert_eq!(said, want);
+        for (text, want) in [
+            (
+                "factor: []\n",
+                "severity.yaml:1: unknown key `factor`; did you mean `factors`?",
+            ),
+            ("factors: 7\n", "severity.yaml:1: `factors` must be a list"),
+            ("# nothing\n", "severity.yaml: there is nothing in it"),
+            (
+                "factors: []\nfactors: []\n",
+                "severity.yaml:2: `factors` is set twice, first on line 1",
+            ),
+        ] {
+            assert_eq!(faults(text), want, "{text}");
+        }
     }
 }

@@ -59,12 +59,17 @@ impl EventTime {
             })
     }
 
+    /// Milliseconds since the epoch; none beyond the years 1970 to 9999, for which formats have no notation.
+    #[must_use]
+    pub fn since_epoch(self) -> Option<u64> {
+        const LAST: u64 = 253_402_300_799_999;
+        u64::try_from(self.millis).ok().filter(|at| *at <= LAST)
+    }
+
     /// RFC 3339 in UTC, with milliseconds where they are not zero; none beyond the years 1970 to 9999.
     #[must_use]
     pub fn rfc3339(self) -> Option<String> {
-        // The formatter refuses what lies past the year 9999.
-        const LAST: u64 = 253_402_300_799_999;
-        let millis = u64::try_from(self.millis).ok().filter(|at| *at <= LAST)?;
+        let millis = self.since_epoch()?;
         let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))?;
         Some(if millis.is_multiple_of(1000) {
             humantime::format_rfc3339_seconds(at).to_string()

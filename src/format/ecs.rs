@@ -10,7 +10,6 @@ pub(super) mod samples;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -18,7 +17,7 @@ use self::cloudtrail::Aws;
 use super::ours;
 use super::words::{Reason, Sentence, Spelled, filled, text, tls_version, truth};
 use crate::config::Route;
-use crate::detection::attack::Technique;
+use crate::detection::attack::{Entry, Technique};
 use crate::detection::level::Level;
 use crate::detection::outcome::Outcome;
 use crate::detection::time::{EventTime, TimeSource};
@@ -238,7 +237,7 @@ impl<'a> Document<'a> {
         let facts = &finding.detection.facts;
         let user = User::of(finding);
         let address = facts.client.address;
-        let ip = address.filter(|address| address.parse::<IpAddr>().is_ok());
+        let ip = address.filter(|_| facts.client.ip.is_some());
         Self {
             timestamp: facts
                 .event_time
@@ -396,25 +395,9 @@ impl<'a> Threat<'a> {
         let mut techniques = Group::default();
         let mut subtechniques = Group::default();
         for found in attack {
-            if let Some(tactic) = found.tactic {
-                tactics.add(tactic, found.tactic_name, || {
-                    format!("https://attack.mitre.org/tactics/{tactic}/")
-                });
-            }
-            let id = found.technique;
-            match id.split_once('.') {
-                Some((parent, number)) => {
-                    techniques.add(parent, found.parent_name, || {
-                        format!("https://attack.mitre.org/techniques/{parent}/")
-                    });
-                    subtechniques.add(id, found.name, || {
-                        format!("https://attack.mitre.org/techniques/{parent}/{number}/")
-                    });
-                }
-                None => techniques.add(id, found.name, || {
-                    format!("https://attack.mitre.org/techniques/{id}/")
-                }),
-            }
+            tactics.extend(found.tactic());
+            techniques.extend(Some(found.technique()));
+            subtechniques.extend(found.sub_technique());
         }
         filled(techniques).map(|group| Self {
             framework: "MITRE ATT&CK",
@@ -430,11 +413,11 @@ impl<'a> Threat<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn add(&mut self, id: &'a str, name: Option<&'a str>, reference: impl FnOnce() -> String) {
-        if !self.id.contains(&id) {
-            self.id.push(id);
-            self.name.push(name.unwrap_or(id));
-            self.reference.push(reference());
+    fn extend(&mut self, entry: Option<Entry<'a>>) {
+        if let Some(entry) = entry.filter(|entry| !self.id.contains(&entry.id)) {
+            self.id.push(entry.id);
+            self.name.push(entry.name.unwrap_or(entry.id));
+            self.reference.push(entry.page());
         }
     }
 }

@@ -22,9 +22,6 @@ use crate::finding::Finding;
 #[cfg(test)]
 mod tests;
 
-/// The last millisecond of the year 9999.
-const LAST: i64 = 253_402_300_799_999;
-
 /// Appends the event in its envelope. Errs only where `serde_json` does, which it does not when it writes these types to
 /// memory.
 pub(super) fn write_hec(
@@ -221,8 +218,7 @@ struct Seconds {
 impl Seconds {
     /// None before 1970 and after 9999, where Splunk has no time.
     fn of(at: EventTime) -> Option<Self> {
-        let millis = u64::try_from(at.millis).ok()?;
-        (at.millis <= LAST).then_some(Self { millis })
+        at.since_epoch().map(|millis| Self { millis })
     }
 }
 

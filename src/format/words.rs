@@ -9,6 +9,7 @@ use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::cloudtrail::record;
 use crate::detection::outcome::Outcome;
 use crate::finding::Finding;
 
@@ -40,14 +41,9 @@ pub(super) fn text<'a>(object: Option<&'a Value>, key: &str) -> Option<&'a str> 
     object?.get(key)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// A boolean, or its name: collectors write both.
+/// The truth of an object's key, none where it is missing or of another type.
 pub(super) fn truth(object: Option<&Value>, key: &str) -> Option<bool> {
-    match object?.get(key)? {
-        Value::Bool(truth) => Some(*truth),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    }
+    record::truth(object?.get(key)?)
 }
 
 /// The version of TLS and the name of its protocol: of `TLSv1.2` they are `1.2` and `tls`.

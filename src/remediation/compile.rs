@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use minijinja::Environment;
 
 use super::templates::{Part, Step};
-use super::text::{CatalogueText, ItemText, Line, RiskText};
+use super::text::{CatalogueText, ItemText, RiskText};
 use super::{Danger, Detail, Entry};
 use crate::detection::conditions::When;
+use crate::detection::entry::Line;
 use crate::detection::fault::Faults;
 
 /// The condition of every item, and then of every reason.

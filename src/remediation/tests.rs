@@ -81,7 +81,7 @@ items:
     let want = [
             "3: risk fire: it has no `reasons`, so that it never applies: say `reasons: [{why: …}]`".to_owned(),
             "4: risk: this must be a mapping with the keys id, title, reasons".to_owned(),
-            "6: item x: unknown key `clii`; the keys here are id, kind, title, risks, when, console, cli, boto3, notes, references".to_owned(),
+            "6: item x: unknown key `clii`; did you mean `cli`?".to_owned(),
             "7: item x: its `title` is empty".to_owned(),
             "7: item x: `kind`: unknown variant `mend`, expected one of `investigate`, `restore`, `contain`, `prevent`, `hardening`".to_owned(),
             "7: item x: `cli` must be a list".to_owned(),

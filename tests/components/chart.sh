@@ -57,6 +57,15 @@ for typo in replica=3 config.kafka.bootstrap_server=x config.kafka.group=x monit
     grep -q "additional properties" "$work/error" || fail "$typo is refused for another reason: $(cat "$work/error")"
 done
 
+say "a changed configuration reaches the pods"
+# checksum ARGUMENTS...: what the pods' template says of the configuration.
+checksum() { render "$chart/ci/default-values.yaml" "$@" | sed -n 's/^ *checksum\/config: *//p'; }
+[ -n "$(checksum)" ] || fail "no checksum/config in the pods' template"
+[ "$(checksum)" = "$(checksum)" ] || fail "the checksum changes by itself"
+[ "$(checksum)" != "$(checksum --set config.workers=3)" ] || fail "the checksum does not follow the configuration"
+# A file that is mounted by subPath never changes in a running pod.
+if grep -n "subPath" "$work"/*.yaml; then fail "a mount by subPath does not follow its ConfigMap"; fi
+
 say "unit tests"
 "$tools/bin/helm-unittest" --strict "$chart"
 

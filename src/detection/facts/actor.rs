@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{says, text_in};
-use crate::cloudtrail::record::Record;
+use crate::cloudtrail::record::{Record, truth};
 use crate::detection::lists::Lists;
 
 /// How the access key that signed a call lives.
@@ -203,16 +203,6 @@ fn permission_set(role: &str) -> Option<&str> {
 /// `mfaAuthenticated`, which is a string in most records and a boolean in some.
 fn mfa(context: &Value) -> Option<bool> {
     truth(context.get("attributes")?.get("mfaAuthenticated")?)
-}
-
-/// A boolean, or its name.
-pub(super) fn truth(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(truth) => Some(*truth),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    }
 }
 
 /// Whether the session of a principal's id is named as EC2 names an instance's: `AROA…:i-0123456789abcdef0`.

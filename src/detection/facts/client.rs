@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::actor::{is_service, truth};
+use super::actor::is_service;
 use super::text;
-use crate::cloudtrail::record::Record;
+use crate::cloudtrail::record::{Record, truth};
 use crate::detection::lists::Lists;
 
 /// What the call was made with, and from where.
@@ -19,6 +19,9 @@ pub struct Client<'a> {
     /// `sourceIPAddress`: an address, or the service that called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<&'a str>,
+    /// The address, where it is one.
+    #[serde(skip)]
+    pub ip: Option<IpAddr>,
     /// Whether the address is on the allow list; none where there is no list, or no address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_listed: Option<bool>,
@@ -34,6 +37,7 @@ impl<'a> Client<'a> {
         Self {
             kinds: kinds(record, lists),
             address,
+            ip,
             allow_listed: lists
                 .allowed_networks
                 .as_ref()

@@ -1,7 +1,5 @@
 //! Who called what, from where, about what: the objects that all classes share, and that a finding has as its evidence.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -251,8 +249,8 @@ pub(super) struct Endpoint<'a> {
 
 impl<'a> Endpoint<'a> {
     pub(super) fn of(finding: &'a Finding<'a>) -> Option<Self> {
-        let address = finding.detection.facts.client.address;
-        let is_ip = address.is_some_and(|address| address.parse::<IpAddr>().is_ok());
+        let client = &finding.detection.facts.client;
+        let (address, is_ip) = (client.address, client.ip.is_some());
         let uid = text(Some(&finding.record.value), "vpcEndpointId");
         (address.is_some() || uid.is_some()).then(|| Self {
             ip: address.filter(|_| is_ip),

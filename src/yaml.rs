@@ -5,20 +5,21 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use yaml_rust2::parser::{Event, MarkedEventReceiver, Parser};
 use yaml_rust2::scanner::{Marker, TScalarStyle};
 use yaml_rust2::{ScanError, Yaml};
 
 /// A value and the line that it begins on.
 #[derive(Clone)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) data: Data,
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) data: Data,
 }
 
 /// What a value is.
 #[derive(Clone)]
-pub(super) enum Data {
+pub(crate) enum Data {
     /// Text; `plain` when it was written without quotes, so that it may mean a number, a truth value or nothing.
     Scalar { text: String, plain: bool },
     /// A list.
@@ -29,22 +30,41 @@ pub(super) enum Data {
 
 /// A key of a map.
 #[derive(Clone)]
-pub(super) struct Name {
-    pub(super) text: String,
-    pub(super) line: usize,
+pub(crate) struct Name {
+    pub(crate) text: String,
+    pub(crate) line: usize,
 }
 
 impl Node {
     /// Whether nothing is written here (`key:`), which leaves the default.
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         match &self.data {
             Data::Scalar { text, plain: true } => Yaml::from_str(text) == Yaml::Null,
             _ => false,
         }
     }
 
+    /// What it means without a schema: a scalar without quotes is what YAML takes it for.
+    pub(crate) fn to_value(&self) -> Value {
+        match &self.data {
+            Data::Scalar { text, plain: false } => Value::from(text.as_str()),
+            Data::Scalar { text, plain: true } => match Yaml::from_str(text) {
+                Yaml::Integer(number) => number.into(),
+                Yaml::Real(number) => number.parse::<f64>().map_or(Value::Null, Value::from),
+                Yaml::Boolean(truth) => truth.into(),
+                Yaml::Null => Value::Null,
+                _ => Value::from(text.as_str()),
+            },
+            Data::List(nodes) => nodes.iter().map(Self::to_value).collect(),
+            Data::Map(entries) => entries
+                .iter()
+                .map(|(name, node)| (name.text.clone(), node.to_value()))
+                .collect(),
+        }
+    }
+
     /// What is here, for a message.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.data {
             Data::Scalar { .. } if self.is_nothing() => "nothing".to_owned(),
             Data::Scalar { text, plain: true } => quote(text),
@@ -56,7 +76,7 @@ impl Node {
 }
 
 /// The beginning of a text, between back quotes.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
         None => format!("`{text}`"),
@@ -65,7 +85,7 @@ pub(super) fn quote(text: &str) -> String {
 
 /// Why a text is no tree.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     /// It breaks YAML's grammar.
     #[error("is not YAML: {what}")]
     Syntax { line: usize, what: String },
@@ -85,7 +105,7 @@ pub(super) enum Malformed {
 }
 
 impl Malformed {
-    pub(super) const fn line(&self) -> usize {
+    pub(crate) const fn line(&self) -> usize {
         match self {
             Self::Syntax { line, .. }
             | Self::SecondDocument { line }
@@ -96,7 +116,7 @@ impl Malformed {
 }
 
 /// Reads a text; `None` when it is empty or holds comments alone.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Vec<Malformed>> {
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, Vec<Malformed>> {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
     if let Err(error) = parser.load(&mut builder, true) {
@@ -267,6 +287,17 @@ mod tests {
         assert_eq!(
             tree("# a comment\na: 0123\n\nb:\n  - \"7\"\n  - {c.d: !!str 1}\n"),
             r#"{a@2=0123@2 b@4=["7"@5 {c.d@6="1"@6}]@5}"#
+        );
+    }
+
+    #[test]
+    fn scalars_mean_what_yaml_takes_them_for() {
+        let node = parse("[1, -2.5, true, ~, yes, \"1\", 'null', {a: x}]")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            node.to_value(),
+            serde_json::json!([1, -2.5, true, null, "yes", "1", "null", {"a": "x"}])
         );
     }
 
