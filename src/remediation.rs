@@ -168,6 +168,27 @@ impl<'a> Advice<'a> {
         self.chosen.iter().map(move |entry| entry.bare(detail))
     }
 
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
+    /// Appends the items' titles, or ids where documents carry no more, as a JSON string: numbered, a line each.
+    pub fn write_outline(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        out.push(b'"');
+        for (number, entry) in (1_usize..).zip(&self.chosen) {
+            if number > 1 {
+                out.extend_from_slice(br"\n");
+            }
+            serde_json::to_writer(&mut *out, &number)?;
+            out.extend_from_slice(b". ");
+            out.extend_from_slice(entry.outline.as_bytes());
+        }
+        out.push(b'"');
+        Ok(())
+    }
+
     /// The first reference of each item, each once, as JSON that was made ready before.
     #[must_use]
     pub fn references(&self) -> Vec<&'a RawValue> {
@@ -257,6 +278,8 @@ struct Entry {
     uses: Vec<usize>,
     /// Its JSON, where that can be made ready.
     prepared: Option<Prepared>,
+    /// What it is called where there is no room for more, as it stands between the quotes of a JSON string.
+    outline: String,
     /// The place of its first reference among the catalogue's, where documents carry references.
     reference: Option<usize>,
 }
@@ -326,6 +349,13 @@ impl Entry {
             })
         });
         self.prepared = prepared;
+        let outline = match detail {
+            Detail::Ids => &self.id,
+            Detail::Full | Detail::Summary => &self.title,
+        };
+        let quoted = serde_json::to_string(outline).unwrap_or_default();
+        let inside = quoted.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        inside.unwrap_or_default().clone_into(&mut self.outline);
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use self::cloudtrail::Aws;
+use super::object::Object;
 use super::ours;
 use super::words::{Reason, Sentence, Spelled, filled, text, tls_version, truth};
 use crate::config::Route;
@@ -37,12 +38,10 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(&mut *out, &Document::of(route, finding))?;
-    // The object stays open for what is ours.
-    out.pop();
-    out.extend_from_slice(b",\"trailtag\":");
-    ours::write(route, finding, out)?;
-    out.push(b'}');
+    let mut document = Object::begin(&Document::of(route, finding), out)?;
+    document.key("trailtag")?;
+    ours::write(route, finding, document.out)?;
+    document.close();
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod ecs;
 mod native;
+mod object;
 mod ocsf;
 mod ours;
 mod splunk;

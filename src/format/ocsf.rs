@@ -12,11 +12,11 @@ mod evidence;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use self::attacks::Attack;
 use self::class::{Activity, TypeName};
 use self::evidence::{Account, Actor, Api, Endpoint, Evidence, HttpRequest, Resource, User};
+use super::object::Object;
 use super::ours;
 use super::words::{Light, Reason, Sentence, Spelled, text};
 use crate::config::{OcsfClass, Route};
@@ -24,7 +24,7 @@ use crate::detection::facts::IdSource;
 use crate::detection::level::Level;
 use crate::detection::outcome::Outcome;
 use crate::finding::Finding;
-use crate::remediation::{Detail, Item, Risk};
+use crate::remediation::Risk;
 
 /// The version of OCSF.
 const VERSION: &str = "1.8.0";
@@ -38,18 +38,19 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(&mut *out, &Event::of(route, finding))?;
-    // Both objects stay open, `unmapped` for what is ours.
-    out.pop();
-    out.extend_from_slice(b",\"unmapped\":");
-    serde_json::to_writer(&mut *out, &Unmapped::of(route.ocsf_class, finding))?;
-    out.pop();
-    if out.last() != Some(&b'{') {
-        out.push(b',');
+    let mut event = Object::begin(&Event::of(route, finding), out)?;
+    if route.ocsf_class == OcsfClass::DetectionFinding && !finding.advice.is_empty() {
+        event.key("remediation")?;
+        write_remediation(finding, event.out)?;
     }
-    out.extend_from_slice(b"\"trailtag\":");
-    ours::write(route, finding, out)?;
-    out.extend_from_slice(b"}}");
+    event.entry("raw_data", finding.record.json)?;
+    event.key("unmapped")?;
+    let unmapped = Unmapped::of(route.ocsf_class, finding);
+    let mut unmapped = Object::begin(&unmapped, event.out)?;
+    unmapped.key("trailtag")?;
+    ours::write(route, finding, unmapped.out)?;
+    unmapped.close();
+    event.close();
     Ok(())
 }
 
@@ -92,8 +93,6 @@ struct Event<'a> {
     resources: Vec<Resource<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidences: Option<[Evidence<'a>; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remediation: Option<Remediation<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attacks: Vec<Attack<'a>>,
     action_id: u8,
@@ -106,7 +105,6 @@ struct Event<'a> {
     risk_level: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     risk_details: Option<String>,
-    raw_data: &'a str,
 }
 
 #[derive(Serialize)]
@@ -191,13 +189,6 @@ struct RelatedEvent<'a> {
     product: Product<'a>,
 }
 
-#[derive(Serialize)]
-struct Remediation<'a> {
-    desc: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    references: Vec<&'a RawValue>,
-}
-
 impl<'a> Event<'a> {
     fn of(route: &'a Route, finding: &'a Finding<'a>) -> Self {
         let class = route.ocsf_class;
@@ -260,7 +251,6 @@ impl<'a> Event<'a> {
                 .then(|| Evidence::of(finding))
                 .flatten()
                 .map(|it| [it]),
-            remediation: is_finding.then(|| Remediation::of(finding)).flatten(),
             attacks,
             action_id,
             action,
@@ -272,7 +262,6 @@ impl<'a> Event<'a> {
             risk_level: scale.ocsf_risk_level,
             risk_details: (!finding.advice.risks.is_empty())
                 .then(|| details(&finding.advice.risks)),
-            raw_data: record.json,
         }
     }
 }
@@ -381,33 +370,14 @@ impl<'a> Analytic<'a> {
     }
 }
 
-impl<'a> Remediation<'a> {
-    fn of(finding: &'a Finding<'a>) -> Option<Self> {
-        let desc = description(finding.advice.outlines());
-        (!desc.is_empty()).then(|| Self {
-            desc,
-            // All of them stand with the steps, under `unmapped.trailtag.remediation`.
-            references: finding.advice.references(),
-        })
-    }
-}
-
-/// What to do, numbered, a line each; the steps themselves stand under `unmapped.trailtag.remediation`.
-fn description<'a>(items: impl Iterator<Item = Item<'a>>) -> String {
-    let mut text = String::with_capacity(1024);
-    for (place, item) in items.enumerate() {
-        if place > 0 {
-            text.push('\n');
-        }
-        text.push_str(&(place + 1).to_string());
-        text.push_str(". ");
-        text.push_str(if item.detail == Detail::Ids {
-            item.id
-        } else {
-            item.title
-        });
-    }
-    text
+/// Appends what to do in outline, with further reading; the steps stand under `unmapped.trailtag.remediation`.
+fn write_remediation(finding: &Finding<'_>, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let mut remediation = Object::open(out);
+    remediation.key("desc")?;
+    finding.advice.write_outline(remediation.out)?;
+    remediation.list("references", finding.advice.references())?;
+    remediation.close();
+    Ok(())
 }
 
 /// What is dangerous; why it is stands under `unmapped.trailtag.risks`.

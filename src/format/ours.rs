@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::object::Object;
 use crate::config::Route;
 use crate::detection::attack::Technique;
 use crate::detection::facts::{Actor, Client, IdSource, Target};
@@ -56,12 +57,11 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(&mut *out, &Ours::of(route, finding))?;
-    // Items come as bytes that were made ready before: they are put in as the last member.
-    out.pop();
-    out.extend_from_slice(b",\"remediation\":");
-    finding.advice.write_items(out)?;
-    out.push(b'}');
+    let mut ours = Object::begin(&Ours::of(route, finding), out)?;
+    // Items come as bytes that were made ready before.
+    ours.key("remediation")?;
+    finding.advice.write_items(ours.out)?;
+    ours.close();
     Ok(())
 }
 

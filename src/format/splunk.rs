@@ -14,6 +14,7 @@
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+use super::object::Object;
 use super::ours;
 use crate::config::Route;
 use crate::detection::time::EventTime;
@@ -99,10 +100,7 @@ fn write_event(
         return Ok(());
     };
     out.extend_from_slice(open.as_bytes());
-    let mut object = Object {
-        out,
-        empty: members.is_empty(),
-    };
+    let mut object = Object::go_on(out, members.is_empty());
     let free = |key: &'static str| FreeKey { key, members };
 
     let severity = &finding.detection.severity;
@@ -131,64 +129,6 @@ fn write_event(
 fn techniques<'a>(finding: &'a Finding<'_>) -> impl Iterator<Item = &'a str> {
     let attack = finding.detection.attack.iter();
     attack.map(|technique| technique.technique)
-}
-
-/// A JSON object that is being written, some of which may stand there already.
-struct Object<'a> {
-    out: &'a mut Vec<u8>,
-    empty: bool,
-}
-
-impl<'a> Object<'a> {
-    fn open(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, empty: true }
-    }
-
-    /// Writes a key, after which its value must be written.
-    fn key(&mut self, key: impl Serialize) -> Result<(), serde_json::Error> {
-        if !self.empty {
-            self.out.push(b',');
-        }
-        self.empty = false;
-        serde_json::to_writer(&mut *self.out, &key)?;
-        self.out.push(b':');
-        Ok(())
-    }
-
-    fn entry(
-        &mut self,
-        key: impl Serialize,
-        value: &(impl Serialize + ?Sized),
-    ) -> Result<(), serde_json::Error> {
-        self.key(key)?;
-        serde_json::to_writer(&mut *self.out, value)
-    }
-
-    /// Writes a list, unless it is empty.
-    fn list<'b>(
-        &mut self,
-        key: impl Serialize,
-        values: impl Iterator<Item = &'b str>,
-    ) -> Result<(), serde_json::Error> {
-        let mut values = values.peekable();
-        if values.peek().is_none() {
-            return Ok(());
-        }
-        self.key(key)?;
-        let mut open = b'[';
-        for value in values {
-            self.out.push(open);
-            open = b',';
-            serde_json::to_writer(&mut *self.out, value)?;
-        }
-        self.out.push(b']');
-        Ok(())
-    }
-
-    fn close(self) {
-        self.out.push(b'}');
-    }
 }
 
 /// A key of ours, with as many `_` at its end as it takes to be none of the record's.

@@ -182,24 +182,19 @@ impl fmt::Write for Cut<'_> {
     }
 }
 
-/// A value from a record within a sentence: on one line, and not without end.
-struct Shown<'a>(&'a str);
-
-impl Display for Shown<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let breaks =
-            |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
-        if self.0.len() <= SHOWN && !self.0.contains(breaks) {
-            return out.write_str(self.0);
-        }
-        for letter in self.0.chars().take(SHOWN) {
-            out.write_char(if breaks(letter) { ' ' } else { letter })?;
-        }
-        if self.0.chars().nth(SHOWN).is_some() {
-            out.write_char('…')?;
-        }
-        Ok(())
+/// Writes a value from a record within a sentence: on one line, and not without end.
+fn shown(text: &str, out: &mut Formatter<'_>) -> fmt::Result {
+    let breaks = |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+    if text.len() <= SHOWN && !text.contains(breaks) {
+        return out.write_str(text);
     }
+    for letter in text.chars().take(SHOWN) {
+        out.write_char(if breaks(letter) { ' ' } else { letter })?;
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        out.write_char('…')?;
+    }
+    Ok(())
 }
 
 /// What happened, in one line for people.
@@ -215,12 +210,9 @@ impl Display for Sentence<'_> {
         let (actor, target) = (&facts.actor, &facts.target);
         let who = actor.name.or(actor.arn).or(actor.kind);
         let name = text(Some(&record.value), "eventName").unwrap_or("an API that is not named");
-        write!(
-            out,
-            "{} called {}",
-            Shown(who.unwrap_or("somebody unknown")),
-            Shown(name)
-        )?;
+        shown(who.unwrap_or("somebody unknown"), out)?;
+        out.write_str(" called ")?;
+        shown(name, out)?;
         let about = [
             ("instance profile", target.instance_profile),
             ("role", target.role),
@@ -228,7 +220,10 @@ impl Display for Sentence<'_> {
         let mut before = " (";
         for (what, name) in about {
             if let Some(name) = name {
-                write!(out, "{before}{what} {}", Shown(name))?;
+                for word in [before, what, " "] {
+                    out.write_str(word)?;
+                }
+                shown(name, out)?;
                 before = ", ";
             }
         }
@@ -236,16 +231,20 @@ impl Display for Sentence<'_> {
             out.write_char(')')?;
         }
         for (word, said) in [
-            ("in account", target.account),
-            ("from", facts.client.address),
+            (" in account ", target.account),
+            (" from ", facts.client.address),
         ] {
             if let Some(said) = said {
-                write!(out, " {word} {}", Shown(said))?;
+                out.write_str(word)?;
+                shown(said, out)?;
             }
         }
-        write!(out, ": {}", facts.outcome.as_str())?;
+        out.write_str(": ")?;
+        out.write_str(facts.outcome.as_str())?;
         if let Some(error) = facts.error.filter(|_| facts.outcome != Outcome::Success) {
-            write!(out, " ({})", Shown(error))?;
+            out.write_str(" (")?;
+            shown(error, out)?;
+            out.write_char(')')?;
         }
         let severity = &detection.severity;
         write!(
@@ -274,8 +273,9 @@ impl Display for Reason<'_> {
             out.write_str(": no factor applies")?;
         }
         for (place, factor) in severity.factors.iter().enumerate() {
-            let before = if place == 0 { ": " } else { ", " };
-            write!(out, "{before}{} {:+}", factor.id, factor.points)?;
+            out.write_str(if place == 0 { ": " } else { ", " })?;
+            out.write_str(factor.id)?;
+            write!(out, " {:+}", factor.points)?;
         }
         if let Some(floor) = severity.floor {
             write!(out, "; raised to {} by {}", floor.score, floor.factor)?;
@@ -339,10 +339,11 @@ mod tests {
 
     #[test]
     fn what_sentences_show_is_one_line_and_ends() {
-        assert_eq!(Shown("a\r\nb\u{2028}c").to_string(), "a  b c");
-        let long = Shown(&"ü".repeat(SHOWN + 1)).to_string();
+        let shown = |text: &str| fmt::from_fn(|out| shown(text, out)).to_string();
+        assert_eq!(shown("a\r\nb\u{2028}c"), "a  b c");
+        let long = shown(&"ü".repeat(SHOWN + 1));
         assert_eq!(long.chars().count(), SHOWN + 1);
         assert!(long.ends_with("ü…"));
-        assert_eq!(Shown(&"ü".repeat(SHOWN)).to_string(), "ü".repeat(SHOWN));
+        assert_eq!(shown(&"ü".repeat(SHOWN)), "ü".repeat(SHOWN));
     }
 }

@@ -89,6 +89,7 @@ impl Loader<'_> {
             notes,
             uses,
             prepared: None,
+            outline: String::new(),
             reference: None,
         };
         entry.prepare(self.detail);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::format::Format;
 use crate::format::ecs::samples::{Site, all, examples, ours};
+use crate::remediation::Detail;
 
 const CLASSES: [OcsfClass; 3] = [
     OcsfClass::DetectionFinding,
