@@ -227,6 +227,39 @@ fn a_file_is_one_payload_and_its_name_is_the_origin() {
 }
 
 #[test]
+fn a_routes_documents_can_be_seen_without_kafka() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("trailtag.yaml");
+    std::fs::write(
+        &config,
+        "kafka: {bootstrap_servers: [b:9092], topics: [in]}
+routes:
+  - {name: lake, topic: lake, format: ocsf, ocsf_class: api_activity, fields: {team: security}}
+  - {name: pager, topic: pager, min_severity: critical}
+",
+    )
+    .unwrap();
+    let config = config.to_str().unwrap();
+    let input = generated(&["--records", "20", "--match-rate", "1"]);
+    let shown = |route| run_on(&["process", "--config", config, "--route", route], &input);
+    let documents = lines(&shown("lake").stdout);
+    assert_eq!(documents.len(), 20);
+    for document in documents {
+        assert_eq!(document["class_uid"], 6003);
+        assert_eq!(document["metadata"]["labels"][0], "team:security");
+    }
+    for document in lines(&shown("pager").stdout) {
+        assert_eq!(document["trailtag"]["severity"]["level"], "critical");
+    }
+    let unknown = shown("siem");
+    assert_eq!(code(&unknown), 64);
+    assert_eq!(
+        text(&unknown.stderr),
+        "trailtag: --route: no route is called `siem`; there are lake, pager\n"
+    );
+}
+
+#[test]
 fn a_record_over_many_lines_leaves_on_one() {
     let folder = tempfile::tempdir().unwrap();
     let record = &lines(&generated(&["--records", "1", "--match-rate", "1"]))[0];

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{ConfigFile, Failure, Outcome, pipeline};
 use crate::cloudtrail::envelope::Skip;
-use crate::config::Route;
+use crate::config::{Config, Route};
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::detection::level::Level;
 use crate::format::Format;
@@ -27,21 +27,25 @@ const STDIN: &str = "stdin";
 Each FILE is one message payload, exactly as Kafka would carry it: a record, {\"Records\":[…]}, an EventBridge event, a \
 CloudWatch Logs batch, plain or compressed. Standard input is one payload a line; empty lines are nothing.
 
-Each finding is written once, on one line, whatever the configuration's routes; line breaks between the values of a \
-record become spaces. What cannot be read is named on standard error, or kept whole with --dead-letters, one JSON \
+Each finding is written once, on one line, whatever the configuration's routes; with --route, as that route writes it: \
+its format and options, and only what it asks for. Line breaks between the values of a record become spaces. What cannot be read is named on standard error, or kept whole with --dead-letters, one JSON \
 object a line: reason, error, source, encoding (utf8 or base64) and payload.
 
 Examples:
   trailtag process 111122223333_CloudTrail_us-east-1_20260105T0000Z.json.gz
   zcat *.json.gz | trailtag process --summary json > findings.ndjson
-  trailtag generate --match-rate 0.01 | trailtag process | jq .trailtag.severity")]
+  trailtag generate --match-rate 0.01 | trailtag process | jq .trailtag.severity
+  trailtag process --config trailtag.yaml --route siem record.json")]
 pub struct Process {
     /// Payloads; - or none is standard input, one payload a line
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The form of the documents
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "route")]
     format: Format,
+    /// Write as the configuration's route of this name does
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
     /// Keep what cannot be read in FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
@@ -66,12 +70,7 @@ impl Process {
     /// Processes all files, or standard input until it ends.
     pub fn run(self) -> Result<Outcome, Failure> {
         let mut config = self.config.load()?;
-        config.routes = vec![Route {
-            name: "stdout".to_owned(),
-            topic: "stdout".to_owned(),
-            format: self.format,
-            ..Route::default()
-        }];
+        config.routes = vec![self.route(&config)?];
         let dead_letters = match &self.dead_letters {
             Some(path) => DeadLetters::File {
                 path: path.clone(),
@@ -118,6 +117,28 @@ impl Process {
             return Ok(Outcome::BadInput);
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl Process {
+    /// How documents are written.
+    fn route(&self, config: &Config) -> Result<Route, Failure> {
+        let Some(name) = &self.route else {
+            return Ok(Route {
+                name: "stdout".to_owned(),
+                topic: "stdout".to_owned(),
+                format: self.format,
+                ..Route::default()
+            });
+        };
+        let found = config.routes.iter().find(|route| route.name == *name);
+        found.cloned().ok_or_else(|| {
+            let known: Vec<&str> = config.routes.iter().map(|it| it.name.as_str()).collect();
+            let known = known.join(", ");
+            Failure::Arguments(format!(
+                "--route: no route is called `{name}`; there are {known}"
+            ))
+        })
     }
 }
 

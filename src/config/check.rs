@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::fault::Fault;
 use super::shape::{self, Shape};
-use super::{Action, Config, properties, security};
+use super::{Action, Config, Route, properties, security};
 use crate::detection::lists;
 use crate::format::Format;
 use crate::yaml::{Data, Node};
@@ -215,6 +215,7 @@ impl Config {
                     ));
                 }
             }
+            check_fields(route, &key("fields"), faults);
             if let Some(outcome) = route.only.iter().find(|it| route.exclude.contains(it)) {
                 faults.push(Fault {
                     concluded_from: &["routes"],
@@ -277,6 +278,42 @@ impl Config {
             ));
         }
     }
+}
+
+/// What a route adds must have names that its receiver takes, and that are not taken.
+fn check_fields(route: &Route, key: &str, faults: &mut Vec<Fault>) {
+    let mut labels = BTreeMap::new();
+    for name in route.fields.keys() {
+        let (message, hint) = if name.is_empty() {
+            ("a name is empty".to_owned(), "name the field")
+        } else if route.format == Format::SplunkHec && is_splunks_or_ours(name) {
+            (
+                format!("Splunk cannot index `{name}` as a field of its own"),
+                "use letters, digits and `_`; begin with a letter, not with `trailtag_`; and not host, source, \
+                 sourcetype, index or time, for which a route has options",
+            )
+        } else if route.format == Format::Ecs
+            && let Some(other) = labels.insert(name.replace('.', "_"), name)
+        {
+            (
+                format!("`{other}` and `{name}` become one label: ECS has `_` for `.`"),
+                "name it once",
+            )
+        } else {
+            continue;
+        };
+        faults.push(Fault {
+            concluded_from: &["routes"],
+            ..Fault::new(key, message, hint)
+        });
+    }
+}
+
+fn is_splunks_or_ours(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_alphabetic())
+        || name.starts_with("trailtag_")
+        || name.contains(|c: char| !c.is_ascii_alphanumeric() && !"_.".contains(c))
+        || ["host", "source", "sourcetype", "index", "time"].contains(&name)
 }
 
 /// A value as if it had been written without quotes, so that messages can quote it.
@@ -382,7 +419,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Protocol, Route};
+    use crate::config::Protocol;
     use crate::detection::outcome::Outcome;
 
     fn told(config: &Config) -> String {
@@ -394,6 +431,30 @@ mod tests {
         let mut config = Config::default();
         change(&mut config);
         told(&config)
+    }
+
+    #[test]
+    fn a_routes_fields_have_names_that_its_receiver_takes() {
+        let faulty = |format, names: &[&str]| {
+            let told = changed(|config| {
+                let pairs = names.iter().map(|name| ((*name).to_owned(), String::new()));
+                config.routes[0].format = format;
+                config.routes[0].fields = pairs.collect();
+            });
+            told.lines().count()
+        };
+        let names = [
+            "a b",
+            "index",
+            "_raw",
+            "team",
+            "team.name",
+            "trailtag_severity",
+        ];
+        assert_eq!(faulty(Format::SplunkHec, &names), 4);
+        assert_eq!(faulty(Format::Native, &names), 0);
+        assert_eq!(faulty(Format::Ecs, &["a.b", "a_b", "a.c"]), 1);
+        assert_eq!(faulty(Format::Native, &["", "a"]), 1);
     }
 
     #[test]

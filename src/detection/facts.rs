@@ -74,7 +74,7 @@ pub(super) enum Fact<'a> {
 }
 
 /// The facts that conditions can test, each under `trailtag.`.
-pub(super) const NAMES: [&str; 33] = [
+pub(super) const NAMES: [&str; 34] = [
     "outcome",
     "error",
     "cross_account",
@@ -85,6 +85,7 @@ pub(super) const NAMES: [&str; 33] = [
     "actor.account",
     "actor.name",
     "actor.role",
+    "actor.session_name",
     "actor.sso_permission_set",
     "actor.access_key_id",
     "actor.key",
@@ -196,6 +197,7 @@ impl<'a> Facts<'a> {
             "actor.account" => actor.account,
             "actor.name" => actor.name,
             "actor.role" => actor.role,
+            "actor.session_name" => actor.session_name,
             "actor.sso_permission_set" => actor.sso_permission_set,
             "actor.access_key_id" => actor.access_key_id,
             "actor.key" => actor.key.map(Key::as_str),

@@ -18,7 +18,7 @@ use self::class::{Activity, TypeName};
 use self::evidence::{Account, Actor, Api, Endpoint, Evidence, HttpRequest, Resource, User};
 use super::object::Object;
 use super::ours;
-use super::words::{Light, Reason, Sentence, Spelled, text};
+use super::words::{Light, Reason, Sentence, Spelled, filled, text};
 use crate::config::{OcsfClass, Route};
 use crate::detection::facts::IdSource;
 use crate::detection::level::Level;
@@ -406,6 +406,55 @@ const HOMELESS: [&str; 10] = [
     "resources",
 ];
 
+/// What `actor` has no place for.
+#[derive(Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity<'a> {
+    #[serde(rename = "identityProvider", skip_serializing_if = "Option::is_none")]
+    provider: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_id: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_scope_of: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_context: Option<SessionContext<'a>>,
+}
+
+#[derive(Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionContext<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_identity: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assumed_root: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web_id_federation_data: Option<Light<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ec2_role_delivery: Option<Light<'a>>,
+}
+
+impl<'a> Identity<'a> {
+    fn of(identity: Option<&'a Value>) -> Self {
+        let of = |key| Light::of(identity?.get(key));
+        let context = identity.and_then(|identity| identity.get("sessionContext"));
+        let of_context = |key| Light::of(context?.get(key));
+        Self {
+            provider: of("identityProvider"),
+            credential_id: of("credentialId"),
+            on_behalf_of: of("onBehalfOf"),
+            in_scope_of: of("inScopeOf"),
+            session_context: filled(SessionContext {
+                source_identity: of_context("sourceIdentity"),
+                assumed_root: of_context("assumedRoot"),
+                web_id_federation_data: of_context("webIdFederationData"),
+                ec2_role_delivery: of_context("ec2RoleDelivery"),
+            }),
+        }
+    }
+}
+
 impl<'a> Unmapped<'a> {
     fn of(class: OcsfClass, finding: &'a Finding<'a>) -> Self {
         let record = &finding.record.value;
@@ -415,8 +464,10 @@ impl<'a> Unmapped<'a> {
 
 impl Serialize for Unmapped<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Evidence has a place for TLS; `api.request` needs an id.
-        let tls = (self.class != OcsfClass::DetectionFinding).then_some("tlsDetails");
+        // Evidence has a place for TLS, and asks for its version; `api.request` needs an id.
+        let evident = self.class == OcsfClass::DetectionFinding
+            && text(self.record.get("tlsDetails"), "tlsVersion").is_some();
+        let tls = (!evident).then_some("tlsDetails");
         let request = text(Some(self.record), "requestID")
             .is_none()
             .then_some("requestParameters");
@@ -425,6 +476,9 @@ impl Serialize for Unmapped<'_> {
             if let Some(value) = Light::of(self.record.get(name)) {
                 map.serialize_entry(name, &value)?;
             }
+        }
+        if let Some(identity) = filled(Identity::of(self.record.get("userIdentity"))) {
+            map.serialize_entry("userIdentity", &identity)?;
         }
         map.end()
     }

@@ -210,7 +210,13 @@ impl Display for Sentence<'_> {
         let (actor, target) = (&facts.actor, &facts.target);
         let who = actor.name.or(actor.arn).or(actor.kind);
         let name = text(Some(&record.value), "eventName").unwrap_or("an API that is not named");
-        shown(who.unwrap_or("somebody unknown"), out)?;
+        if let Some((session, role)) = actor.session_name.zip(actor.role) {
+            shown(session, out)?;
+            out.write_str(" as the role ")?;
+            shown(role, out)?;
+        } else {
+            shown(who.unwrap_or("somebody unknown"), out)?;
+        }
         out.write_str(" called ")?;
         shown(name, out)?;
         let about = [

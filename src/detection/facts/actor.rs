@@ -57,12 +57,15 @@ pub struct Actor<'a> {
     /// The account that the identity belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<&'a str>,
-    /// The user's or role's name, or the service that called.
+    /// The user's or role's name, `root` of the root user, or the service that called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
     /// The name of the role whose session this is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'a str>,
+    /// The session's name: whoever took the role chose it, and IAM Identity Center writes the person's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_name: Option<&'a str>,
     /// The permission set of IAM Identity Center that the role stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sso_permission_set: Option<&'a str>,
@@ -106,10 +109,17 @@ impl<'a> Actor<'a> {
         let of_issuer = |key| issuer.and_then(|issuer| text_in(issuer, key));
         let kind = of("type");
         let arn = of("arn");
-        let principal_id = of("principalId");
+        // Of a user of IAM Identity Center, the id in its directory is all that there is.
+        let directory_id = identity
+            .get("onBehalfOf")
+            .and_then(|person| text_in(person, "userId"));
+        let principal_id = of("principalId").or(directory_id);
         let session_issuer_arn = of_issuer("arn");
         let issuer_name = of_issuer("userName");
         let session = arn.and_then(Session::of);
+        let federated = arn.and_then(federated_user);
+        // Its issuer is who made the credentials for it, and not who uses them.
+        let role_name = issuer_name.filter(|_| federated.is_none());
         let role = session
             .as_ref()
             .map(|session| session.role)
@@ -122,8 +132,17 @@ impl<'a> Actor<'a> {
             principal_arn: principal_arn(arn, session.as_ref(), session_issuer_arn),
             principal_id,
             account: of("accountId"),
-            name: of("userName").or(issuer_name).or(invoked_by),
+            name: of("userName")
+                .or(federated)
+                .or(role_name)
+                .or(invoked_by)
+                .or_else(|| (kind == Some("Root")).then_some("root"))
+                .or(directory_id),
             role,
+            session_name: session
+                .as_ref()
+                .and_then(|session| session.name)
+                .or(federated),
             sso_permission_set: role.and_then(permission_set),
             access_key_id,
             key: access_key_id.and_then(Key::of),
@@ -158,19 +177,30 @@ struct Session<'a> {
     partition: &'a str,
     account: &'a str,
     role: &'a str,
+    name: Option<&'a str>,
 }
 
 impl<'a> Session<'a> {
     fn of(arn: &'a str) -> Option<Self> {
         let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":sts::")?;
         let (account, rest) = rest.split_once(":assumed-role/")?;
-        let role = rest.split('/').next().filter(|role| !role.is_empty())?;
-        Some(Self {
+        let (role, name) = match rest.split_once('/') {
+            Some((role, name)) => (role, Some(name)),
+            None => (rest, None),
+        };
+        (!role.is_empty()).then(|| Self {
             partition,
             account,
             role,
+            name: name.filter(|name| !name.is_empty()),
         })
     }
+}
+
+/// The user's name in `arn:aws:sts::111122223333:federated-user/NAME`.
+fn federated_user(arn: &str) -> Option<&str> {
+    let (_, name) = arn.split_once(":federated-user/")?;
+    (!name.is_empty()).then_some(name)
 }
 
 /// The role behind a session: as the issuer's ARN has it, else without the path, which a session's ARN does not say.
@@ -244,6 +274,7 @@ mod tests {
         with(&role, |facts| {
             assert_eq!(facts.actor.name, Some("deploy"));
             assert_eq!(facts.actor.role, Some("deploy"));
+            assert_eq!(facts.actor.session_name, Some("ci"));
             assert_eq!(
                 facts.actor.session_issuer_arn,
                 Some("arn:aws:iam::111122223333:role/ops/deploy")
@@ -253,6 +284,34 @@ mod tests {
         with(&service, |facts| {
             assert_eq!(facts.actor.name, Some("cloudformation.amazonaws.com"));
         });
+        for (identity, name, session) in [
+            (
+                json!({"type": "FederatedUser", "arn": "arn:aws:sts::111122223333:federated-user/bob",
+                    "sessionContext": {"sessionIssuer": {"type": "IAMUser", "userName": "broker"}}}),
+                Some("bob"),
+                Some("bob"),
+            ),
+            (
+                json!({"type": "Root", "arn": "arn:aws:iam::111122223333:root"}),
+                Some("root"),
+                None,
+            ),
+            (
+                json!({"type": "IdentityCenterUser", "onBehalfOf": {"userId": "94482488-3041-7026", "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-9067642ac7"}}),
+                Some("94482488-3041-7026"),
+                None,
+            ),
+            (
+                json!({"type": "AssumedRole", "arn": "arn:aws:sts::111122223333:assumed-role/deploy/"}),
+                None,
+                None,
+            ),
+        ] {
+            with(&json!({"userIdentity": identity}), |facts| {
+                assert_eq!(facts.actor.name, name, "{identity}");
+                assert_eq!(facts.actor.session_name, session, "{identity}");
+            });
+        }
     }
 
     #[test]

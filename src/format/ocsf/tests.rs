@@ -219,3 +219,17 @@ fn a_hostile_record_makes_no_document_much_larger_than_itself() {
         }
     }
 }
+
+#[test]
+fn what_has_no_place_in_the_schema_is_unmapped() {
+    let site = Site::new(19, Detail::Ids);
+    let json = r#"{"awsRegion":"nowhere-1","eventName":"RemoveRoleFromInstanceProfile","tlsDetails":{"cipherSuite":"x"},"userIdentity":{"type":"AssumedRole","userName":"eve","credentialId":"c","onBehalfOf":{"userId":"u","identityStoreArn":null},"sessionContext":{"sourceIdentity":"alice","webIdFederationData":{},"attributes":{"mfaAuthenticated":"true"}}}}"#;
+    for class in CLASSES {
+        let unmapped = parsed(&site, class, json)["unmapped"].take();
+        assert_eq!(
+            unmapped["userIdentity"],
+            json!({"credentialId": "c", "onBehalfOf": {"userId": "u"}, "sessionContext": {"sourceIdentity": "alice", "webIdFederationData": {}}})
+        );
+        assert_eq!(unmapped["tlsDetails"], json!({"cipherSuite": "x"}));
+    }
+}
