@@ -39,6 +39,9 @@ test-quick: build-tools ## The tests that need no broker
 .PHONY: test-observability
 test-observability: build-tools ## Alerts, dashboard and metrics, on a Prometheus that scrapes the program
 	tests/observability/check.sh
+	$(install)/kafka.sh
+	cargo test --test observability
+	cargo test --test broker alerts::
 
 .PHONY: chart-files
 chart-files: ## Copy alerts, recording rules and dashboard to where the chart reads them

@@ -3,6 +3,7 @@
 //! The guarantees rest on some of these settings; [`crate::config`] refuses them in the pass-through by name, so that
 //! what is set here holds.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use rdkafka::client::ClientContext;
@@ -21,7 +22,7 @@ use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 /// before this program aborts it itself, which would come back as "fenced".
 pub const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 
-/// How often librdkafka reports statistics, which is where the lag comes from.
+/// How often librdkafka reports statistics, which is where lags and connections come from.
 const STATISTICS_INTERVAL_MS: &str = "5000";
 
 /// Why a client cannot be set up.
@@ -206,12 +207,21 @@ pub struct Lag {
     pub messages: i64,
 }
 
+/// What a consumer's statistics say of the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// Of each partition that has a position.
+    pub lags: Vec<Lag>,
+    /// How many brokers answer.
+    pub brokers: usize,
+}
+
 /// What a consumer's callbacks leave for its worker. They run inside `poll`, on the worker's thread; the locks are
 /// there because librdkafka's interface cannot know that.
 #[derive(Debug, Default)]
 pub struct ConsumerSide {
     changes: Mutex<Vec<Change>>,
-    lags: Mutex<Vec<Lag>>,
+    view: Mutex<Option<View>>,
 }
 
 impl ConsumerSide {
@@ -229,15 +239,15 @@ impl ConsumerSide {
             .is_empty()
     }
 
-    /// The lags of the last statistics, empty when there were none since the last call.
-    pub fn lags(&self) -> Vec<Lag> {
-        take(&self.lags)
+    /// What the last statistics say; none when there were none since the last call.
+    pub fn view(&self) -> Option<View> {
+        take(&self.view)
     }
 }
 
-fn take<T>(list: &Mutex<Vec<T>>) -> Vec<T> {
+fn take<T: Default>(place: &Mutex<T>) -> T {
     std::mem::take(
-        &mut *list
+        &mut *place
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner),
     )
@@ -253,6 +263,13 @@ impl ClientContext for ConsumerSide {
     }
 
     fn stats(&self, statistics: Statistics) {
+        // A broker is listed once more as the group's coordinator, and its first address may stay beside its number.
+        let brokers: BTreeSet<i32> = statistics
+            .brokers
+            .values()
+            .filter(|broker| broker.nodeid >= 0 && matches!(&*broker.state, "UP" | "UPDATE"))
+            .map(|broker| broker.nodeid)
+            .collect();
         let lags = statistics
             .topics
             .into_values()
@@ -272,9 +289,12 @@ impl ClientContext for ConsumerSide {
             })
             .collect();
         *self
-            .lags
+            .view
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = lags;
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(View {
+            lags,
+            brokers: brokers.len(),
+        });
     }
 }
 

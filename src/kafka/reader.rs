@@ -114,7 +114,11 @@ impl Reader {
             .count();
         self.metrics.stopped(&self.worker, standing);
         self.health.standing(standing);
-        for lag in self.consumer.context().lags() {
+        let Some(view) = self.consumer.context().view() else {
+            return;
+        };
+        self.metrics.brokers(&self.worker, view.brokers);
+        for lag in view.lags {
             // Statistics go on about partitions that are gone; their lag is the new owner's to report.
             if self.owned.contains(&(lag.topic.clone(), lag.partition)) {
                 self.metrics.lag(&lag);
@@ -341,12 +345,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Ends the series of this worker's partitions.
+    /// Ends the series of this worker's partitions, and says that its client is gone.
     pub fn forget(&mut self) {
         for (topic, partition) in std::mem::take(&mut self.owned) {
             self.metrics.forget_lag(&topic, partition);
         }
         self.metrics.stopped(&self.worker, 0);
+        self.metrics.brokers(&self.worker, 0);
     }
 
     /// The group's state of this moment, which fences members of the past.

@@ -13,6 +13,7 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+mod alerts;
 mod connect;
 mod delivery;
 mod generate;

@@ -130,6 +130,11 @@ impl Trailtag {
         });
     }
 
+    /// Where its pages are.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Gets a page: its status and its text.
     pub(crate) fn http(&self, path: &str) -> (u16, String) {
         self.try_http(path)
@@ -208,9 +213,14 @@ impl Process {
 
     /// Asks it to end, as Kubernetes does.
     pub(crate) fn sigterm(&mut self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, if it still runs.
+    pub(crate) fn signal(&mut self, name: &str) {
         // A child that was not waited for keeps its id, so this never meets another process.
         if self.exited().is_none() {
-            let kill = format!("kill -TERM {}", self.child.id());
+            let kill = format!("kill -{name} {}", self.child.id());
             let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
             assert!(sent.success(), "{kill}: {sent}");
         }
