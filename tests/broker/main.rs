@@ -18,6 +18,7 @@ mod connect;
 mod delivery;
 mod generate;
 mod harness;
+mod image;
 mod records;
 mod reload;
 mod support;

@@ -81,8 +81,8 @@ impl Settings {
 pub(crate) struct Trailtag {
     process: Process,
     address: SocketAddr,
-    /// Holds the configuration file.
-    _files: TempDir,
+    /// Holds the configuration file, where it is ours.
+    _files: Option<TempDir>,
 }
 
 impl Trailtag {
@@ -110,7 +110,16 @@ impl Trailtag {
         Self {
             process: Process::start(command),
             address,
-            _files: files,
+            _files: Some(files),
+        }
+    }
+
+    /// Watches a service that a command starts and that serves its pages at `address`.
+    pub(crate) fn watch(command: Command, address: SocketAddr) -> Self {
+        Self {
+            process: Process::start(command),
+            address,
+            _files: None,
         }
     }
 
