@@ -207,11 +207,24 @@ pub struct Lag {
     pub messages: i64,
 }
 
+/// What a consumer's statistics say of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset behind the last message that was handed out; none before the first one, and after each seek.
+    pub next: Option<i64>,
+    /// The last stable offset, as the last answer of its broker had it.
+    pub end: i64,
+}
+
 /// What a consumer's statistics say of the moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
-    /// Of each partition that has a position.
-    pub lags: Vec<Lag>,
+    /// Of each partition of which a broker has answered.
+    pub ends: Vec<End>,
     /// How many brokers answer.
     pub brokers: usize,
 }
@@ -270,21 +283,19 @@ impl ClientContext for ConsumerSide {
             .filter(|broker| broker.nodeid >= 0 && matches!(&*broker.state, "UP" | "UPDATE"))
             .map(|broker| broker.nodeid)
             .collect();
-        let lags = statistics
+        let ends = statistics
             .topics
             .into_values()
             .flat_map(|topic| {
                 let name = topic.topic;
                 topic.partitions.into_values().filter_map(move |partition| {
                     // The client's own `consumer_lag` does not see offsets that a transaction committed.
-                    (partition.partition >= 0
-                        && partition.app_offset >= 0
-                        && partition.ls_offset >= 0)
-                        .then(|| Lag {
-                            topic: name.clone(),
-                            partition: partition.partition,
-                            messages: (partition.ls_offset - partition.app_offset).max(0),
-                        })
+                    (partition.partition >= 0 && partition.ls_offset >= 0).then(|| End {
+                        topic: name.clone(),
+                        partition: partition.partition,
+                        next: (partition.app_offset >= 0).then_some(partition.app_offset),
+                        end: partition.ls_offset,
+                    })
                 })
             })
             .collect();
@@ -292,7 +303,7 @@ impl ClientContext for ConsumerSide {
             .view
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(View {
-            lags,
+            ends,
             brokers: brokers.len(),
         });
     }

@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::client::{self, Change, ConsumerSide, Share};
+use super::client::{self, Change, ConsumerSide, Lag, Share};
 use super::positions::{Position, Positions};
 use super::worker::{Setting, WorkerError};
 use crate::config::Config;
@@ -118,10 +118,23 @@ impl Reader {
             return;
         };
         self.metrics.brokers(&self.worker, view.brokers);
-        for lag in view.lags {
+        for end in view.ends {
             // Statistics go on about partitions that are gone; their lag is the new owner's to report.
-            if self.owned.contains(&(lag.topic.clone(), lag.partition)) {
-                self.metrics.lag(&lag);
+            if !self.owned.contains(&(end.topic.clone(), end.partition)) {
+                continue;
+            }
+            // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
+            // the last one whose lag may be missing.
+            let ours = self
+                .positions
+                .iter()
+                .find(|it| it.partition == end.partition && it.topic == end.topic);
+            if let Some(next) = ours.map(|position| position.next).or(end.next) {
+                self.metrics.lag(&Lag {
+                    topic: end.topic,
+                    partition: end.partition,
+                    messages: (end.end - next).max(0),
+                });
             }
         }
     }

@@ -286,7 +286,7 @@ fn refuse_a_file(prometheus: &Prometheus, trailtag: &mut Trailtag, rules: &Path,
 
 /// The topic of the findings is gone, and a backlog grows; then it is there again.
 fn lose_the_output(prometheus: &Prometheus, broker: &Broker, begun: &[&str]) {
-    // Each try is an aborted transaction. librdkafka waits a minute for a topic that it knew.
+    // Each try is an aborted transaction.
     let natural = ["TransactionAborts"];
     broker.delete_topic(OUTPUT);
     let stopped = [begun, &["PartitionStopped", "DeliveryFailing"]].concat();
@@ -320,7 +320,12 @@ fn each_fault_makes_the_right_alert_begin() {
     std::fs::write(rules.path().join("good.yml"), RULE).unwrap();
     let settings = Settings::new(&broker, &unique("group"), INPUT, OUTPUT, "dead")
         .set("/detection", json!({"rules": [rules.path()]}))
-        .set("/delivery/commit_interval", "200ms");
+        .set("/delivery/commit_interval", "200ms")
+        // A topic that is gone is believed to be gone sooner.
+        .set(
+            "/kafka/producer",
+            json!({"topic.metadata.propagation.max.ms": "1000", "topic.metadata.refresh.interval.ms": "1000"}),
+        );
     let mut trailtag = Trailtag::start(&settings);
     let prometheus = Prometheus::start();
     prometheus.scrape(&[&trailtag]);
