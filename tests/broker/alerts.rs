@@ -324,8 +324,6 @@ fn each_fault_makes_the_right_alert_begin() {
     let settings = Settings::new(&broker, &unique("group"), INPUT, OUTPUT, "dead")
         .set("/detection", json!({"rules": [rules.path()]}))
         .set("/delivery/commit_interval", "200ms")
-        // The twin is to be fenced for its transactional id alone, which goes back and forth.
-        .set("/kafka/consumer", json!({"group.instance.id": ""}))
         // A topic that is gone is believed to be gone sooner.
         .set(
             "/kafka/producer",
@@ -375,7 +373,7 @@ fn each_fault_makes_the_right_alert_begin() {
     prometheus.wait_alerts("after old data", &begun, &[]);
     lose_the_output(&prometheus, &broker, &begun);
 
-    // A second process that thinks it is the first: they take the id from each other.
+    // A second process that thinks it is the first: they take the id and the partitions from each other.
     let mut begun = [&begun[..], &["DeliveryFailing", "WorkerRestarts"]].concat();
     let mut twin = Trailtag::start(&settings);
     prometheus.scrape(&[&trailtag, &twin]);
