@@ -39,6 +39,9 @@ test-quick: build-tools ## The tests that need no broker
 .PHONY: test-observability
 test-observability: build-tools ## Alerts, dashboard and metrics, on a Prometheus that scrapes the program
 	tests/observability/check.sh
+	$(install)/kafka.sh
+	cargo test --test observability
+	cargo test --test broker alerts::
 
 .PHONY: chart-files
 chart-files: ## Copy alerts, recording rules and dashboard to where the chart reads them
@@ -50,18 +53,23 @@ chart-files: ## Copy alerts, recording rules and dashboard to where the chart re
 image: ## The container image, without Docker; needs root
 	packaging/image.sh
 
+.PHONY: test-image
+test-image: build-tools ## The container image, on real brokers; needs root
+	$(install)/image.sh
+
 .PHONY: test-chart
 test-chart: build-tools ## The Helm chart: lint, schemas of Kubernetes, unit tests
 	$(install)/chart.sh
 
 .PHONY: lint
-lint: build-tools ## Format, clippy, documentation, licences, scripts
+lint: build-tools ## Format, clippy, documentation, licences, scripts, Dockerfile
 	$(install)/packages.sh lint
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
-	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) tests/observability/check.sh packaging/image.sh
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) tests/observability/check.sh $(wildcard packaging/*.sh)
+	"$$($(install)/hadolint.sh)" Dockerfile
 
 .PHONY: bench
 bench: build-tools ## What a record costs

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the container image without Docker: the last stage of Dockerfile, by buildah, around a static binary built here.
 # usage: packaging/image.sh [BINARY]      BINARY is a static binary that was built already
-# Writes target/image/trailtag-VERSION.oci.tar, and runs what is in it: as the image's user, in a root of its own.
+# Writes target/image/trailtag-VERSION.oci.tar and beside it trailtag-VERSION.cdx.json, its bill of materials; and runs what is
+# in it: as the image's user, in a root of its own.
 # Needs root, or a user namespace (`buildah unshare packaging/image.sh`).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/components/common.sh"
@@ -64,4 +65,5 @@ inside() { chroot --userspec=65532:65532 "$root" /trailtag "$@"; }
 [ "$(inside --version)" = "trailtag $version" ] || fail "the image's binary calls itself $(inside --version), not trailtag $version"
 inside demo --records 300 --listen 127.0.0.1:0 >"$work/demo" 2>&1 || fail "the demo failed in the image: $(tail -n 5 "$work/demo")"
 inside check >"$work/check" 2>&1 || fail "the default configuration is refused in the image: $(tail -n 5 "$work/check")"
+packaging/sbom.sh "$binary" "$target" "$out/trailtag-$version.cdx.json"
 say "$archive: $bytes bytes; binary $(stat -c %s "$binary"); runs as 65532 in a root with nothing but a CA file"

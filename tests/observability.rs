@@ -79,6 +79,7 @@ fn scrape() -> String {
         messages: 1,
     });
     metrics.stopped("0", 0);
+    metrics.brokers("0", 1);
     metrics.turned("0", 1);
     metrics.batch(Duration::from_secs(1));
     metrics.transaction(Transaction::Committed, Duration::from_secs(1));

@@ -123,7 +123,7 @@ VALUES = {
     "monitoring": keys(
         podMonitor=MONITOR,
         serviceMonitor=MONITOR,
-        prometheusRule=keys(enabled=FLAG, labels=WORDS),
+        prometheusRule=keys(enabled=FLAG, labels=WORDS, runbookUrl={"type": "string", "pattern": "^(https?://.+)?$"}),
         dashboard=keys(enabled=FLAG, labels=WORDS, annotations=WORDS),
     ),
     "autoscaling": keys(**SCALING),

@@ -3,6 +3,7 @@
 //! The guarantees rest on some of these settings; [`crate::config`] refuses them in the pass-through by name, so that
 //! what is set here holds.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use rdkafka::client::ClientContext;
@@ -21,7 +22,7 @@ use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 /// before this program aborts it itself, which would come back as "fenced".
 pub const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 
-/// How often librdkafka reports statistics, which is where the lag comes from.
+/// How often librdkafka reports statistics, which is where lags and connections come from.
 const STATISTICS_INTERVAL_MS: &str = "5000";
 
 /// Why a client cannot be set up.
@@ -206,12 +207,34 @@ pub struct Lag {
     pub messages: i64,
 }
 
+/// What a consumer's statistics say of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset behind the last message that was handed out; none before the first one, and after each seek.
+    pub next: Option<i64>,
+    /// The last stable offset, as the last answer of its broker had it.
+    pub end: i64,
+}
+
+/// What a consumer's statistics say of the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// Of each partition of which a broker has answered.
+    pub ends: Vec<End>,
+    /// How many brokers answer.
+    pub brokers: usize,
+}
+
 /// What a consumer's callbacks leave for its worker. They run inside `poll`, on the worker's thread; the locks are
 /// there because librdkafka's interface cannot know that.
 #[derive(Debug, Default)]
 pub struct ConsumerSide {
     changes: Mutex<Vec<Change>>,
-    lags: Mutex<Vec<Lag>>,
+    view: Mutex<Option<View>>,
 }
 
 impl ConsumerSide {
@@ -229,15 +252,15 @@ impl ConsumerSide {
             .is_empty()
     }
 
-    /// The lags of the last statistics, empty when there were none since the last call.
-    pub fn lags(&self) -> Vec<Lag> {
-        take(&self.lags)
+    /// What the last statistics say; none when there were none since the last call.
+    pub fn view(&self) -> Option<View> {
+        take(&self.view)
     }
 }
 
-fn take<T>(list: &Mutex<Vec<T>>) -> Vec<T> {
+fn take<T: Default>(place: &Mutex<T>) -> T {
     std::mem::take(
-        &mut *list
+        &mut *place
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner),
     )
@@ -253,28 +276,36 @@ impl ClientContext for ConsumerSide {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let lags = statistics
+        // A broker is listed once more as the group's coordinator, and its first address may stay beside its number.
+        let brokers: BTreeSet<i32> = statistics
+            .brokers
+            .values()
+            .filter(|broker| broker.nodeid >= 0 && matches!(&*broker.state, "UP" | "UPDATE"))
+            .map(|broker| broker.nodeid)
+            .collect();
+        let ends = statistics
             .topics
             .into_values()
             .flat_map(|topic| {
                 let name = topic.topic;
                 topic.partitions.into_values().filter_map(move |partition| {
                     // The client's own `consumer_lag` does not see offsets that a transaction committed.
-                    (partition.partition >= 0
-                        && partition.app_offset >= 0
-                        && partition.ls_offset >= 0)
-                        .then(|| Lag {
-                            topic: name.clone(),
-                            partition: partition.partition,
-                            messages: (partition.ls_offset - partition.app_offset).max(0),
-                        })
+                    (partition.partition >= 0 && partition.ls_offset >= 0).then(|| End {
+                        topic: name.clone(),
+                        partition: partition.partition,
+                        next: (partition.app_offset >= 0).then_some(partition.app_offset),
+                        end: partition.ls_offset,
+                    })
                 })
             })
             .collect();
         *self
-            .lags
+            .view
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = lags;
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(View {
+            ends,
+            brokers: brokers.len(),
+        });
     }
 }
 

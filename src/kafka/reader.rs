@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::client::{self, Change, ConsumerSide, Share};
+use super::client::{self, Change, ConsumerSide, Lag, Share};
 use super::positions::{Position, Positions};
 use super::worker::{Setting, WorkerError};
 use crate::config::Config;
@@ -114,10 +114,27 @@ impl Reader {
             .count();
         self.metrics.stopped(&self.worker, standing);
         self.health.standing(standing);
-        for lag in self.consumer.context().lags() {
+        let Some(view) = self.consumer.context().view() else {
+            return;
+        };
+        self.metrics.brokers(&self.worker, view.brokers);
+        for end in view.ends {
             // Statistics go on about partitions that are gone; their lag is the new owner's to report.
-            if self.owned.contains(&(lag.topic.clone(), lag.partition)) {
-                self.metrics.lag(&lag);
+            if !self.owned.contains(&(end.topic.clone(), end.partition)) {
+                continue;
+            }
+            // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
+            // the last one whose lag may be missing.
+            let ours = self
+                .positions
+                .iter()
+                .find(|it| it.partition == end.partition && it.topic == end.topic);
+            if let Some(next) = ours.map(|position| position.next).or(end.next) {
+                self.metrics.lag(&Lag {
+                    topic: end.topic,
+                    partition: end.partition,
+                    messages: (end.end - next).max(0),
+                });
             }
         }
     }
@@ -341,12 +358,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Ends the series of this worker's partitions.
+    /// Ends the series of this worker's partitions, and says that its client is gone.
     pub fn forget(&mut self) {
         for (topic, partition) in std::mem::take(&mut self.owned) {
             self.metrics.forget_lag(&topic, partition);
         }
         self.metrics.stopped(&self.worker, 0);
+        self.metrics.brokers(&self.worker, 0);
     }
 
     /// The group's state of this moment, which fences members of the past.

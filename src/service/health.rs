@@ -30,7 +30,8 @@ impl Default for WorkerHealth {
     }
 }
 
-fn now() -> u64 {
+/// Seconds since the epoch.
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -50,12 +50,15 @@ pub struct Metrics {
     event_delay: Histogram,
     consumer_lag: IntGaugeVec,
     partitions_stopped: IntGaugeVec,
+    brokers_connected: IntGaugeVec,
     rebalances: IntCounter,
     transactions: IntCounterVec,
     worker_last_poll: IntGaugeVec,
     worker_restarts: IntCounter,
     rules_loaded: IntGauge,
     config_reloads: IntCounterVec,
+    last_reload_successful: IntGauge,
+    last_reload_success: IntGauge,
 }
 
 /// What a transaction ended as.
@@ -126,6 +129,11 @@ impl Metrics {
                 "Partitions that stand still at a message whose delivery failed.",
                 &["worker"],
             )?,
+            brokers_connected: new.gauges(
+                "brokers_connected",
+                "Brokers that a worker's consumer is connected to.",
+                &["worker"],
+            )?,
             rebalances: new.counter("rebalances_total", "Changes of what this process owns.")?,
             transactions: new.counters("transactions_total", "Transactions, by how they ended.", &["result"])?,
             worker_last_poll: new.gauges(
@@ -139,6 +147,14 @@ impl Metrics {
                 "config_reloads_total",
                 "Reloads of rules, lists and remediation, by result.",
                 &["result"],
+            )?,
+            last_reload_successful: new.gauge(
+                "config_last_reload_successful",
+                "Whether the last reload of rules, lists and remediation was accepted; the start counts as one.",
+            )?,
+            last_reload_success: new.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the rules, lists and remediation in use were read.",
             )?,
             gate: RwLock::new(()),
             registry: registry.clone(),
@@ -298,6 +314,13 @@ impl Metrics {
             .set(i64::try_from(partitions).unwrap_or(i64::MAX));
     }
 
+    /// How many brokers a worker's consumer is connected to.
+    pub fn brokers(&self, worker: &str, brokers: usize) {
+        self.brokers_connected
+            .with_label_values(&[worker])
+            .set(i64::try_from(brokers).unwrap_or(i64::MAX));
+    }
+
     /// What this process owns changed.
     pub fn rebalanced(&self) {
         self.rebalances.inc();
@@ -315,17 +338,32 @@ impl Metrics {
         self.worker_restarts.inc();
     }
 
-    /// How many rules are in use.
-    pub fn rules(&self, rules: usize) {
-        self.rules_loaded
-            .set(i64::try_from(rules).unwrap_or(i64::MAX));
+    /// Rules, lists and remediation were read and are in use, since this time in seconds since the epoch.
+    pub fn loaded(&self, rules: usize, seconds: u64) {
+        self.together(|| self.in_use(rules, seconds));
     }
 
-    /// Rules, lists and remediation were read again.
-    pub fn reloaded(&self, accepted: bool) {
-        self.config_reloads
-            .with_label_values(&[if accepted { "accepted" } else { "rejected" }])
-            .inc();
+    /// They were read again, with success.
+    pub fn reloaded(&self, rules: usize, seconds: u64) {
+        self.together(|| {
+            self.config_reloads.with_label_values(&["accepted"]).inc();
+            self.in_use(rules, seconds);
+        });
+    }
+
+    /// They were read again and refused; what was in use stays.
+    pub fn reload_refused(&self) {
+        self.together(|| {
+            self.config_reloads.with_label_values(&["rejected"]).inc();
+            self.last_reload_successful.set(0);
+        });
+    }
+
+    fn in_use(&self, rules: usize, seconds: u64) {
+        self.rules_loaded
+            .set(i64::try_from(rules).unwrap_or(i64::MAX));
+        self.last_reload_successful.set(1);
+        self.last_reload_success.set(signed(seconds));
     }
 }
 

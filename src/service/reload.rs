@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::health;
 use super::metrics::Metrics;
 use crate::config::Config;
 use crate::pipeline::Pipeline;
@@ -74,16 +75,15 @@ fn reload(config: &Config, pipelines: &watch::Sender<Arc<Pipeline>>, metrics: &M
     match Pipeline::from_config(config) {
         Ok(pipeline) => {
             let rules = pipeline.rules();
-            metrics.rules(rules);
             pipelines.send_replace(Arc::new(pipeline));
-            metrics.reloaded(true);
+            metrics.reloaded(rules, health::now());
             info!(
                 rules,
                 "rules, severity, lists and remediation were read again"
             );
         }
         Err(refused) => {
-            metrics.reloaded(false);
+            metrics.reload_refused();
             for fault in &refused.faults {
                 error!(
                     fault,

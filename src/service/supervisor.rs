@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::health::WorkerHealth;
+use super::health::{self, WorkerHealth};
 use super::http::{self, Pages};
 use super::metrics::Metrics;
 use super::reload;
@@ -94,9 +94,13 @@ pub async fn run(
         .collect();
     routes.extend(["unmatched".to_owned(), "dead_letter".to_owned()]);
     let metrics = Arc::new(Metrics::new(&routes)?);
-    metrics.rules(pipeline.rules());
+    metrics.loaded(pipeline.rules(), health::now());
     let (pipelines, pipeline) = watch::channel(pipeline);
     let number = workers(&config);
+    for worker in 0..number {
+        // While no broker answers there is no worker yet to say so.
+        metrics.brokers(&worker.to_string(), 0);
+    }
     let healths: Arc<[Arc<WorkerHealth>]> = (0..number)
         .map(|_| Arc::new(WorkerHealth::default()))
         .collect();

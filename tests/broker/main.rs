@@ -13,10 +13,12 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+mod alerts;
 mod connect;
 mod delivery;
 mod generate;
 mod harness;
+mod image;
 mod records;
 mod reload;
 mod support;

@@ -1,7 +1,6 @@
 //! Rules are read again while the program runs: between batches, and all or nothing.
 
 use std::path::Path;
-use std::process::Command;
 
 use super::records::ours;
 use super::support::{Broker, PATIENCE, Settings, Trailtag, unique, wait_until};
@@ -97,6 +96,9 @@ fn rules_are_swapped_whole_and_bad_ones_leave_the_old_in_use() {
         ],
     );
     wait_reloads(&trailtag, "rejected", 1.0);
+    let last = |name: &str| trailtag.metric(&format!("trailtag_config_last_reload_{name}"), &[]);
+    assert_eq!(last("successful"), Some(0.0));
+    let of_the_good = last("success_timestamp_seconds");
     assert!(
         trailtag.log().contains("bad.yml"),
         "the log names the file:\n{}",
@@ -107,14 +109,9 @@ fn rules_are_swapped_whole_and_bad_ones_leave_the_old_in_use() {
 
     publish(mount, "..4", &[("add.yml", ADDED)]);
     wait_reloads(&trailtag, "accepted", 2.0);
-    let hangup = format!("kill -HUP {}", trailtag.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &hangup])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert_eq!(last("successful"), Some(1.0));
+    assert!(last("success_timestamp_seconds") > of_the_good);
+    trailtag.signal("HUP");
     wait_reloads(&trailtag, "accepted", 3.0);
     broker.produce(&input, 0, None, &added(4), &[]);
     findings(4);

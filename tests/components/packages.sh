@@ -26,6 +26,7 @@ build) ;;
 image)
     need musl-tools has musl-gcc
     need buildah has buildah
+    need python3 has python3
     ;;
 test | lint)
     need openjdk-17-jre-headless java_17

@@ -16,7 +16,7 @@ awk -v observability="$observability" '
     /^test .* \.\.\. FAILED$/ { names[++n] = $2 }
     END {
         printf "\n%d passed, %d failed, %d ignored, in %d test programs\n", passed, failed, ignored, binaries
-        printf "alerts, dashboard and metrics on Prometheus: %s\n", observability
+        printf "alerts on made-up series: %s\n", observability
         for (i = 1; i <= n; i++) printf "  failed: %s\n", names[i]
     }' "$log"
 exit "$status"

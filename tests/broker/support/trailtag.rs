@@ -81,8 +81,8 @@ impl Settings {
 pub(crate) struct Trailtag {
     process: Process,
     address: SocketAddr,
-    /// Holds the configuration file.
-    _files: TempDir,
+    /// Holds the configuration file, where it is ours.
+    _files: Option<TempDir>,
 }
 
 impl Trailtag {
@@ -110,7 +110,16 @@ impl Trailtag {
         Self {
             process: Process::start(command),
             address,
-            _files: files,
+            _files: Some(files),
+        }
+    }
+
+    /// Watches a service that a command starts and that serves its pages at `address`.
+    pub(crate) fn watch(command: Command, address: SocketAddr) -> Self {
+        Self {
+            process: Process::start(command),
+            address,
+            _files: None,
         }
     }
 
@@ -128,6 +137,11 @@ impl Trailtag {
                 seen => Err(format!("{seen:?}; its log:\n{}", self.process.log())),
             }
         });
+    }
+
+    /// Where its pages are.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Gets a page: its status and its text.
@@ -208,9 +222,14 @@ impl Process {
 
     /// Asks it to end, as Kubernetes does.
     pub(crate) fn sigterm(&mut self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, if it still runs.
+    pub(crate) fn signal(&mut self, name: &str) {
         // A child that was not waited for keeps its id, so this never meets another process.
         if self.exited().is_none() {
-            let kill = format!("kill -TERM {}", self.child.id());
+            let kill = format!("kill -{name} {}", self.child.id());
             let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
             assert!(sent.success(), "{kill}: {sent}");
         }
