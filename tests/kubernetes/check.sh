@@ -24,7 +24,7 @@ group=trailtag-test-$$
 # shellcheck disable=SC2329 # the trap calls it
 clean() {
     local status=$?
-    [ "$status" = 0 ] || tail -n 15 "$work"/log/* >&2 2>/dev/null || true
+    [ "$status" = 0 ] || tail -n 4 "$work"/log/* >&2 2>/dev/null || true
     if [ -n "${KEEP:-}" ]; then cp -r "$work/log" "$KEEP"; fi
     find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} + 2>/dev/null || true
     rm -rf "$work"

@@ -4,7 +4,7 @@
 bin=$kubernetes/bin
 export KUBECONFIG=$work/admin.kubeconfig
 
-# until WHAT SECONDS COMMAND...: waits until COMMAND succeeds.
+# until_true WHAT SECONDS COMMAND...: waits until COMMAND succeeds.
 until_true() {
     local what=$1 end=$((SECONDS + $2))
     shift 2
@@ -95,9 +95,9 @@ CONTAINERD
     until_true "containerd" 60 "$bin/ctr" version
     local archive
     for archive in "$work"/images/*.tar; do
-        "$bin/ctr" --namespace k8s.io images import --local --no-unpack "$archive" >/dev/null
+        "$bin/ctr" --namespace k8s.io images import --no-unpack "$archive" >>"$work/log/images" 2>&1
     done
-    "$bin/ctr" --namespace k8s.io images import --local --no-unpack --base-name docker.io/library/trailtag target/image/trailtag-*.oci.tar >/dev/null
+    "$bin/ctr" --namespace k8s.io images import --no-unpack --base-name docker.io/library/trailtag target/image/trailtag-*.oci.tar >>"$work/log/images" 2>&1
 
     local folder
     for folder in /sys/fs/cgroup/*/; do

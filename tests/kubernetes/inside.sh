@@ -8,9 +8,11 @@ export PATH=$kubernetes/bin:$helm/bin:$PATH
 # Nothing of the user's own is read or written.
 export HELM_CACHE_HOME=$work/helm/cache HELM_CONFIG_HOME=$work/helm/config HELM_DATA_HOME=$work/helm/data
 . tests/kubernetes/cluster.sh
+. tests/kubernetes/releases.sh
 private_machine
 say "control plane"
 control_plane
+releases
 say "node"
 node
 kubectl get nodes -o wide
