@@ -44,8 +44,7 @@ kubernetes)
     need containernetworking-plugins test -x /usr/lib/cni/bridge
     need iproute2 has ip
     need openssl has openssl
-    # Alone: it replaces no tool of the system's.
-    need busybox-static busybox true
+    need wget has wget
     ;;
 image | test) ;;
 *) fail "usage: packages.sh build|test|lint|image|kubernetes" ;;

@@ -17,6 +17,7 @@ kubernetes=$(tests/components/kubernetes.sh)
 helm=$(tests/components/helm.sh)
 kafka=$(tests/components/kafka.sh)
 packaging/image.sh "$@"
+trailtag=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/$(uname -m)-unknown-linux-musl/release/trailtag}")
 
 work=$(mktemp -d)
 group=trailtag-test-$$
@@ -41,17 +42,27 @@ image() {
     "${buildah[@]}" commit --quiet "$container" "$1" >/dev/null
     "${buildah[@]}" push --quiet "$1" "docker-archive:$work/images/$2.tar:$1" >/dev/null
 }
-say "images of the test's own: what holds a pod's namespaces, busybox, Kafka's tools"
+# programs FILE PROGRAM...: puts programs of this system, and what they are linked with, into root/FILE.
+programs() {
+    local root=$work/root/$1 program library
+    shift
+    for program in "$@"; do
+        install -D "$(command -v "$program")" "$root/bin/$program"
+        ldd "$root/bin/$program" | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p' | while read -r library; do
+            install -D "$library" "$root$library"
+        done
+    done
+}
+say "images of the test's own: what holds a pod's namespaces, and wget"
 buildah=(buildah --root "$work/buildah" --runroot "$work/buildah-run" --storage-driver vfs)
 install -D "$kubernetes/bin/pause" "$work/root/pause/pause"
 image trailtag.test/pause:1 pause '["/pause"]'
-install -D "$(command -v busybox)" "$work/root/busybox/bin/busybox"
-for command in sh wget; do ln -s busybox "$work/root/busybox/bin/$command"; done
-# No registry is asked: this is the system's busybox under the name that the chart's default has.
-image docker.io/library/busybox:1.37 busybox
+# No registry is asked: this is the system's wget under the name that the chart asks for.
+programs wget wget
+image docker.io/library/busybox:1.37 wget
 rm -rf "$work/root"
 
-export kubernetes helm kafka work group
+export kubernetes helm kafka trailtag work group
 # The network of the node: nothing outside of the namespace sees it.
 export node=10.96.0.1
 unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private tests/kubernetes/inside.sh

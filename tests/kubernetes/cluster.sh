@@ -87,6 +87,9 @@ state = "/run/containerd"
   address = "/run/containerd/containerd.sock"
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "trailtag.test/pause:1"
+[plugins."io.containerd.cri.v1.runtime"]
+  # Root may not be allowed to protect a process from the killer of memory.
+  restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = ["/usr/lib/cni"]
   conf_dir = "$work/cni"

@@ -94,13 +94,15 @@ refused() {
     grep -q "$why" "$work/error" || fail "$* is refused for another reason: $(cat "$work/error")"
 }
 
+# The kinds of the Prometheus operator and of KEDA, which are not there to act on them.
+kinds() {
+    kubectl apply --server-side --filename "$helm/crds" >/dev/null
+    kubectl wait --for=condition=Established --timeout=60s --filename "$helm/crds" >/dev/null
+}
+
 releases() {
     local chart=$repository/helm/trailtag version file why
     version=$(kubectl version --output json | python3 -c 'import json, sys; print(json.load(sys.stdin)["serverVersion"]["gitVersion"])')
-    say "the kinds of the Prometheus operator and of KEDA"
-    kubectl apply --server-side --filename "$helm/crds" >/dev/null
-    kubectl wait --for=condition=Established --timeout=60s --filename "$helm/crds" >/dev/null
-
     say "the level restricted is enforced, and seen"
     restricted refused >/dev/null
     # The chart's own pod with one right too many.
