@@ -54,6 +54,10 @@ image: ## The container image, without Docker; needs root
 test-chart: build-tools ## The Helm chart: lint, schemas of Kubernetes, unit tests
 	$(install)/chart.sh
 
+.PHONY: test-e2e
+test-e2e: build-tools ## The chart and docs/kubernetes.md on a real Kubernetes and Kafka; needs root
+	tests/kubernetes/check.sh
+
 .PHONY: lint
 lint: build-tools ## Format, clippy, documentation, licences, scripts
 	$(install)/packages.sh lint
@@ -61,7 +65,7 @@ lint: build-tools ## Format, clippy, documentation, licences, scripts
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
-	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) tests/observability/check.sh packaging/image.sh
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) $(wildcard tests/kubernetes/*.sh) tests/observability/check.sh packaging/image.sh
 
 .PHONY: bench
 bench: build-tools ## What a record costs
