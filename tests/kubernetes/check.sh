@@ -53,13 +53,29 @@ programs() {
         done
     done
 }
-say "images of the test's own: what holds a pod's namespaces, and wget"
+say "images of the test's own: what holds a pod's namespaces, wget, and Kafka's tools"
 buildah=(buildah --root "$work/buildah" --runroot "$work/buildah-run" --storage-driver vfs)
 install -D "$kubernetes/bin/pause" "$work/root/pause/pause"
 image trailtag.test/pause:1 pause '["/pause"]'
 # No registry is asked: this is the system's wget under the name that the chart asks for.
 programs wget wget
 image docker.io/library/busybox:1.37 wget
+# And this system's Java with Kafka's jars, under the name that the topic Job asks for.
+java=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.home = //p')
+mkdir -p "$work/root/kafka/java" "$work/root/kafka/opt/kafka/bin"
+# Links that lead nowhere stay behind.
+(cd "$java" && find -L . -type f -print0 | tar --create --dereference --null --files-from - --file -) | tar --extract --file - --directory "$work/root/kafka/java"
+cp -r "$kafka/libs" "$work/root/kafka/opt/kafka/"
+programs kafka sh
+find "$work/root/kafka/java" -name '*.so' -print0 | xargs -0 ldd 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) (0x.*/\1/p' | sort -u | while read -r library; do
+    case $library in "$work"/*) ;; *) install -D "$library" "$work/root/kafka$library" ;; esac
+done
+cat >"$work/root/kafka/opt/kafka/bin/kafka-topics.sh" <<'TOPICS'
+#!/bin/sh
+exec /java/bin/java -cp '/opt/kafka/libs/*' org.apache.kafka.tools.TopicCommand "$@"
+TOPICS
+chmod 755 "$work/root/kafka/opt/kafka/bin/kafka-topics.sh"
+image docker.io/apache/kafka:4.3.1 kafka
 rm -rf "$work/root"
 
 export kubernetes helm kafka trailtag work group

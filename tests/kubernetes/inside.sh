@@ -45,14 +45,43 @@ walk "Change the configuration"
 [ "$(ours get configmap trailtag --output yaml | grep -c 'linger: 50ms')" = 1 ] || fail "the rollback did not bring the configuration back"
 
 say "pods end in the middle of the work: asked to, killed, and replaced by an upgrade"
-records 2 20000
+# Records come all the while.
+stream() {
+    local seed=2
+    until [ -e "$work/enough" ]; do
+        records "$seed" 5000
+        seed=$((seed + 1))
+    done
+}
+ready() { ours rollout status statefulset/trailtag --timeout=120s >/dev/null; }
+stream &
+streaming=$!
 ours delete pod trailtag-0 --wait=false >/dev/null
-records 3 20000
-ours delete pod trailtag-1 --grace-period=0 --force --wait=false >/dev/null 2>&1
-records 4 20000
+ready
+ours delete pod trailtag-1 --grace-period=0 --force >/dev/null 2>&1
+ready
 (cd "$work/walk" && helm upgrade trailtag helm/trailtag --namespace trailtag --reuse-values --set config.delivery.linger=60ms --wait >/dev/null)
-records 5 5000
+touch "$work/enough"
+wait "$streaming"
 exactly_once "after all that"
+
+say "the Job makes the topics that are missing"
+kubectl create namespace topics >/dev/null
+kubectl label namespace topics pod-security.kubernetes.io/enforce=restricted >/dev/null
+kafka_client >"$work/kafka/client.properties"
+kubectl --namespace topics create secret generic kafka-tools --from-file=client.properties="$work/kafka/client.properties" >/dev/null
+kubectl --namespace topics create secret generic kafka-login --from-literal=password=unused >/dev/null
+helm install trailtag helm/trailtag --namespace topics --set replicas=0 --timeout 3m \
+    --set "config.kafka.bootstrap_servers={$secure}" --set 'config.kafka.topics={trail.one,cloudtrail}' \
+    --set config.kafka.security.protocol=sasl_ssl,config.kafka.security.sasl.username=trailtag,secrets.sasl.existingSecret=kafka-login \
+    --set topicJob.enabled=true,topicJob.existingSecret=kafka-tools,topicJob.partitions=3,topicJob.replicationFactor=1 >"$work/log/topics" 2>&1 ||
+    fail "the install with the topic Job: $(cat "$work/log/topics") $(kubectl --namespace topics logs job/trailtag-topics 2>&1 | tail -n 5)"
+partitions() { kafka_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$plain" --describe --topic "$1" | sed -n 's/.*PartitionCount: \([0-9]*\).*/\1/p'; }
+for name in trail.one trailtag.findings; do
+    [ "$(partitions "$name")" = 3 ] || fail "the Job did not make $name"
+done
+[ "$(partitions cloudtrail)" = 4 ] || fail "the Job changed a topic that was there"
+helm uninstall trailtag --namespace topics >/dev/null
 
 say "what a pod that is asked to end says last"
 ours logs trailtag-0 --follow >"$work/last-words" 2>&1 &

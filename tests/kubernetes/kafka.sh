@@ -34,7 +34,7 @@ listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.se
 listener.name.sasl_ssl.ssl.keystore.type=PEM
 listener.name.sasl_ssl.ssl.keystore.location=$work/kafka/broker.pem
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
+super.users=User:ANONYMOUS;User:admin
 log.dirs=$work/kafka/log
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -48,7 +48,8 @@ group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=16777216
 PROPERTIES
     kafka_tool kafka.tools.StorageTool format --cluster-id trailtag --config "$work/kafka/server.properties" \
-        --add-scram "SCRAM-SHA-512=[name=trailtag,password=$(cat "$work/kafka/password.txt")]" >"$work/log/kafka-format" 2>&1 ||
+        --add-scram "SCRAM-SHA-512=[name=trailtag,password=$(cat "$work/kafka/password.txt")]" \
+        --add-scram "SCRAM-SHA-512=[name=admin,password=$(cat "$work/kafka/password.txt")]" >"$work/log/kafka-format" 2>&1 ||
         fail "Kafka's storage could not be formatted: $(tail -n 5 "$work/log/kafka-format")"
     run kafka java -Xmx1g "-Dlog4j2.configurationFile=$kafka/log4j2.yaml" -cp "$kafka/libs/*" kafka.Kafka "$work/kafka/server.properties"
     until_true "the broker" 120 kafka_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$plain" --list
@@ -77,6 +78,17 @@ endpoints: [{addresses: ["$node"], conditions: {ready: true}}]
 ports: [{name: sasl-ssl, port: 9093}]
 SERVICE
     until_true "the broker's name" 60 getent hosts "$broker"
+}
+
+# kafka_client: how Kafka's own tools log in from a pod, as one who may make topics.
+kafka_client() {
+    cat <<CLIENT
+security.protocol=SASL_SSL
+sasl.mechanism=SCRAM-SHA-512
+sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="$(cat "$work/kafka/password.txt")";
+ssl.truststore.type=PEM
+ssl.truststore.certificates=$(awk '{ printf "%s\\n", $0 }' "$work/kafka/ca.crt")
+CLIENT
 }
 
 topic() { kafka_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$plain" --create --partitions "$2" --topic "$1" >/dev/null 2>&1; }
