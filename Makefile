@@ -61,6 +61,10 @@ test-image: build-tools ## The container image, on real brokers; needs root
 test-chart: build-tools ## The Helm chart: lint, schemas of Kubernetes, unit tests
 	$(install)/chart.sh
 
+.PHONY: test-e2e
+test-e2e: build-tools ## The chart and docs/kubernetes.md on a real Kubernetes and Kafka; needs root
+	tests/kubernetes/check.sh
+
 .PHONY: lint
 lint: build-tools ## Format, clippy, documentation, licences, scripts, Dockerfile
 	$(install)/packages.sh lint
@@ -68,7 +72,7 @@ lint: build-tools ## Format, clippy, documentation, licences, scripts, Dockerfil
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
-	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) tests/observability/check.sh $(wildcard packaging/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) $(wildcard tests/kubernetes/*.sh) tests/observability/check.sh $(wildcard packaging/*.sh)
 	"$$($(install)/hadolint.sh)" Dockerfile
 
 .PHONY: bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the system must have, by apt, where it is missing.
-# usage: packages.sh build|test|lint|image      test and image include build; lint includes test
+# usage: packages.sh build|test|lint|image|kubernetes      all include build; lint and kubernetes include test, and kubernetes image
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -23,12 +23,12 @@ need zlib1g-dev header zlib.h
 need libssl-dev header openssl/ssl.h
 case ${1:-build} in
 build) ;;
-image)
+image | kubernetes)
     need musl-tools has musl-gcc
     need buildah has buildah
     need python3 has python3
-    ;;
-test | lint)
+    ;;&
+test | lint | kubernetes)
     need openjdk-17-jre-headless java_17
     need maven has mvn
     need curl has curl
@@ -40,8 +40,15 @@ test | lint)
     need prometheus eval 'has promtool && has prometheus'
     ;;&
 lint) need shellcheck has shellcheck ;;
-test) ;;
-*) fail "usage: packages.sh build|test|lint|image" ;;
+kubernetes)
+    need runc has runc
+    need containernetworking-plugins test -x /usr/lib/cni/bridge
+    need iproute2 has ip
+    need openssl has openssl
+    need wget has wget
+    ;;
+image | test) ;;
+*) fail "usage: packages.sh build|test|lint|image|kubernetes" ;;
 esac
 
 [ ${#missing[@]} -gt 0 ] || exit 0
