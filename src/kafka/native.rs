@@ -1,9 +1,11 @@
-//! Three calls that the safe binding lacks.
+//! Four calls that the safe binding lacks.
 //!
 //! - `flush`: the binding's own, which its `commit_transaction` begins with, polls in steps of 100 ms whenever a
 //!   message is still in flight, so that every small transaction costs at least that. librdkafka's flush returns as
 //!   soon as the queue is empty; the threaded producer's own thread serves the delivery reports meanwhile. Called
 //!   first, it leaves the binding's flush nothing to wait for.
+//! - `Commit`: the binding's own waits without end, and a commit that is on its way when a broker dies is answered a minute
+//!   later or more. Meanwhile the worker would neither say that it lives nor stay in its group.
 //! - `describe_topics` and `may_read_group`: the one way to learn what we may do with a topic or a group without doing it.
 #![allow(unsafe_code)] // the one exception of the crate, for the reasons above
 
@@ -11,6 +13,7 @@ use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
@@ -30,6 +33,75 @@ pub(super) fn flush<C: ProducerContext>(producer: &ThreadedProducer<C>, wait: Du
 
 fn milliseconds(wait: Duration) -> i32 {
     i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// A commit of offsets without a transaction, on its way.
+pub(super) struct Commit {
+    answers: Owned<sys::rd_kafka_queue_t>,
+}
+
+impl Commit {
+    /// Sends it.
+    pub(super) fn begin<C: ClientContext>(
+        client: &Client<C>,
+        offsets: &TopicPartitionList,
+    ) -> Result<Self, RDKafkaErrorCode> {
+        let failed = RDKafkaErrorCode::Fail;
+        let size = i32::try_from(offsets.count()).map_err(|_| failed)?;
+        // SAFETY: every pointer is made here, checked for null, and destroyed once; librdkafka copies the list, of which
+        // each element that was added is set, and keeps what an answer that is still to come needs of the queue.
+        unsafe {
+            let list = Owned::new(
+                sys::rd_kafka_topic_partition_list_new(size),
+                sys::rd_kafka_topic_partition_list_destroy,
+            )
+            .ok_or(failed)?;
+            for element in offsets.elements() {
+                let topic = CString::new(element.topic()).map_err(|_| failed)?;
+                let offset = element.offset().to_raw().ok_or(failed)?;
+                let added = sys::rd_kafka_topic_partition_list_add(
+                    list.pointer(),
+                    topic.as_ptr(),
+                    element.partition(),
+                );
+                (*added).offset = offset;
+            }
+            let answers = Owned::new(
+                sys::rd_kafka_queue_new(client.native_ptr()),
+                sys::rd_kafka_queue_destroy,
+            )
+            .ok_or(failed)?;
+            let sent = sys::rd_kafka_commit_queue(
+                client.native_ptr(),
+                list.pointer(),
+                answers.pointer(),
+                None,
+                std::ptr::null_mut(),
+            );
+            if sent == RD_KAFKA_RESP_ERR_NO_ERROR {
+                Ok(Self { answers })
+            } else {
+                Err(sent.into())
+            }
+        }
+    }
+
+    /// Waits for the answer; none where `wait` passed before.
+    pub(super) fn answer(&self, wait: Duration) -> Option<Result<(), RDKafkaErrorCode>> {
+        // SAFETY: the queue lives as long as `self`, and the event until its error is read.
+        let error = unsafe {
+            let event = Owned::new(
+                sys::rd_kafka_queue_poll(self.answers.pointer(), milliseconds(wait)),
+                sys::rd_kafka_event_destroy,
+            )?;
+            sys::rd_kafka_event_error(event.pointer())
+        };
+        Some(if error == RD_KAFKA_RESP_ERR_NO_ERROR {
+            Ok(())
+        } else {
+            Err(error.into())
+        })
+    }
 }
 
 /// What the brokers say of one topic.
@@ -247,9 +319,43 @@ unsafe fn answer(description: *const sys::rd_kafka_TopicDescription_t) -> TopicA
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::Offset;
     use rdkafka::config::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseRecord, DefaultProducerContext};
+
+    #[test]
+    fn a_commit_is_answered_or_not_answered_yet() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("in", 1, 1).unwrap();
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "group")
+            .create()
+            .unwrap();
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset("in", 0, Offset::Offset(7))
+            .unwrap();
+        let patience = Duration::from_secs(20);
+        let commit = Commit::begin(consumer.client(), &offsets).unwrap();
+        assert_eq!(commit.answer(patience), Some(Ok(())));
+        let asked = consumer
+            .committed_offsets(offsets.clone(), patience)
+            .unwrap();
+        assert_eq!(
+            asked.find_partition("in", 0).unwrap().offset(),
+            Offset::Offset(7)
+        );
+
+        cluster.broker_down(1).unwrap();
+        let commit = Commit::begin(consumer.client(), &offsets).unwrap();
+        assert_eq!(commit.answer(Duration::from_millis(50)), None);
+        // A consumer closes when its commits are answered.
+        cluster.broker_up(1).unwrap();
+        assert!(commit.answer(patience).is_some());
+    }
 
     #[test]
     fn returns_true_once_everything_is_acknowledged_and_false_when_it_is_not() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::client::{self, Change, ConsumerSide, Lag, Share};
+use super::native::Commit;
 use super::positions::{Position, Positions};
-use super::worker::{Setting, WorkerError};
+use super::worker::{Setting, TICK, WorkerError};
 use crate::config::Config;
 use crate::service::health::WorkerHealth;
 use crate::service::metrics::Metrics;
@@ -216,7 +217,9 @@ impl Reader {
             Some(Err(error)) => debug!(worker = self.worker, %error, "while waiting"),
             None => {}
         }
-        self.look_at_changes()
+        let revoked = self.look_at_changes();
+        self.report();
+        revoked
     }
 
     /// One turn of a wait within a commit.
@@ -373,12 +376,24 @@ impl Reader {
         self.consumer.group_metadata()
     }
 
-    /// Commits offsets without a transaction, and waits for it.
-    pub fn commit(&self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
+    /// Commits offsets without a transaction, and waits for it: in the group, and no longer than a stop may take.
+    pub fn commit(&mut self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
         if offsets.count() == 0 {
-            Ok(())
-        } else {
-            self.consumer.commit(offsets, CommitMode::Sync)
+            return Ok(());
+        }
+        let commit =
+            Commit::begin(self.consumer.client(), offsets).map_err(KafkaError::ConsumerCommit)?;
+        loop {
+            if let Some(answer) = commit.answer(TICK) {
+                return answer.map_err(KafkaError::ConsumerCommit);
+            }
+            // Of partitions that go meanwhile, the answer tells whether the offsets stand.
+            self.hold(Duration::ZERO);
+            if self.is_out_of_time() {
+                return Err(KafkaError::ConsumerCommit(
+                    RDKafkaErrorCode::OperationTimedOut,
+                ));
+            }
         }
     }
 
