@@ -96,7 +96,8 @@ until_true "the rules of the changed ConfigMap" 180 seven_rules
 [ "$(uids)" = "$before" ] || fail "a change in a ConfigMap of rules replaced pods"
 
 walk Scale
-grep -qx 4 "$work/log/walk" || fail "the number of pods is not capped at the partitions"
+grep -qx 'at most 4' "$work/log/walk" || fail "the number of pods is not capped at the partitions"
+grep -qx 'now 1' "$work/log/walk" || fail "docs/kubernetes.md is wrong on what switching a scaler on does"
 [ "$(ours get statefulset trailtag --output 'jsonpath={.status.readyReplicas}')" = 3 ] || fail "there are not three pods"
 walk Uninstall
 all_walked
