@@ -59,11 +59,21 @@ fn pipeline(folder: &Path) -> Pipeline {
     Pipeline::from_config(&config).unwrap()
 }
 
-/// The two forms of a finding's document, parsed, and the first as it leaves.
+/// The two forms of a finding's document, parsed and as they leave.
 struct Written {
     hec: Value,
     raw: Value,
-    text: String,
+    hec_text: String,
+    raw_text: String,
+}
+
+impl Written {
+    /// What the collector indexes as the event.
+    fn event(&self) -> String {
+        let envelope: BTreeMap<&str, &serde_json::value::RawValue> =
+            serde_json::from_str(&self.hec_text).unwrap();
+        envelope["event"].get().to_owned()
+    }
 }
 
 fn write(pipeline: &Pipeline, record: &str) -> Written {
@@ -77,7 +87,8 @@ fn write(pipeline: &Pipeline, record: &str) -> Written {
     Written {
         hec: serde_json::from_slice(&hec.payload).unwrap(),
         raw: serde_json::from_slice(&raw.payload).unwrap(),
-        text: text(hec),
+        hec_text: text(hec),
+        raw_text: text(raw),
     }
 }
 
@@ -159,11 +170,77 @@ const ALWAYS: [&str; 31] = [
 ];
 
 fn both_ways(written: &Written) -> [addon::Fields; 2] {
-    let hec = &written.hec;
+    both_ways_beside(written, &addon::Foreign::default())
+}
+
+fn both_ways_beside(written: &Written, foreign: &addon::Foreign) -> [addon::Fields; 2] {
     [
-        addon::search(&hec["event"], &hec["fields"]),
-        addon::search(&written.raw, &Value::Null),
+        addon::search_beside(&written.event(), &written.hec["fields"], foreign),
+        addon::search_beside(&written.raw_text, &Value::Null, foreign),
     ]
+}
+
+/// What another add-on may have for `aws:cloudtrail`. The first lookups have the names of Splunk's for AWS in its version
+/// 7.0.0, with the stronger word; the others are not known to ours.
+fn another_add_on() -> addon::Foreign {
+    addon::Foreign {
+        settings: vec![
+            (
+                "FIELDALIAS-eventName-for-aws-cloudtrail_signature",
+                "eventName AS signature",
+            ),
+            (
+                "FIELDALIAS-eventSource-for-aws-cloudtrail-dvc",
+                "eventSource AS dvc",
+            ),
+            (
+                "FIELDALIAS-eventType-for-aws-cloudtrail-app",
+                "eventType AS app",
+            ),
+            (
+                "FIELDALIAS-zz",
+                "eventName AS id errorMessage AS result nothing AS src",
+            ),
+            ("EVAL-action", "\"theirs\""),
+            ("EVAL-status", "\"theirs\""),
+            ("EVAL-change_type", "\"theirs\""),
+            ("EVAL-user", "\"theirs\""),
+            ("EVAL-errorCode", "coalesce(errorCode, \"success\")"),
+            (
+                "LOOKUP-action-status-for-aws-cloudtrail",
+                "theirs eventName, errorCode OUTPUT action, status",
+            ),
+            (
+                "LOOKUP-changeType-for-aws-cloudtrail-lookup",
+                "theirs eventName OUTPUT change_type",
+            ),
+            (
+                "LOOKUP-vendor-product-for-aws-cloudtrail",
+                "product sourcetype OUTPUTNEW vendor, product, app",
+            ),
+            (
+                "LOOKUP-later",
+                "theirs eventName OUTPUT action status change_type object_category",
+            ),
+            (
+                "LOOKUP-without_a_row",
+                "product eventName AS command OUTPUT app AS status app AS object_category",
+            ),
+        ],
+        tables: [
+            (
+                "theirs",
+                "eventName,errorCode,action,status,change_type,object_category\n\
+                 RemoveRoleFromInstanceProfile,success,theirs,theirs,theirs,theirs\n",
+            ),
+            (
+                "product",
+                "sourcetype,eventName,vendor,product,app\naws:cloudtrail,x,AWS,CloudTrail,theirs\n",
+            ),
+        ]
+        .into(),
+        after_ours: false,
+    }
 }
 
 #[test]
@@ -319,17 +396,187 @@ fn the_add_on_says_in_cims_words_what_a_record_says() {
 }
 
 #[test]
+fn another_add_on_for_the_same_source_type_does_not_change_our_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = pipeline(folder.path());
+    let mut known = another_add_on();
+    known
+        .settings
+        .retain(|(name, _)| !name.starts_with("LOOKUP-") || name.contains("-for-aws-cloudtrail"));
+    known.after_ours = true;
+    assert_eq!(known.settings.len() + 2, another_add_on().settings.len());
+    for foreign in [another_add_on(), known] {
+        for record in example_records() {
+            let written = write(&pipeline, &record.to_string());
+            let alone = both_ways(&written);
+            for (alone, beside) in alone.iter().zip(both_ways_beside(&written, &foreign)) {
+                for (name, value) in alone {
+                    if name != "errorCode" {
+                        assert_eq!(beside.get(name), Some(value), "{name} of {record}");
+                    }
+                }
+                assert!(beside.values().all(|value| value != "theirs"), "{beside:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_add_on_would_change_what_is_calculated_alone() {
+    // What makes the test above worth something: the same settings do reach the events.
+    let folder = tempfile::tempdir().unwrap();
+    let mut foreign = another_add_on();
+    foreign.settings.push((
+        "LOOKUP-zzz",
+        "theirs eventName OUTPUT action AS app action AS status",
+    ));
+    let written = write(
+        &pipeline(folder.path()),
+        &records::with(&json!({})).to_string(),
+    );
+    for fields in both_ways_beside(&written, &foreign) {
+        assert_eq!((&*fields["app"], &*fields["status"]), ("theirs", "theirs"));
+    }
+}
+
+/// Every combination of the words that `props.conf` calculates has its row: one that has none would lose its fields.
+#[test]
+fn every_combination_of_words_is_looked_up() {
+    let mut rows =
+        csv::Reader::from_path(addon::folder().join("lookups/trailtag_change.csv")).unwrap();
+    let rows: Vec<[String; 7]> = rows.deserialize().map(Result::unwrap).collect();
+    let [(_, props)] = &addon::conf("props.conf")[..] else {
+        panic!("one stanza")
+    };
+    let results = |name: &str| -> BTreeSet<String> {
+        let (_, expression) = props.iter().find(|(key, _)| key == name).unwrap();
+        // The words of a `case` stand alone behind its conditions.
+        let parts = regex::Regex::new(r#", "([a-z]+)"(?:, |\)$)"#).unwrap();
+        let expression = expression.replace("nullif(", "").replace("\"null\")", "");
+        let words = parts.captures_iter(&expression);
+        words.map(|found| found[1].to_owned()).collect()
+    };
+    let (actions, statuses, categories) = (
+        results("EVAL-trailtag_action"),
+        results("EVAL-trailtag_status"),
+        results("EVAL-trailtag_object_category"),
+    );
+    assert_eq!((actions.len(), statuses.len(), categories.len()), (4, 2, 3));
+    let mut want = Vec::new();
+    for action in &actions {
+        for status in &statuses {
+            for category in &categories {
+                let [action, status, category] = [action, status, category].map(String::clone);
+                let same = [action.clone(), status.clone(), category.clone()];
+                let [a, s, c] = same;
+                want.push([a, s, c, action, status, category, "AAA".to_owned()]);
+            }
+        }
+    }
+    let mut rows = rows;
+    rows.sort();
+    assert_eq!(rows, want);
+}
+
+#[test]
+fn a_long_record_does_not_hide_what_an_alert_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = pipeline(folder.path());
+    let mut rest = records::with(&records::denied(&records::root(None), ""));
+    let id = rest["eventID"].clone();
+    rest.as_object_mut().unwrap().remove("userAgent");
+    let agent = "agent ".repeat(5_000);
+    // It stands before all else, also before the error.
+    let long = format!("{{\"userAgent\":\"{agent}\",{}", &rest.to_string()[1..]);
+    let written = write(&pipeline, &long);
+    for fields in both_ways(&written) {
+        let ours = &written.raw["trailtag"];
+        assert_eq!(
+            Some(&*fields["severity"]),
+            ours["severity"]["level"].as_str()
+        );
+        assert_eq!(fields["id"], id);
+        assert_eq!(fields["status"], "failure");
+        assert_eq!(
+            Some(&*fields["signature"]),
+            ours["rules"][0]["title"].as_str()
+        );
+        for name in [
+            "risk_score",
+            "severity_id",
+            "severity_factors",
+            "mitre_technique_id",
+            "remediation_id",
+        ] {
+            assert!(fields.contains_key(name), "{name}");
+        }
+        assert!(
+            !fields.contains_key("trailtag.outcome"),
+            "it is beyond what Splunk reads"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_was_derived_is_the_users_where_the_record_has_none() {
+    let event = |name: Option<&str>, kind: &str| {
+        let mut event = json!({"userIdentity": {"type": kind}, "trailtag": {"actor": {}}});
+        if let Some(name) = name {
+            event["trailtag"]["actor"]["name"] = json!(name);
+        }
+        addon::search(&event.to_string(), &Value::Null)
+    };
+    for (name, kind, want) in [
+        (Some("eve"), "IAMUser", "eve"),
+        (Some("root"), "Root", "root"),
+        (None, "Root", "root"),
+        (None, "AWSService", "unknown"),
+    ] {
+        let fields = event(name, kind);
+        assert_eq!((&*fields["user_name"], &*fields["src_user"]), (want, want));
+    }
+}
+
+#[test]
 fn no_record_brings_its_own_severity_to_the_add_on() {
     let folder = tempfile::tempdir().unwrap();
-    let forged = records::with(&json!({
-        "severity": "informational", "trailtag": {"severity": {"level": "informational"}, "event_id": "x"},
-        "userIdentity": records::root(None),
-    }));
-    let written = write(&pipeline(folder.path()), &forged.to_string());
-    let fields = addon::search(&written.hec["event"], &written.hec["fields"]);
+    let root = json!({"userIdentity": records::root(None)});
+    let id = "6f1b0c1e-3d0f-4a4e-9a58-2f1f0a9b7c11";
+    let forged = json!({"severity": "informational", "severity_": "low", "id": "x", "id_": "x",
+        "trailtag": {"severity": {"level": "informational"}, "event_id": "x"},
+        "trailtag_severity": "informational", "trailtag_risk_score": "0", "trailtag_event_id": "x"});
+    let pipeline = pipeline(folder.path());
+    for names in [
+        &["trailtag_severity", "trailtag_event_id"][..],
+        &["severity"],
+        &["trailtag"],
+        &[],
+    ] {
+        let mut record = records::with(&root);
+        record["eventID"] = json!(id);
+        for (name, value) in forged.as_object().unwrap() {
+            if names.is_empty() || names.contains(&name.as_str()) {
+                record[name] = value.clone();
+            }
+        }
+        for fields in both_ways(&write(&pipeline, &record.to_string())) {
+            assert_eq!(fields["severity"], "critical", "{names:?}");
+            assert_eq!(fields["severity_id"], "5", "{names:?}");
+            assert_eq!(fields["id"], id, "{names:?}");
+        }
+    }
+}
+
+#[test]
+fn an_event_whose_keys_were_sorted_anew_has_its_fields_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = records::with(&json!({"userIdentity": records::root(None)}));
+    let written = write(&pipeline(folder.path()), &root.to_string());
+    // This sorts them.
+    let fields = addon::search(&written.raw.to_string(), &Value::Null);
+    assert_eq!(fields["id"], root["eventID"]);
+    // `severity` comes after `requestParameters` and before `trailtag` in the alphabet, well within what Splunk reads.
     assert_eq!(fields["severity"], "critical");
-    assert_eq!(fields["severity_id"], "5");
-    assert_eq!(fields["id"], forged["eventID"]);
 }
 
 #[test]
@@ -348,6 +595,7 @@ fn the_add_on_touches_our_events_and_no_others() {
     for (name, settings) in &types {
         assert_eq!(settings[0].0, "search");
         assert!(settings[0].1.starts_with(&ours), "{name}");
+        assert!(!settings[0].1.contains("index"), "{name} is of any index");
     }
     let tags = addon::conf("tags.conf");
     let tagged: Vec<(&str, Vec<&str>)> = tags
@@ -388,6 +636,16 @@ fn the_alert_is_about_high_and_above_and_shows_fields_that_there_are() {
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
     let search = alert["search"];
+    // It is of any index, and of one where a macro says so.
+    assert!(search.starts_with("`trailtag_index` eventtype=trailtag_finding "));
+    let [(name, settings)] = &addon::conf("macros.conf")[..] else {
+        panic!("one macro")
+    };
+    assert_eq!(name, "trailtag_index");
+    assert_eq!(
+        settings[..],
+        [("definition".to_owned(), "(index=*)".to_owned())]
+    );
     for (place, level) in LEVELS.iter().enumerate() {
         assert_eq!(
             search.contains(&format!("severity={level} "))
@@ -484,7 +742,7 @@ fn an_independent_collector_takes_every_event_and_gives_its_fields_back() {
         .map(|record| record.to_string());
     for record in examples.chain(hostile_records()) {
         let written = write(&pipeline, &record);
-        let (status, answer) = receiver.send(&written.text);
+        let (status, answer) = receiver.send(&written.hec_text);
         assert_eq!(
             (status, answer.as_str()),
             (200, r#"{"text":"Success","code":0}"#),

@@ -14,11 +14,6 @@ impl<'a> Object<'a> {
         Self { out, empty: true }
     }
 
-    /// Goes on with an object of which everything but the closing brace stands there.
-    pub(super) const fn go_on(out: &'a mut Vec<u8>, empty: bool) -> Self {
-        Self { out, empty }
-    }
-
     /// Writes a value that becomes an object, and leaves it open.
     pub(super) fn begin(
         value: &impl Serialize,

@@ -1,11 +1,14 @@
 //! Documents for Splunk: the record with ours beside it, in the envelope of the HTTP Event Collector or without one.
 //!
-//! In both, the record stands at the top, so that what Splunk's add-on for AWS extracts from `aws:cloudtrail` still comes
-//! out. The record is copied up to its closing brace and ours is put before that: take ours away and the record is there,
-//! byte for byte. No key stands twice: where a record has a key of ours, ours gets a `_` at its end.
+//! In both, the record's members stand at the top, so that what Splunk's add-on for AWS extracts from `aws:cloudtrail`
+//! still comes out. Short keys of ours (`severity`, `risk_score`, …) stand before them and all that we say, which is long,
+//! behind them under `trailtag`. Between the two is what the record has between its braces, byte for byte.
 //!
-//! Ours are short keys first (`severity`, `risk_score`, …) and then all of it under `trailtag`, which is long: Splunk
-//! looks for fields in the beginning of an event alone (10,240 characters, unless `limits.conf` says more).
+//! Splunk looks for fields in the beginning of an event alone: 5,000 bytes, unless `limits.conf` says more. Whoever makes
+//! a call decides how long its record is, and must not push out of that what an alert needs. The level is the very first
+//! member for a second reason: nothing that a record brings can stand there.
+//!
+//! No key stands twice: where a record has a key of ours, ours gets a `_` at its end.
 //!
 //! The envelope has the collector's seven keys and no other, and `fields` has strings only: Splunk Connect for Kafka
 //! refuses anything else. What it indexes is named `trailtag_…`, since a field that is both indexed and found in the
@@ -86,39 +89,48 @@ fn metadata<'a>(
     .filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)))
 }
 
-/// Appends the record with ours before its closing brace.
+/// Appends the record with ours around its members.
 fn write_event(
     route: &Route,
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
     let record = finding.record;
-    let text = record.json.trim_end();
-    let (Some(members), Some(open)) = (record.value.as_object(), text.strip_suffix('}')) else {
+    let text = record.json.trim();
+    let inside = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    let (Some(members), Some(inside)) = (record.value.as_object(), inside) else {
         // No rule matches what is no object; if one ever did, it would leave as it came.
         out.extend_from_slice(text.as_bytes());
         return Ok(());
     };
-    out.extend_from_slice(open.as_bytes());
-    let mut object = Object::go_on(out, members.is_empty());
+    let mut object = Object::open(out);
     let free = |key: &'static str| FreeKey { key, members };
 
-    let severity = &finding.detection.severity;
-    object.entry(free("severity"), severity.level.as_str())?;
-    object.entry(free("risk_score"), &severity.score)?;
-    object.list(
-        free("severity_factors"),
-        severity.factors.iter().map(|factor| factor.id),
-    )?;
+    // First what an alert asks for and the add-on finds by its place; texts and lists, which users make longer, behind it.
+    let detection = &finding.detection;
+    object.entry(free("severity"), detection.severity.level.as_str())?;
+    object.entry(free("id"), &detection.facts.event_id)?;
+    object.entry(free("risk_score"), &detection.severity.score)?;
+    object.entry(free("outcome"), detection.facts.outcome.as_str())?;
     object.list(free("mitre_technique_id"), techniques(finding))?;
     if let Some(rule) = finding.rule() {
         object.entry(free("signature"), &rule.title)?;
         object.entry(free("signature_id"), &rule.id)?;
     }
     object.list(
+        free("severity_factors"),
+        detection.severity.factors.iter().map(|factor| factor.id),
+    )?;
+    object.list(
         free("remediation_id"),
         finding.advice.outlines().map(|item| item.id),
     )?;
+    if !members.is_empty() {
+        object.out.push(b',');
+    }
+    object.out.extend_from_slice(inside.as_bytes());
     object.key(free("trailtag"))?;
     ours::write(route, finding, object.out)?;
     object.close();
