@@ -330,9 +330,10 @@ fn a_record_that_has_a_key_of_ours_keeps_it_and_loses_none_of_ours() {
     let plain = record(REMOVE, USER, TERRAFORM, REQUEST, "");
     let ours = site.parsed(&plain)["event"].clone();
     let names = || HEAD.into_iter().chain(["trailtag"]);
-    let mut taken: String = names()
+    let taken: Vec<_> = names()
         .map(|key| format!("\"{key}\":\"forged\","))
         .collect();
+    let mut taken = taken.concat();
     taken.push_str(r#""\u0073everity_":0,"trailtag_":{},"trailtag__":1,"#);
     let json = record(REMOVE, USER, TERRAFORM, REQUEST, &taken);
     let hec = site.write(&route(Format::SplunkHec), &json);
