@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::records::{differences, ours};
+use super::records::{differences, other, ours};
 use super::support::{
     Broker, PATIENCE, Resource, SecureBroker, Settings, Trailtag, free_port, unique, wait_until,
 };
@@ -436,6 +436,45 @@ fn a_broker_may_come_later() {
     assert!(after.contains("size limits of the output topics"), "{log}");
     trailtag.sigterm();
     assert!(trailtag.wait_exit(PATIENCE).success());
+}
+
+/// What was read and not committed when the broker went is no reason to stay, and is not lost.
+#[test]
+fn a_stop_waits_for_no_answer_of_a_broker_that_is_gone() {
+    for guarantee in ["exactly_once", "at_least_once"] {
+        let broker = Broker::start();
+        let topics = ["in", "out", "dead"].map(|name| broker.topic(name, 1));
+        let settings = Settings::new(
+            &broker,
+            &unique("group"),
+            &topics[0],
+            &topics[1],
+            &topics[2],
+        )
+        .set("/delivery/guarantee", guarantee)
+        .set("/delivery/commit_interval", "200ms")
+        .set("/shutdown_grace", "5s");
+        let mut trailtag = Trailtag::start(&settings);
+        trailtag.wait_ready();
+        let received = |trailtag: &Trailtag| {
+            let received = trailtag.metric("trailtag_records_received_total", &[]);
+            received.filter(|count| *count > 0.0).ok_or(0.0)
+        };
+        let payloads = (0..20_000).map(|number| (0, other(number)));
+        broker.produce_many(&topics[0], payloads);
+        wait_until(PATIENCE, "it reads", || received(&trailtag));
+        drop(broker);
+        wait_until(PATIENCE, "it sees that the broker is gone", || {
+            let log = trailtag.log();
+            if log.contains("Connection refused") {
+                Ok(())
+            } else {
+                Err(log)
+            }
+        });
+        trailtag.sigterm();
+        trailtag.wait_exit(Duration::from_secs(30));
+    }
 }
 
 #[test]
