@@ -72,7 +72,7 @@ lint: build-tools ## Format, clippy, documentation, licences, scripts, Dockerfil
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
-	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) $(wildcard tests/kubernetes/*.sh) tests/observability/check.sh $(wildcard packaging/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) $(wildcard tests/kubernetes/*.sh) tests/observability/check.sh config/siem/elastic/apply.sh $(wildcard packaging/*.sh)
 	"$$($(install)/hadolint.sh)" Dockerfile
 
 .PHONY: bench

@@ -45,6 +45,8 @@ pub struct Finding<'a> {
     pub advice: Advice<'a>,
     /// Where it came from.
     pub source: Source<'a>,
+    /// When its message came to Kafka, in milliseconds since the epoch, where the message says so.
+    pub received: Option<i64>,
 }
 
 /// What is left out, step by step, of a document that is too large.
@@ -76,6 +78,7 @@ impl<'a> Finding<'a> {
                 envelope: raw.envelope.as_str(),
                 custom: raw.custom,
             },
+            received: origin.timestamp,
         }
     }
 

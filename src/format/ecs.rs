@@ -79,7 +79,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     aws: Option<Aws<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<Cow<'a, str>, &'a str>,
+    labels: BTreeMap<Cow<'a, str>, Label<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<&'a str>,
 }
@@ -110,6 +110,9 @@ struct Event<'a> {
     provider: Option<&'a str>,
     id: &'a str,
     outcome: &'static str,
+    /// When the record came to Kafka. When it came into an index is for the index to say: there is no clock here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
     severity: u8,
     risk_score: u8,
     risk_score_norm: u8,
@@ -155,6 +158,8 @@ struct User<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<[&'a str; 1]>,
 }
 
@@ -169,6 +174,14 @@ struct Source<'a> {
 #[derive(Serialize)]
 struct UserAgent<'a> {
     original: &'a str,
+}
+
+/// The value of a label.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Label<'a> {
+    Text(&'a str),
+    Texts(Vec<&'a str>),
 }
 
 #[derive(Default, PartialEq, Serialize)]
@@ -257,7 +270,12 @@ impl<'a> Document<'a> {
             cloud: Cloud {
                 provider: "aws",
                 region: facts.target.region,
-                account: facts.target.account.map(|id| Id { id }),
+                // As in Elastic's integration: whose identity it is. Whose resource says recipient_account_id.
+                account: facts
+                    .actor
+                    .account
+                    .or(facts.target.account)
+                    .map(|id| Id { id }),
                 service: text(whole, "eventSource").map(|source| Name {
                     name: source.strip_suffix(".amazonaws.com").unwrap_or(source),
                 }),
@@ -276,14 +294,26 @@ impl<'a> Document<'a> {
             threat: Threat::of(&finding.detection.attack),
             tls: filled(Tls::of(finding)),
             aws: Aws::of(record),
-            labels: route
-                .fields
-                .iter()
-                .map(|(name, value)| (label(name), value.as_str()))
-                .collect(),
+            labels: labels(route, finding),
             tags: finding.tags(),
         }
     }
+}
+
+/// The route's fields, and beside them which remediation is asked for, unless a field has that name.
+fn labels<'a>(route: &'a Route, finding: &'a Finding<'a>) -> BTreeMap<Cow<'a, str>, Label<'a>> {
+    let mut labels: BTreeMap<_, _> = route
+        .fields
+        .iter()
+        .map(|(name, value)| (label(name), Label::Text(value)))
+        .collect();
+    let remediation: Vec<&str> = finding.advice.outlines().map(|item| item.id).collect();
+    if !remediation.is_empty() {
+        labels
+            .entry(Cow::Borrowed("remediation_id"))
+            .or_insert(Label::Texts(remediation));
+    }
+    labels
 }
 
 /// A label's name: a dot in it would make an object of it.
@@ -318,6 +348,7 @@ impl<'a> Event<'a> {
                 Outcome::Success => "success",
                 Outcome::Denied | Outcome::Failed => "failure",
             },
+            created: finding.received.and_then(rfc3339),
             severity: severity.level.scale().ecs,
             risk_score: severity.score,
             risk_score_norm: severity.score,
@@ -356,31 +387,46 @@ fn types(action: Option<&str>, read_only: Option<bool>, outcome: Outcome) -> Vec
 }
 
 impl<'a> User<'a> {
-    /// The issuer's name stands before the identity's own, as in Elastic's integration.
+    /// The issuer's name stands before the identity's own, and a session's before both as an address, as in Elastic's
+    /// integration. That knows no name of the root user and of services, which have theirs here.
     fn of(finding: &'a Finding<'a>) -> Self {
         let actor = &finding.detection.facts.actor;
         let issuer = finding
             .record
             .at(&["userIdentity", "sessionContext", "sessionIssuer"]);
+        let name = text(issuer, "userName").or(actor.name);
+        let is_address = |name: &&str| local_part(name).is_some();
         Self {
             id: actor.principal_id,
-            name: text(issuer, "userName").or(actor.name),
+            name,
+            email: actor.session_name.into_iter().chain(name).find(is_address),
             roles: actor.role.map(|role| [role]),
         }
     }
 }
 
-/// Everything that the record calls the user by: a search for any of it finds the document.
+/// What stands before the `@` of a name that is like an address.
+fn local_part(name: &str) -> Option<&str> {
+    let (local, _) = name.split_once('@')?;
+    (!local.is_empty()).then_some(local)
+}
+
+/// Everything that the record calls the user by, and the users that the call is about: a search for any of them finds the
+/// document. The first half of an address too, since other sources know the person by that.
 fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> {
     let actor = &finding.detection.facts.actor;
-    let is_session = |arn: &&str| arn.contains(":assumed-role/");
-    let session = actor
-        .arn
-        .filter(is_session)
-        .and_then(|arn| arn.rsplit('/').next())
-        .filter(|name| !name.is_empty());
-    let mut users = Vec::with_capacity(5);
-    for said in [user.name, actor.name, session, user.id, actor.arn] {
+    let parameters = finding.record.at(&["requestParameters"]);
+    let mut users = Vec::with_capacity(6);
+    for said in [
+        user.name,
+        actor.name,
+        actor.session_name,
+        user.email.and_then(local_part),
+        user.id,
+        actor.arn,
+        text(parameters, "userName"),
+        text(parameters, "newUserName"),
+    ] {
         if let Some(said) = said.filter(|said| !users.contains(said)) {
             users.push(said);
         }

@@ -47,8 +47,7 @@ fn are_in(document: &Value, fields: &[&str]) {
 
 #[test]
 fn alerts_show_fields_that_documents_have() {
-    let sent = super::sent();
-    let document = sent[0].document();
+    let document = super::sent()[0].document();
     let rule = detection_rule();
     let shown = rule["investigation_fields"]["field_names"]
         .as_array()

@@ -1,6 +1,5 @@
 //! A real Elasticsearch or OpenSearch that ends with its test, and requests to it.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -69,26 +68,36 @@ impl Server {
         }
     }
 
-    /// Runs the script that users run. The servers here have no plugin for lifecycles, and this Elasticsearch none for
-    /// data streams.
+    /// Runs the script that users run, with what can be had here: the servers have no plugin for lifecycles, and this
+    /// Elasticsearch neither data streams nor the processor that the pipeline needs.
     pub(crate) fn apply_templates(&self) -> String {
-        let data_stream = match self.product {
-            Product::Elasticsearch => "no",
-            Product::OpenSearch => "yes",
+        let switches: &[_] = match self.product {
+            Product::Elasticsearch => &[("DATA_STREAM", "no"), ("PIPELINE", "no")],
+            Product::OpenSearch => &[("LIFECYCLE", "no")],
         };
-        let output = Command::new("bash")
+        self.apply(switches).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// Runs the script with these switches: what it said, and an error where it failed.
+    pub(crate) fn apply(&self, switches: &[(&str, &str)]) -> Result<String, String> {
+        let mut command = Command::new("bash");
+        for switch in ["LIFECYCLE", "DATA_STREAM", "PIPELINE"] {
+            command.env_remove(switch);
+        }
+        let output = command
             .args(["config/siem/elastic/apply.sh", self.product.name()])
             .arg(&self.address)
             .current_dir(ROOT)
-            .env("LIFECYCLE", "no")
-            .env("DATA_STREAM", data_stream)
+            .envs(switches.iter().copied())
             .stdin(Stdio::null())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}{errors}");
-        said
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(said + &String::from_utf8_lossy(&output.stderr))
+        }
     }
 
     /// A request whose answer must be JSON; any status will do.
@@ -156,11 +165,10 @@ impl Server {
             .unwrap_or_else(|| panic!("{query}: {answer}"))
     }
 
-    /// How the index that comes of the templates maps its fields.
-    pub(crate) fn template_mappings(&self, index: &str) -> Value {
-        let mut path = String::from("_index_template/_simulate_index/");
-        write!(path, "{index}").unwrap();
-        self.request("POST", &path, b"")["template"]["mappings"].clone()
+    /// The index that comes of the templates: its settings and mappings.
+    pub(crate) fn template(&self, index: &str) -> Value {
+        let path = format!("_index_template/_simulate_index/{index}");
+        self.request("POST", &path, b"")["template"].clone()
     }
 
     /// How the one index behind a name maps its fields now.

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Puts the templates and the lifecycle policy of trailtag's findings into Elasticsearch or OpenSearch. Run it again after an
-# update: it replaces what is there; a data stream takes new mappings with its next index.
+# Puts the ingest pipeline, the templates and the lifecycle policy of trailtag's findings into Elasticsearch or OpenSearch. Run
+# it again after an update: it replaces what is there, but for what is yours; a data stream takes new mappings with its next
+# index.
 #
 # usage: apply.sh elasticsearch|opensearch ADDRESS [CURL OPTION]...
 #
 # Credentials are for curl to find, not for this command line: --netrc-file FILE, --config FILE, or --header @FILE with
 # "Authorization: ApiKey …" in it. --cacert FILE names the authority.
-#   DATA_STREAM=no   plain indices of the same name in place of data streams
+#   DATA_STREAM=no   plain indices of the same name in place of data streams; they get no lifecycle policy
+#   PIPELINE=no      no ingest pipeline: findings do not say when they came into the index, and late ones raise no alert in Kibana
 #   LIFECYCLE=no     no lifecycle policy: the server has none (serverless), or you have your own
 set -euo pipefail
 
@@ -43,7 +45,16 @@ put() {
     esac
 }
 
-if [ "${LIFECYCLE:-yes}" != no ]; then
+# The lines that are left out of the index template; each is a line of its own in both files.
+without=()
+if [ "${DATA_STREAM:-yes}" = no ]; then
+    # The policy begins with a rollover, and a plain index has nothing to roll over to: it would stay in error, and be kept for
+    # ever. Nor may it find the policy's name that an earlier run left.
+    without+=('"data_stream": {}' '^ *"trailtag-lifecycle",$')
+    if [ "${LIFECYCLE:-yes}" != no ]; then
+        echo "left out the lifecycle policy: it is for data streams; delete plain indices when they are old enough"
+    fi
+elif [ "${LIFECYCLE:-yes}" != no ]; then
     if [ "$product" = elasticsearch ]; then
         put _ilm/policy/trailtag <"$here/elasticsearch/lifecycle-policy.json"
         put _component_template/trailtag-lifecycle <"$here/elasticsearch/trailtag-lifecycle.json"
@@ -52,14 +63,25 @@ if [ "${LIFECYCLE:-yes}" != no ]; then
         allowed=409 put _plugins/_ism/policies/trailtag <"$here/opensearch/lifecycle-policy.json"
     fi
 fi
+if [ "${PIPELINE:-yes}" = no ]; then
+    without+=('"final_pipeline"')
+else
+    # Before the template: an index whose pipeline is missing takes nothing.
+    put _ingest/pipeline/trailtag <"$here/trailtag-pipeline.json"
+fi
 for name in trailtag-settings trailtag-ecs trailtag-findings; do
     put "_component_template/$name" <"$here/$name.json"
 done
 put _component_template/trailtag-cloudtrail <"$here/$product/trailtag-cloudtrail.json"
 
-# The line is a line of its own in both files.
-template=$(cat "$here/$product/index-template.json")
-if [ "${DATA_STREAM:-yes}" = no ]; then
-    template=$(grep -v '"data_stream": {}' <<<"$template")
+if [ "$product" = opensearch ]; then
+    # Here a template's parts must exist, so yours begins empty. 400 says that it is there already; were it not, the template
+    # below would be refused.
+    allowed=400 put "_component_template/trailtag@custom?create=true" <<<'{"template": {}}'
 fi
+
+template=$(cat "$here/$product/index-template.json")
+for line in "${without[@]}"; do
+    template=$(grep -v "$line" <<<"$template")
+done
 put _index_template/trailtag <<<"$template"

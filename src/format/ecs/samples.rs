@@ -14,6 +14,8 @@ use crate::remediation::{Catalogue, Detail};
 pub(in crate::format) struct Site {
     detector: Detector,
     catalogue: Catalogue,
+    /// When messages came to Kafka.
+    received: Option<i64>,
 }
 
 const NAMELESS: &str = "
@@ -44,7 +46,14 @@ impl Site {
         Self {
             detector,
             catalogue: Catalogue::load(None, detail).unwrap(),
+            received: None,
         }
+    }
+
+    /// The same, with messages that say when they came.
+    pub(in crate::format) fn received(self, millis: i64) -> Self {
+        let received = Some(millis);
+        Self { received, ..self }
     }
 
     /// Looks at what is found of a record.
@@ -53,7 +62,7 @@ impl Site {
             topic: "cloudtrail",
             partition: 3,
             offset: 1042,
-            timestamp: None,
+            timestamp: self.received,
         };
         let raw = RawRecord {
             json: json.as_bytes(),

@@ -16,6 +16,9 @@ fn route() -> Route {
     }
 }
 
+/// 2026-01-05T19:03:26.250Z, in milliseconds.
+const RECEIVED: i64 = 1_767_639_806_250;
+
 fn parsed(site: &Site, json: &str) -> Value {
     serde_json::from_str(&site.document(&route(), json)).unwrap()
 }
@@ -132,7 +135,7 @@ fn every_field_is_one_of_the_schema_when_it_is_there() {
         return;
     };
     let schema: Value = serde_json::from_str(&schema).unwrap();
-    let sites = [18, 19].map(|version| Site::new(version, Detail::Full));
+    let sites = [18, 19].map(|version| Site::new(version, Detail::Full).received(RECEIVED));
     let mut seen = std::collections::BTreeSet::new();
     for (site, (name, json)) in sites
         .iter()
@@ -171,6 +174,9 @@ fn every_field_is_one_of_the_schema_when_it_is_there() {
         "related.ip",
         "tls.client.server_name",
         "user.roles",
+        "user.email",
+        "event.created",
+        "labels",
     ] {
         assert!(seen.contains(path), "{path} is nowhere");
     }
@@ -267,16 +273,122 @@ fn the_routes_fields_are_labels_without_dots() {
         ..route()
     };
     let document: Value = serde_json::from_str(&site.document(&route, &json)).unwrap();
-    assert_eq!(
-        document["labels"],
-        json!({"env": "prod", "team_name": "security"})
-    );
+    let mut labels = document["labels"].clone();
+    let remediation = labels.as_object_mut().unwrap().remove("remediation_id");
+    assert_eq!(labels, json!({"env": "prod", "team_name": "security"}));
+    let items = document["trailtag"]["remediation"].as_array().unwrap();
+    let ids: Vec<&Value> = items.iter().map(|item| &item["id"]).collect();
+    assert!(ids.len() > 3);
+    assert_eq!(json!(ids), remediation.unwrap());
     assert_eq!(
         document["data_stream"],
         json!({"type": "logs", "dataset": "aws.cloudtrail", "namespace": "prod"})
     );
     assert_eq!(document["event"]["dataset"], "aws.cloudtrail");
     assert_eq!(document["event"]["module"], "aws");
+}
+
+#[test]
+fn a_route_may_have_a_remediation_id_of_its_own() {
+    let site = Site::new(19, Detail::Ids);
+    let (_, json) = examples().remove(0);
+    let route = Route {
+        fields: [("remediation_id".to_owned(), "R-7".to_owned())].into(),
+        ..route()
+    };
+    let document = site.document(&route, &json);
+    let labels = r#""labels":{"remediation_id":"R-7"}"#;
+    assert!(document.contains(labels), "{document}");
+}
+
+#[test]
+fn the_message_says_when_the_event_was_created() {
+    let (_, json) = examples().remove(0);
+    let created = |site: &Site| parsed(site, &json)["event"]["created"].clone();
+    let site = Site::new(19, Detail::Ids);
+    assert_eq!(created(&site), Value::Null);
+    let site = site.received(RECEIVED);
+    assert_eq!(created(&site), "2026-01-05T19:03:26.250Z");
+    assert_eq!(
+        parsed(&site, &json)["@timestamp"],
+        "2026-01-05T18:49:01Z",
+        "when it happened"
+    );
+    for beyond in [-1, i64::MAX] {
+        let site = Site::new(19, Detail::Ids).received(beyond);
+        assert_eq!(created(&site), Value::Null, "{beyond}");
+    }
+}
+
+/// The document of a call by `identity` with these request parameters.
+fn called(identity: &Value, parameters: &Value) -> Value {
+    let record = json!({
+        "eventSource": "iam.amazonaws.com", "eventName": "RemoveRoleFromInstanceProfile", "recipientAccountId": "444455556666",
+        "userIdentity": identity, "requestParameters": parameters,
+    });
+    parsed(&SITE.with(Clone::clone), &record.to_string())
+}
+
+#[test]
+fn the_account_is_the_identitys_before_the_recipients() {
+    for (identity, account) in [
+        (
+            json!({"type": "AWSAccount", "accountId": "111122223333"}),
+            "111122223333",
+        ),
+        (json!({"type": "AWSService"}), "444455556666"),
+        (json!({"accountId": 7}), "444455556666"),
+        (Value::Null, "444455556666"),
+    ] {
+        let document = called(&identity, &Value::Null);
+        assert_eq!(document["cloud"]["account"]["id"], account, "{identity}");
+        let recipient = &document["aws"]["cloudtrail"]["recipient_account_id"];
+        assert_eq!(recipient, "444455556666", "{identity}");
+    }
+}
+
+#[test]
+fn users_are_found_by_every_name_that_the_record_has_for_them() {
+    let session = |kind: &str, arn: &str, issuer: &str| json!({"type": kind, "principalId": "AROA:x", "arn": arn, "sessionContext": {"sessionIssuer": {"userName": issuer}}});
+    let sso = "arn:aws:sts::111122223333:assumed-role/Ops/eve@example.com";
+    let federated = "arn:aws:sts::111122223333:federated-user/bob";
+    let root = "arn:aws:iam::111122223333:root";
+    for (identity, parameters, user, related) in [
+        (
+            session("AssumedRole", sso, "Ops"),
+            json!({}),
+            json!({"id": "AROA:x", "name": "Ops", "email": "eve@example.com", "roles": ["Ops"]}),
+            json!(["Ops", "eve@example.com", "eve", "AROA:x", sso]),
+        ),
+        (
+            session("FederatedUser", federated, "broker"),
+            json!({}),
+            json!({"id": "AROA:x", "name": "broker"}),
+            json!(["broker", "bob", "AROA:x", federated]),
+        ),
+        (
+            json!({"type": "Root", "arn": root}),
+            json!({}),
+            json!({"name": "root"}),
+            json!(["root", root]),
+        ),
+        (
+            json!({"type": "IAMUser", "userName": "eve@example.com"}),
+            json!({"userName": "mallory", "newUserName": "trent"}),
+            json!({"name": "eve@example.com", "email": "eve@example.com"}),
+            json!(["eve@example.com", "eve", "mallory", "trent"]),
+        ),
+        (
+            json!({"type": "IAMUser", "userName": "@eve"}),
+            json!({"userName": "@eve", "newUserName": ["trent"]}),
+            json!({"name": "@eve"}),
+            json!(["@eve"]),
+        ),
+    ] {
+        let document = called(&identity, &parameters);
+        assert_eq!(document["user"], user, "{identity}");
+        assert_eq!(document["related"]["user"], related, "{identity}");
+    }
 }
 
 #[test]
