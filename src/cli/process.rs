@@ -28,8 +28,9 @@ Each FILE is one message payload, exactly as Kafka would carry it: a record, {\"
 CloudWatch Logs batch, plain or compressed. Standard input is one payload a line; empty lines are nothing.
 
 Each finding is written once, on one line, whatever the configuration's routes; with --route, as that route writes it: \
-its format and options, and only what it asks for. Line breaks between the values of a record become spaces. What cannot be read is named on standard error, or kept whole with --dead-letters, one JSON \
-object a line: reason, error, source, encoding (utf8 or base64) and payload.
+its format and options, and only what it asks for. Line breaks between the values of a record become spaces. What \
+cannot be read is named on standard error, or kept whole with --dead-letters, one JSON object a line: reason, error, \
+source, encoding (utf8 or base64) and payload.
 
 Examples:
   trailtag process 111122223333_CloudTrail_us-east-1_20260105T0000Z.json.gz
@@ -118,9 +119,7 @@ impl Process {
         }
         Ok(Outcome::Done)
     }
-}
 
-impl Process {
     /// How documents are written.
     fn route(&self, config: &Config) -> Result<Route, Failure> {
         let Some(name) = &self.route else {

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use trailtag::synthetic::{Generator, Options, Shape};
 
 use super::records::ours;
+use super::reload::ADDED;
 use super::support::{
     Broker, PATIENCE, Process, Settings, Trailtag, free_port, get, unique, wait_until,
 };
@@ -26,14 +27,6 @@ use super::support::{
 const DASHBOARD: &str = include_str!("../../config/observability/grafana/trailtag.json");
 const INPUT: &str = "cloudtrail";
 const OUTPUT: &str = "findings";
-const RULE: &str = "title: Role put into an instance profile
-id: 0d2f6a52-6a0a-4ad1-8f0f-3a7a0c6a9b10
-logsource: {product: aws, service: cloudtrail}
-detection:
-  selection: {eventSource: iam.amazonaws.com, eventName: AddRoleToInstanceProfile}
-  condition: selection
-level: medium
-";
 
 /// A Prometheus with the alerts and recording rules of this repository.
 struct Prometheus {
@@ -320,7 +313,7 @@ fn each_fault_makes_the_right_alert_begin() {
     broker.create_topic(OUTPUT, 1, &[]);
     broker.create_topic("dead", 1, &[]);
     let rules = tempfile::tempdir().unwrap();
-    std::fs::write(rules.path().join("good.yml"), RULE).unwrap();
+    std::fs::write(rules.path().join("good.yml"), ADDED).unwrap();
     let group = unique("group");
     let settings = Settings::new(&broker, &group, INPUT, OUTPUT, "dead")
         .set("/detection", json!({"rules": [rules.path()]}))

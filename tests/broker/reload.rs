@@ -5,7 +5,8 @@ use std::path::Path;
 use super::records::ours;
 use super::support::{Broker, PATIENCE, Settings, Trailtag, unique, wait_until};
 
-const ADDED: &str = "title: Role put into an instance profile
+/// A rule beside the built-in one.
+pub(super) const ADDED: &str = "title: Role put into an instance profile
 id: 0d2f6a52-6a0a-4ad1-8f0f-3a7a0c6a9b10
 logsource: {product: aws, service: cloudtrail}
 detection:

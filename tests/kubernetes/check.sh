@@ -33,18 +33,18 @@ clean() {
 trap clean EXIT
 mkdir "$work/log" "$work/images" "$work/walk"
 
-# image NAME FILE: writes images/FILE.tar of what is in the folder root/FILE.
+# image NAME FILE: writes images/FILE.tar of what is in the folder rootfs/FILE.
 image() {
     local container
     container=$("${buildah[@]}" from scratch)
-    "${buildah[@]}" copy --quiet "$container" "$work/root/$2" / >/dev/null
+    "${buildah[@]}" copy --quiet "$container" "$work/rootfs/$2" / >/dev/null
     "${buildah[@]}" config --entrypoint "${3:-[]}" "$container"
     "${buildah[@]}" commit --quiet "$container" "$1" >/dev/null
     "${buildah[@]}" push --quiet "$1" "docker-archive:$work/images/$2.tar:$1" >/dev/null
 }
-# programs FILE PROGRAM...: puts programs of this system, and what they are linked with, into root/FILE.
+# programs FILE PROGRAM...: puts programs of this system, and what they are linked with, into rootfs/FILE.
 programs() {
-    local root=$work/root/$1 program library
+    local root=$work/rootfs/$1 program library
     shift
     for program in "$@"; do
         install -D "$(command -v "$program")" "$root/bin/$program"
@@ -55,28 +55,28 @@ programs() {
 }
 say "images of the test's own: what holds a pod's namespaces, wget, and Kafka's tools"
 buildah=(buildah --root "$work/buildah" --runroot "$work/buildah-run" --storage-driver vfs)
-install -D "$kubernetes/bin/pause" "$work/root/pause/pause"
+install -D "$kubernetes/bin/pause" "$work/rootfs/pause/pause"
 image trailtag.test/pause:1 pause '["/pause"]'
 # No registry is asked: this is the system's wget under the name that the chart asks for.
 programs wget wget
 image docker.io/library/busybox:1.37 wget
 # And this system's Java with Kafka's jars, under the name that the topic Job asks for.
 java=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.home = //p')
-mkdir -p "$work/root/kafka/java" "$work/root/kafka/opt/kafka/bin"
+mkdir -p "$work/rootfs/kafka/java" "$work/rootfs/kafka/opt/kafka/bin"
 # Links that lead nowhere stay behind.
-(cd "$java" && find -L . -type f -print0 | tar --create --dereference --null --files-from - --file -) | tar --extract --file - --directory "$work/root/kafka/java"
-cp -r "$kafka/libs" "$work/root/kafka/opt/kafka/"
+(cd "$java" && find -L . -type f -print0 | tar --create --dereference --null --files-from - --file -) | tar --extract --file - --directory "$work/rootfs/kafka/java"
+cp -r "$kafka/libs" "$work/rootfs/kafka/opt/kafka/"
 programs kafka sh
-find "$work/root/kafka/java" -name '*.so' -print0 | xargs -0 ldd 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) (0x.*/\1/p' | sort -u | while read -r library; do
-    case $library in "$work"/*) ;; *) install -D "$library" "$work/root/kafka$library" ;; esac
+find "$work/rootfs/kafka/java" -name '*.so' -print0 | xargs -0 ldd 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) (0x.*/\1/p' | sort -u | while read -r library; do
+    case $library in "$work"/*) ;; *) install -D "$library" "$work/rootfs/kafka$library" ;; esac
 done
-cat >"$work/root/kafka/opt/kafka/bin/kafka-topics.sh" <<'TOPICS'
+cat >"$work/rootfs/kafka/opt/kafka/bin/kafka-topics.sh" <<'TOPICS'
 #!/bin/sh
 exec /java/bin/java -cp '/opt/kafka/libs/*' org.apache.kafka.tools.TopicCommand "$@"
 TOPICS
-chmod 755 "$work/root/kafka/opt/kafka/bin/kafka-topics.sh"
+chmod 755 "$work/rootfs/kafka/opt/kafka/bin/kafka-topics.sh"
 image docker.io/apache/kafka:4.3.1 kafka
-rm -rf "$work/root"
+rm -rf "$work/rootfs"
 
 export kubernetes helm kafka trailtag work group
 # The network of the node: nothing outside of the namespace sees it.

@@ -118,8 +118,6 @@ impl<'a> Actor<'a> {
         let issuer_name = of_issuer("userName");
         let session = arn.and_then(Session::of);
         let federated = arn.and_then(federated_user);
-        // Its issuer is who made the credentials for it, and not who uses them.
-        let role_name = issuer_name.filter(|_| federated.is_none());
         let role = session
             .as_ref()
             .map(|session| session.role)
@@ -132,9 +130,10 @@ impl<'a> Actor<'a> {
             principal_arn: principal_arn(arn, session.as_ref(), session_issuer_arn),
             principal_id,
             account: of("accountId"),
+            // A federated user before its issuer, who made the credentials for it and does not use them.
             name: of("userName")
                 .or(federated)
-                .or(role_name)
+                .or(issuer_name)
                 .or(invoked_by)
                 .or_else(|| (kind == Some("Root")).then_some("root"))
                 .or(directory_id),
