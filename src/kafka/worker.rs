@@ -151,6 +151,10 @@ pub fn run(setting: Setting) -> Result<(), WorkerError> {
     };
     let result = worker.turn();
     worker.leave();
+    if matches!(result, Err(WorkerError::Unfinished(_))) {
+        // Closing the consumer would wait for a commit that no broker answers. The process ends now, and takes it along.
+        std::mem::forget(worker);
+    }
     result
 }
 
