@@ -46,8 +46,6 @@ pub struct Reader {
     pub consumer: BaseConsumer<ConsumerSide>,
     /// Where each partition stands.
     pub positions: Positions,
-    /// When a stop has to be over.
-    pub deadline: Option<Instant>,
     owned: BTreeSet<Partition>,
     stopped: BTreeSet<Partition>,
     /// Positions of partitions that were taken away since the worker last asked.
@@ -60,6 +58,9 @@ pub struct Reader {
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
     shutdown: CancellationToken,
+    /// How long a stop may take, and when it has to be over.
+    grace: Duration,
+    deadline: Option<Instant>,
 }
 
 impl Reader {
@@ -72,7 +73,6 @@ impl Reader {
         Ok(Self {
             consumer,
             positions: Positions::default(),
-            deadline: None,
             owned: BTreeSet::new(),
             stopped: BTreeSet::new(),
             gone: Vec::new(),
@@ -82,6 +82,8 @@ impl Reader {
             metrics: Arc::clone(&setting.metrics),
             health: Arc::clone(&setting.health),
             shutdown: setting.shutdown.clone(),
+            grace: config.shutdown_grace,
+            deadline: None,
         })
     }
 
@@ -227,17 +229,20 @@ impl Reader {
         if self.hold(Duration::ZERO) {
             return ControlFlow::Break(Broken::Revoked);
         }
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => ControlFlow::Break(Broken::Deadline),
-            _ => ControlFlow::Continue(()),
+        if self.is_out_of_time() {
+            return ControlFlow::Break(Broken::Deadline);
         }
+        ControlFlow::Continue(())
     }
 
-    /// Whether the time for a stop has passed.
-    #[must_use]
-    pub fn is_out_of_time(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
+    /// Whether the time for a stop has passed. It begins when the stop is first seen here: a wait that was under way by
+    /// then ends in time too.
+    pub fn is_out_of_time(&mut self) -> bool {
+        if !self.shutdown.is_cancelled() {
+            return false;
+        }
+        let now = Instant::now();
+        now >= *self.deadline.get_or_insert(now + self.grace)
     }
 
     /// Takes messages again, after [`Reader::hold`].

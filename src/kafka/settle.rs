@@ -223,8 +223,11 @@ impl Worker {
     fn pause_after_trouble(&mut self) {
         self.troubles += 1;
         let until = Instant::now() + backoff(self.troubles);
-        while Instant::now() < until && !self.setting.shutdown.is_cancelled() {
+        loop {
             self.reader.hold(TICK);
+            if Instant::now() >= until || self.setting.shutdown.is_cancelled() {
+                return;
+            }
         }
     }
 

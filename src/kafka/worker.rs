@@ -151,7 +151,7 @@ pub fn run(setting: Setting) -> Result<(), WorkerError> {
     };
     let result = worker.turn();
     worker.leave();
-    if matches!(result, Err(WorkerError::Unfinished(_))) {
+    if worker.reader.is_out_of_time() {
         // Closing the consumer would wait for a commit that no broker answers. The process ends now, and takes it along.
         std::mem::forget(worker);
     }
@@ -298,7 +298,12 @@ impl Worker {
         self.setting
             .metrics
             .batch(begun.map_or_else(|| started.elapsed(), |begun| begun.elapsed()));
+        let unanswered = !matches!(outcome, Outcome::Delivered | Outcome::Failed(_));
+        let in_flight = self.in_flight();
         self.settle(&entries, outcome)?;
+        if unanswered && self.reader.is_out_of_time() {
+            return Err(WorkerError::Unfinished(in_flight));
+        }
         self.drop_revoked();
         self.reader.release().map_err(WorkerError::Consumer)
     }
@@ -329,17 +334,11 @@ impl Worker {
 
     /// Finishes and commits what is in flight, within `shutdown_grace`.
     fn drain(&mut self) -> Result<(), WorkerError> {
-        let deadline = Instant::now() + self.setting.config.shutdown_grace;
-        self.reader.deadline = Some(deadline);
         self.drop_revoked();
         while self.reader.positions.any_in_flight() {
             let before = self.in_flight();
             self.commit()?;
-            let after = self.in_flight();
-            if after > 0 && Instant::now() >= deadline {
-                return Err(WorkerError::Unfinished(after));
-            }
-            if after == 0 && !self.setting.health.is_delivering() {
+            if self.in_flight() == 0 && !self.setting.health.is_delivering() {
                 warn!(
                     worker = self.setting.number,
                     messages = before,
