@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use trailtag::config::Config;
-use trailtag::pipeline::Pipeline;
 
 /// The site of the examples: what it knows of the world.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +21,7 @@ pub(crate) struct Site {
 pub(crate) const PRINCIPALS: &str = "arn:aws:iam::*:role/deploy*";
 
 impl Site {
-    pub(crate) fn pipeline(self, folder: &Path) -> Pipeline {
+    pub(crate) fn config(self, folder: &Path) -> Config {
         let mut config = Config::default();
         let detection = &mut config.detection;
         if self.principals {
@@ -42,7 +41,7 @@ impl Site {
             std::fs::write(&path, lines).unwrap();
             detection.profiles_in_use_file = path;
         }
-        Pipeline::from_config(&config).unwrap()
+        config
     }
 }
 
