@@ -43,11 +43,15 @@ struct CloudTrail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient_account_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    shared_event_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     vpc_endpoint_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_credential_from_console: Option<Spelled<bool>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_identity: Option<UserIdentity<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resources: Vec<Resource<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_parameters: Option<Spelled<JavaMap<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +102,17 @@ struct SessionIssuer<'a> {
     account_id: Option<&'a str>,
 }
 
+/// One of `resources`. Events of IAM have none; those that a rule of yours finds may.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Resource<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arn: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+}
+
 /// The free-form parts as objects, for an index that keeps them flattened.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Flattened<'a> {
@@ -130,9 +145,11 @@ impl<'a> Aws<'a> {
             management_event: spelled("managementEvent"),
             read_only: truth(whole, "readOnly"),
             recipient_account_id: of("recipientAccountId"),
+            shared_event_id: of("sharedEventID"),
             vpc_endpoint_id: of("vpcEndpointId"),
             session_credential_from_console: spelled("sessionCredentialFromConsole"),
             user_identity: filled(UserIdentity::of(record)),
+            resources: Resource::all(record),
             request_parameters: shown("requestParameters"),
             response_elements: shown("responseElements"),
             additional_eventdata: shown("additionalEventData"),
@@ -145,6 +162,22 @@ impl<'a> Aws<'a> {
             }),
         };
         filled(cloudtrail).map(|cloudtrail| Self { cloudtrail })
+    }
+}
+
+impl<'a> Resource<'a> {
+    fn all(record: &'a Record<'_>) -> Vec<Self> {
+        let items = record.at(&["resources"]).and_then(Value::as_array);
+        items
+            .into_iter()
+            .flatten()
+            .map(|item| Self {
+                arn: text(Some(item), "ARN"),
+                account_id: text(Some(item), "accountId"),
+                kind: text(Some(item), "type"),
+            })
+            .filter_map(filled)
+            .collect()
     }
 }
 

@@ -189,6 +189,9 @@ pub(in crate::format) fn examples() -> Vec<(&'static str, String)> {
             with(
                 json!({"userIdentity": stack, "sourceIPAddress": "cloudformation.amazonaws.com",
                 "userAgent": "cloudformation.amazonaws.com", "vpcEndpointId": "vpce-0123456789abcdef0",
+                "sharedEventID": "b1946ac9-2492-4d23-a0f1-3f1bd2b5e9aa",
+                "resources": [{"ARN": "arn:aws:iam::111122223333:instance-profile/web", "accountId": "111122223333",
+                    "type": "AWS::IAM::InstanceProfile"}, {"type": "AWS::IAM::Role"}, {"ARN": 7}, "web"],
                 "additionalEventData": {"x": 1, "none": null}, "responseElements": {"done": [true, null, "yes"]}}),
             ),
         ),

@@ -76,6 +76,15 @@ fn is_of_cloudtrail(path: &str, value: &Value) -> bool {
     match path {
         "read_only" => value.is_boolean(),
         "user_identity.session_context.creation_date" => is_date(value),
+        "resources" => value.as_array().is_some_and(|items| {
+            items
+                .iter()
+                .filter_map(Value::as_object)
+                .flatten()
+                .all(|(key, value)| {
+                    ["arn", "account_id", "type"].contains(&key.as_str()) && value.is_string()
+                })
+        }),
         _ if path.starts_with("flattened.") => value.is_object(),
         "management_event"
         | "session_credential_from_console"
