@@ -37,7 +37,8 @@ pub enum ClientError {
 pub fn common(config: &Config) -> Result<ClientConfig, ClientError> {
     let kafka = &config.kafka;
     let mut client = ClientConfig::new();
-    client.set_log_level(RDKafkaLogLevel::Info);
+    // What `kafka.client.debug` asks for is said at debug; without it, nothing is.
+    client.set_log_level(RDKafkaLogLevel::Debug);
     client.set("bootstrap.servers", kafka.bootstrap_servers.join(","));
     client.set("client.id", "trailtag");
     let security = &kafka.security;

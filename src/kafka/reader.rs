@@ -185,6 +185,8 @@ impl Reader {
                         "partitions revoked"
                     );
                     revoked |= !partitions.is_empty();
+                    // librdkafka keeps a pause beyond the assignment: a partition that comes back would stand still.
+                    self.resume(&partitions);
                     for partition in partitions {
                         self.metrics.forget_lag(&partition.0, partition.1);
                         self.owned.remove(&partition);
@@ -331,11 +333,9 @@ impl Reader {
         if due.is_empty() {
             return;
         }
-        if let Err(error) = self.consumer.resume(&list(&due)) {
-            warn!(worker = self.worker, %error, "resume failed; tried again shortly");
-            return;
+        if self.resume(&due) {
+            self.stopped.retain(|partition| !due.contains(partition));
         }
-        self.stopped.retain(|partition| !due.contains(partition));
     }
 
     fn pause(&self, partitions: &[Partition]) {
@@ -346,6 +346,18 @@ impl Reader {
             // Messages that come all the same are sought back, or found blocked.
             warn!(worker = self.worker, %error, "pause failed");
         }
+    }
+
+    /// False when it did not work.
+    fn resume(&self, partitions: &[Partition]) -> bool {
+        let list = list(partitions);
+        if list.count() > 0
+            && let Err(error) = self.consumer.resume(&list)
+        {
+            warn!(worker = self.worker, %error, "resume failed");
+            return false;
+        }
+        true
     }
 
     fn seek(&self, targets: impl Iterator<Item = (Partition, i64)>) -> Result<(), KafkaError> {

@@ -10,17 +10,22 @@ use super::support::{Broker, Message, PATIENCE, Settings, Trailtag, unique, wait
 const EVERY: usize = 20;
 
 /// Topics and a configuration of a test's own.
-struct Stage {
-    broker: &'static Broker,
+struct Stage<'a> {
+    broker: &'a Broker,
     group: String,
     input: String,
     output: String,
     dead_letters: String,
 }
 
-impl Stage {
+impl Stage<'static> {
     fn new(partitions: i32) -> Self {
-        let broker = Broker::shared();
+        Self::on(Broker::shared(), partitions)
+    }
+}
+
+impl<'a> Stage<'a> {
+    fn on(broker: &'a Broker, partitions: i32) -> Self {
         Self {
             broker,
             group: unique("group"),
@@ -45,6 +50,17 @@ impl Stage {
             "/kafka/consumer",
             serde_json::json!({"session.timeout.ms": "6000"}),
         )
+    }
+
+    /// One of several processes of one group.
+    fn member(&self, name: &str) -> Trailtag {
+        let prefix = format!("{}-{name}", self.group);
+        let settings = self
+            .settings("exactly_once")
+            .set("/delivery/transactional_id_prefix", prefix)
+            // Dynamic members hand their partitions over at once when they leave.
+            .set("/kafka/consumer/group.instance.id", "");
+        Trailtag::start(&settings)
     }
 
     fn committed(&self, partition: i32) -> Option<i64> {
@@ -81,11 +97,9 @@ impl Stage {
             panic!("{differences}");
         }
     }
-}
 
-impl Stage {
     /// Each of these findings is there: once, or at least once.
-    fn assert_delivered<const N: usize>(&self, guarantee: &str, expected: [usize; N]) {
+    fn assert_delivered(&self, guarantee: &str, expected: impl IntoIterator<Item = usize>) {
         if guarantee == "exactly_once" {
             return self.assert_each_once(expected.into_iter());
         }
@@ -249,21 +263,123 @@ fn exactly_once_survives_being_killed_ten_times() {
 }
 
 #[test]
+fn a_partition_that_stood_still_goes_on_when_it_comes_back() {
+    let stage = Stage::new(2);
+    stage
+        .broker
+        .alter_topic(&stage.dead_letters, &[("max.message.bytes", "2000")]);
+    let garbage = noise(8000);
+    for partition in 0..2 {
+        stage
+            .broker
+            .produce(&stage.input, partition, None, garbage.as_bytes(), &[]);
+        let finding = ours(usize::try_from(partition).unwrap());
+        stage
+            .broker
+            .produce(&stage.input, partition, None, &finding, &[]);
+    }
+    let wait_standing = |trailtag: &Trailtag, standing: f64| {
+        wait_until(PATIENCE, &format!("{standing} stand still"), || {
+            let seen = trailtag.metric("trailtag_partitions_stopped", &[]);
+            if seen == Some(standing) {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}; its log:\n{}", trailtag.log()))
+            }
+        });
+    };
+    let mut stays = stage.member("stays");
+    stays.wait_ready();
+    wait_until(PATIENCE, "its partitions wait for long", || {
+        let log = stays.log();
+        if log.contains("\"retry_in_ms\":8000") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+    let mut leaves = stage.member("leaves");
+    leaves.wait_ready();
+    wait_standing(&leaves, 1.0);
+    wait_standing(&stays, 1.0);
+    leaves.sigterm();
+    assert!(leaves.wait_exit(PATIENCE).success());
+    wait_standing(&stays, 2.0);
+
+    stage
+        .broker
+        .alter_topic(&stage.dead_letters, &[("max.message.bytes", "1000000")]);
+    stage.wait_settled(2);
+    stage.assert_each_once(0..2);
+    stays.sigterm();
+    assert!(stays.wait_exit(PATIENCE).success());
+}
+
+/// A broker that stops to answer, and goes on later as if nothing had been, is waited for.
+fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
+    let broker = Broker::start();
+    let stage = Stage::on(&broker, 2);
+    let settings = stage
+        .settings(guarantee)
+        .set("/shutdown_grace", "5s")
+        // In less time than the broker hangs.
+        .set("/kafka/client/socket.timeout.ms", "10000");
+    let mut trailtag = Trailtag::start(&settings);
+    trailtag.wait_ready();
+    let mut produced = 0;
+    let mut produce = |messages: usize| {
+        let batch = (produced..produced + messages)
+            .map(|number| (i32::try_from(number % 2).unwrap(), message(number)));
+        broker.produce_many(&stage.input, batch);
+        produced += messages;
+        produced
+    };
+    for _ in 0..2 {
+        let through = trailtag.metric("trailtag_forwarded_total", &[]);
+        produce(20_000);
+        wait_until(PATIENCE, "it forwards", || {
+            let now = trailtag.metric("trailtag_forwarded_total", &[]);
+            if now > through {
+                Ok(())
+            } else {
+                Err(format!("{now:?}"))
+            }
+        });
+        broker.freeze();
+        for _ in 0..18 {
+            std::thread::sleep(Duration::from_secs(1));
+            assert_eq!(trailtag.http("/livez").0, 200, "{}", trailtag.log());
+        }
+        broker.thaw();
+        stage.wait_settled(2);
+    }
+    let all = produce(20_000);
+    broker.freeze();
+    std::thread::sleep(Duration::from_secs(1));
+    trailtag.sigterm();
+    trailtag.wait_exit(Duration::from_secs(15));
+    broker.thaw();
+    let mut trailtag = Trailtag::start(&settings);
+    stage.wait_settled(2);
+    trailtag.sigterm();
+    assert!(trailtag.wait_exit(PATIENCE).success());
+    stage.assert_delivered(guarantee, findings(all));
+}
+
+#[test]
+fn a_broker_that_hangs_is_waited_for_exactly_once() {
+    a_broker_that_hangs_is_waited_for("exactly_once");
+}
+
+#[test]
+fn a_broker_that_hangs_is_waited_for_at_least_once() {
+    a_broker_that_hangs_is_waited_for("at_least_once");
+}
+
+#[test]
 fn members_that_join_and_leave_lose_nothing_and_double_nothing() {
     const MESSAGES: usize = 50_000;
     let stage = Stage::new(6);
-    let member = |name: &str| {
-        Trailtag::start(
-            &stage
-                .settings("exactly_once")
-                .set(
-                    "/delivery/transactional_id_prefix",
-                    format!("{}-{name}", stage.group),
-                )
-                // Dynamic members hand their partitions over at once when they leave.
-                .set("/kafka/consumer/group.instance.id", ""),
-        )
-    };
     let settled = || {
         (0..6)
             .map(|partition| stage.committed(partition).unwrap_or(0))
@@ -288,21 +404,21 @@ fn members_that_join_and_leave_lose_nothing_and_double_nothing() {
                 std::thread::sleep(Duration::from_millis(60));
             }
         });
-        let mut first = member("first");
+        let mut first = stage.member("first");
         first.wait_ready();
         wait_for(10);
-        let mut second = member("second");
+        let mut second = stage.member("second");
         second.wait_ready();
         wait_for(30);
         first.sigterm();
         assert!(first.wait_exit(PATIENCE).success());
         wait_for(50);
-        let mut third = member("third");
+        let mut third = stage.member("third");
         third.wait_ready();
         wait_for(70);
         second.kill9();
         wait_for(90);
-        let mut fourth = member("fourth");
+        let mut fourth = stage.member("fourth");
         fourth.wait_ready();
         stage_end(&stage, MESSAGES, &settled);
         for member in [&mut third, &mut fourth] {
@@ -313,7 +429,7 @@ fn members_that_join_and_leave_lose_nothing_and_double_nothing() {
     stage.assert_each_once(findings(MESSAGES));
 }
 
-fn stage_end(stage: &Stage, messages: usize, settled: &dyn Fn() -> i64) {
+fn stage_end(stage: &Stage<'_>, messages: usize, settled: &dyn Fn() -> i64) {
     wait_until(PATIENCE, "all are through", || {
         let settled = settled();
         if usize::try_from(settled).unwrap() == messages {

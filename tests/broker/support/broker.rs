@@ -16,7 +16,7 @@ pub(crate) struct Broker {
     pub(super) admin: AdminClient<DefaultClientContext>,
     pub(super) producer: ThreadedProducer<Reports>,
     /// Where we started it ourselves; it ends with this.
-    _server: Option<Server>,
+    server: Option<Server>,
 }
 
 impl Broker {
@@ -65,8 +65,18 @@ impl Broker {
             admin: client.create().unwrap(),
             producer: producer.create_with_context(Reports).unwrap(),
             client,
-            _server: server,
+            server,
         }
+    }
+
+    /// Stops a broker of the test's own in the middle of whatever it does: its connections stand, and nothing answers.
+    pub(crate) fn freeze(&self) {
+        self.server.as_ref().unwrap().freeze();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.server.as_ref().unwrap().thaw();
     }
 
     /// The settings of a new client with this login.

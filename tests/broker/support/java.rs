@@ -178,6 +178,24 @@ impl Server {
         }
     }
 
+    /// Stops it in the middle of whatever it does, as a machine that hangs does: its connections stand, and nothing
+    /// answers on them.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    /// To the shell and all its children, which are a group of their own.
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} -{}", self.watchdog.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(sent.success(), "{kill}: {sent}");
+    }
+
     /// A client that logs in as `setup` says.
     pub(crate) fn client(&self, setup: &Setup) -> ClientConfig {
         let mut client = setup.client.clone();
@@ -231,6 +249,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.watchdog.stdin.take());
+        // Else a frozen one would never see that.
+        self.thaw();
         let _ = self.watchdog.wait();
     }
 }

@@ -338,25 +338,27 @@ impl Broker {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(topic, partition);
         // With read_committed the call would wait for the end of an open transaction.
-        let committed = self
-            .reader(group, "read_uncommitted")
-            .committed_offsets(asked, REQUEST)
-            .unwrap_or_else(|error| panic!("committed offsets of {group}: {error}"));
-        let element = committed.find_partition(topic, partition)?;
-        element.error().unwrap();
-        match element.offset() {
-            Offset::Offset(offset) => Some(offset),
+        let reader = self.reader(group, "read_uncommitted");
+        let offset = wait_until(PATIENCE, &format!("{group} tells its offsets"), || {
+            let committed = reader.committed_offsets(asked.clone(), REQUEST)?;
+            let element = committed.find_partition(topic, partition);
+            element
+                .map(|element| element.error().map(|()| element.offset()))
+                .transpose()
+        });
+        match offset {
+            Some(Offset::Offset(offset)) => Some(offset),
             _ => None,
         }
     }
 
-    /// The offset that the next message of a partition will get.
+    /// The offset that the next message of a partition will get. A broker that has hung leads none for a while.
     pub(crate) fn end_offset(&self, topic: &str, partition: i32) -> i64 {
-        let (_, end) = self
-            .reader(&unique("reader"), "read_uncommitted")
-            .fetch_watermarks(topic, partition, REQUEST)
-            .unwrap_or_else(|error| panic!("end of {topic}/{partition}: {error}"));
-        end
+        let reader = self.reader(&unique("reader"), "read_uncommitted");
+        wait_until(PATIENCE, &format!("{topic}/{partition} has an end"), || {
+            reader.fetch_watermarks(topic, partition, REQUEST)
+        })
+        .1
     }
 
     /// The state of a group (`Stable`, `Empty`, `PreparingRebalance`…) and how many members it has.
