@@ -13,15 +13,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::Offset;
 use tracing::{debug, warn};
 
+use super::caller::{Caller, Failed};
 use super::client::ProducerSide;
 use super::native;
 use super::positions::{Position, Positions};
@@ -136,6 +138,15 @@ pub enum SinkError {
     /// librdkafka refuses the settings.
     #[error("the producer cannot be created")]
     Create(#[source] KafkaError),
+    /// The thread for transactional calls cannot be started.
+    #[error("the thread for transactions cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// A transactional call did not come back in time.
+    #[error("{call} does not come back: its producer is given up")]
+    Hung {
+        /// The call.
+        call: &'static str,
+    },
     /// Another producer uses the same transactional id.
     #[error(
         "the transactional id {id} is used by another process as well: give each process its own delivery.transactional_id_prefix"
@@ -161,7 +172,8 @@ pub enum SinkError {
 /// A producer and the topics that it writes.
 pub struct Sink {
     settings: rdkafka::ClientConfig,
-    producer: ThreadedProducer<ProducerSide>,
+    producer: Arc<ThreadedProducer<ProducerSide>>,
+    caller: Transactions,
     guarantee: Guarantee,
     id: String,
     routes: Vec<String>,
@@ -173,24 +185,6 @@ pub struct Sink {
     one_by_one: bool,
 }
 
-/// What a transactional call's failure asks for.
-enum Failed {
-    Again,
-    Abort(KafkaError),
-    Fatal(KafkaError),
-}
-
-fn classify(error: KafkaError) -> Failed {
-    match &error {
-        KafkaError::Transaction(inner) if inner.is_fatal() => Failed::Fatal(error),
-        KafkaError::Transaction(inner) if inner.txn_requires_abort() => Failed::Abort(error),
-        KafkaError::Transaction(inner) if inner.is_retriable() => Failed::Again,
-        // The flush inside `commit_transaction` ran out of time.
-        KafkaError::Flush(_) => Failed::Again,
-        _ => Failed::Fatal(error),
-    }
-}
-
 impl Sink {
     /// A producer with these settings; for `exactly_once`, [`Sink::begin`] must follow.
     pub fn new(
@@ -198,12 +192,11 @@ impl Sink {
         config: &Config,
         id: String,
     ) -> Result<Self, SinkError> {
-        let producer = settings
-            .create_with_context(ProducerSide::default())
-            .map_err(SinkError::Create)?;
+        let (producer, caller) = create(settings)?;
         Ok(Self {
             settings: settings.clone(),
             producer,
+            caller,
             guarantee: config.delivery.guarantee,
             id,
             routes: config
@@ -230,12 +223,11 @@ impl Sink {
             if idle().is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            match self.producer.init_transactions(CALL).map_err(classify) {
+            let init = |producer: &ThreadedProducer<_>| producer.init_transactions(CALL);
+            match self.caller.call(init, SLICE, idle) {
                 Ok(()) => return Ok(ControlFlow::Continue(())),
                 Err(Failed::Again) => debug!("waiting for the transaction coordinator"),
-                Err(Failed::Abort(error) | Failed::Fatal(error)) => {
-                    return Err(self.fatal("init_transactions", error));
-                }
+                Err(failed) => return Err(self.failed("init_transactions", failed)),
             }
         }
     }
@@ -302,11 +294,11 @@ impl Sink {
                     reader,
                 );
             };
-            match self
-                .producer
-                .send_offsets_to_transaction(&offsets, &group, CALL)
-                .map_err(classify)
-            {
+            let offsets = offsets.clone();
+            let send = move |producer: &ThreadedProducer<_>| {
+                producer.send_offsets_to_transaction(&offsets, &group, CALL)
+            };
+            match self.call(send, reader) {
                 Ok(()) => break,
                 Err(Failed::Again) if reader.idle().is_continue() => {}
                 Err(Failed::Again) => return self.abort(Outcome::Interrupted, reader),
@@ -316,13 +308,11 @@ impl Sink {
                         reader,
                     );
                 }
-                Err(Failed::Fatal(error)) => {
-                    return Err(self.fatal("send_offsets_to_transaction", error));
-                }
+                Err(failed) => return Err(self.failed("send_offsets_to_transaction", failed)),
             }
         }
         loop {
-            match self.producer.commit_transaction(CALL).map_err(classify) {
+            match self.call(|producer| producer.commit_transaction(CALL), reader) {
                 Ok(()) => return Ok(Outcome::Delivered),
                 // Once the offsets are in, only the coordinator can say how it ended; a partition that leaves now is
                 // read by its new owner after that, so a revoke is no reason to break off.
@@ -338,7 +328,7 @@ impl Sink {
                         reader,
                     );
                 }
-                Err(Failed::Fatal(error)) => return Err(self.fatal("commit_transaction", error)),
+                Err(failed) => return Err(self.failed("commit_transaction", failed)),
             }
         }
     }
@@ -380,12 +370,9 @@ impl Sink {
 
     /// A new producer in the place of one that is of no use any more.
     fn renew(&mut self, reader: &mut Reader) -> Result<(), SinkError> {
-        self.producer = self
-            .settings
-            .create_with_context(ProducerSide::default())
-            .map_err(SinkError::Create)?;
+        (self.producer, self.caller) = create(&self.settings)?;
         loop {
-            match self.producer.init_transactions(CALL).map_err(classify) {
+            match self.call(|producer| producer.init_transactions(CALL), reader) {
                 Ok(()) => return Ok(()),
                 Err(Failed::Again) => {
                     let _ = reader.idle();
@@ -393,16 +380,14 @@ impl Sink {
                         return Ok(());
                     }
                 }
-                Err(Failed::Abort(error) | Failed::Fatal(error)) => {
-                    return Err(self.fatal("init_transactions", error));
-                }
+                Err(failed) => return Err(self.failed("init_transactions", failed)),
             }
         }
     }
 
     fn abort(&mut self, outcome: Outcome, reader: &mut Reader) -> Result<Outcome, SinkError> {
         loop {
-            match self.producer.abort_transaction(CALL).map_err(classify) {
+            match self.call(|producer| producer.abort_transaction(CALL), reader) {
                 Ok(()) => break,
                 Err(Failed::Again) => {
                     let _ = reader.idle();
@@ -420,9 +405,7 @@ impl Sink {
                     self.renew(reader)?;
                     break;
                 }
-                Err(Failed::Abort(error) | Failed::Fatal(error)) => {
-                    return Err(self.fatal("abort_transaction", error));
-                }
+                Err(failed) => return Err(self.failed("abort_transaction", failed)),
             }
         }
         // Reports of what the abort purged are of no interest.
@@ -547,6 +530,29 @@ impl Sink {
         }
     }
 
+    /// Makes a transactional call. This member stays in its group meanwhile; out of time, it does not wait.
+    fn call(
+        &self,
+        call: impl FnOnce(&ThreadedProducer<ProducerSide>) -> KafkaResult<()> + Send + 'static,
+        reader: &mut Reader,
+    ) -> Result<(), Failed> {
+        self.caller.call(call, SLICE, &mut || {
+            reader.hold(Duration::ZERO);
+            if reader.is_out_of_time() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    fn failed(&self, call: &'static str, failed: Failed) -> SinkError {
+        match failed {
+            Failed::Abort(error) | Failed::Fatal(error) => self.fatal(call, error),
+            Failed::Again | Failed::Hung => SinkError::Hung { call },
+        }
+    }
+
     fn fatal(&self, call: &'static str, error: KafkaError) -> SinkError {
         let fenced = matches!(
             error.rdkafka_error_code(),
@@ -565,6 +571,20 @@ impl Sink {
             SinkError::Fatal { call, error }
         }
     }
+}
+
+type Transactions = Caller<ThreadedProducer<ProducerSide>>;
+
+/// A producer, and what makes its transactional calls.
+fn create(
+    settings: &rdkafka::ClientConfig,
+) -> Result<(Arc<ThreadedProducer<ProducerSide>>, Transactions), SinkError> {
+    let producer = settings
+        .create_with_context(ProducerSide::default())
+        .map_err(SinkError::Create)?;
+    let producer = Arc::new(producer);
+    let caller = Caller::new(Arc::clone(&producer)).map_err(SinkError::Thread)?;
+    Ok((producer, caller))
 }
 
 /// Whether a message failed only because its transaction had failed already.

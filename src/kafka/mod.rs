@@ -17,6 +17,7 @@
 //! `BaseConsumer`, not `StreamConsumer`: rebalance callbacks run inside `poll`, on the worker's own thread, so that
 //! nothing ever races with a commit, and there is no wake-up to be missed.
 
+mod caller;
 pub mod client;
 pub mod connect;
 pub mod delivery;

@@ -50,6 +50,8 @@ pub struct Reader {
     stopped: BTreeSet<Partition>,
     /// Positions of partitions that were taken away since the worker last asked.
     gone: Vec<Position>,
+    /// Some were taken away since then, and no wait has ended for that yet.
+    revoked: bool,
     /// All partitions are paused, for the time of a commit.
     held: bool,
     /// Messages that were handed out while held: to be read again.
@@ -76,6 +78,7 @@ impl Reader {
             owned: BTreeSet::new(),
             stopped: BTreeSet::new(),
             gone: Vec::new(),
+            revoked: false,
             held: false,
             echoes: Vec::new(),
             worker: setting.number.to_string(),
@@ -151,6 +154,7 @@ impl Reader {
     /// The positions of partitions that were taken away since the last call.
     pub fn gone(&mut self) -> Vec<Position> {
         self.look_at_changes();
+        self.revoked = false;
         std::mem::take(&mut self.gone)
     }
 
@@ -159,8 +163,7 @@ impl Reader {
         &mut self.gone
     }
 
-    fn look_at_changes(&mut self) -> bool {
-        let mut revoked = false;
+    fn look_at_changes(&mut self) {
         for change in self.consumer.context().changes() {
             self.metrics.rebalanced();
             match change {
@@ -184,7 +187,7 @@ impl Reader {
                         ?partitions,
                         "partitions revoked"
                     );
-                    revoked |= !partitions.is_empty();
+                    self.revoked |= !partitions.is_empty();
                     // librdkafka keeps a pause beyond the assignment: a partition that comes back would stand still.
                     self.resume(&partitions);
                     for partition in partitions {
@@ -198,11 +201,10 @@ impl Reader {
                 }
             }
         }
-        revoked
     }
 
-    /// Stays in the group for up to `wait` without taking messages. True when partitions were taken away.
-    pub fn hold(&mut self, wait: Duration) -> bool {
+    /// Stays in the group for up to `wait` without taking messages.
+    pub fn hold(&mut self, wait: Duration) {
         self.beat();
         if !self.held {
             self.held = true;
@@ -221,14 +223,14 @@ impl Reader {
             Some(Err(error)) => debug!(worker = self.worker, %error, "while waiting"),
             None => {}
         }
-        let revoked = self.look_at_changes();
+        self.look_at_changes();
         self.report();
-        revoked
     }
 
-    /// One turn of a wait within a commit.
+    /// One turn of a wait within a commit. It breaks once for partitions that were taken away since the commit began.
     pub fn idle(&mut self) -> ControlFlow<Broken> {
-        if self.hold(Duration::ZERO) {
+        self.hold(Duration::ZERO);
+        if std::mem::take(&mut self.revoked) {
             return ControlFlow::Break(Broken::Revoked);
         }
         if self.is_out_of_time() {
@@ -411,6 +413,15 @@ impl Reader {
                     RDKafkaErrorCode::OperationTimedOut,
                 ));
             }
+        }
+    }
+
+    /// Errs when the consumer cannot go on: a member that was fenced is given no messages any more, and no commit of its
+    /// goes through. A wait may have met the error that said so.
+    pub fn check(&self) -> Result<(), KafkaError> {
+        match self.consumer.client().fatal_error() {
+            Some((code, _)) => Err(KafkaError::MessageConsumptionFatal(code)),
+            None => Ok(()),
         }
     }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::{error, warn};
 
@@ -54,10 +53,6 @@ impl Worker {
                 // The documents stand; only the offsets are late. The next commit includes them.
                 self.forwarded(entries.iter());
                 self.setting.health.delivered(false);
-                // A member that was fenced is given no messages any more, and no later commit of its goes through.
-                if self.reader.consumer.client().fatal_error().is_some() {
-                    return Err(WorkerError::Consumer(error));
-                }
                 warn!(worker = self.setting.number, %error, "offsets were not committed; they go with the next commit");
                 self.pause_after_trouble();
                 self.batch.begun = Some(Instant::now());

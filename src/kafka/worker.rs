@@ -301,6 +301,7 @@ impl Worker {
         let unanswered = !matches!(outcome, Outcome::Delivered | Outcome::Failed(_));
         let in_flight = self.in_flight();
         self.settle(&entries, outcome)?;
+        self.reader.check().map_err(WorkerError::Consumer)?;
         if unanswered && self.reader.is_out_of_time() {
             return Err(WorkerError::Unfinished(in_flight));
         }

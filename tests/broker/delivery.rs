@@ -1,131 +1,10 @@
 //! The promises of delivery, each under its name, on a real broker.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::records::{counts, differences, noise, other, ours, ours_with_agent};
-use super::support::{Broker, Message, PATIENCE, Settings, Trailtag, unique, wait_until};
-
-/// One in this many messages is a finding.
-const EVERY: usize = 20;
-
-/// Topics and a configuration of a test's own.
-struct Stage<'a> {
-    broker: &'a Broker,
-    group: String,
-    input: String,
-    output: String,
-    dead_letters: String,
-}
-
-impl Stage<'static> {
-    fn new(partitions: i32) -> Self {
-        Self::on(Broker::shared(), partitions)
-    }
-}
-
-impl<'a> Stage<'a> {
-    fn on(broker: &'a Broker, partitions: i32) -> Self {
-        Self {
-            broker,
-            group: unique("group"),
-            input: broker.topic("in", partitions),
-            output: broker.topic("out", 1),
-            dead_letters: broker.topic("dead", 1),
-        }
-    }
-
-    fn settings(&self, guarantee: &str) -> Settings {
-        Settings::new(
-            self.broker,
-            &self.group,
-            &self.input,
-            &self.output,
-            &self.dead_letters,
-        )
-        .set("/delivery/guarantee", guarantee)
-        .set("/delivery/linger", "20ms")
-        .set("/delivery/commit_interval", "200ms")
-        .set(
-            "/kafka/consumer",
-            serde_json::json!({"session.timeout.ms": "6000"}),
-        )
-    }
-
-    /// One of several processes of one group.
-    fn member(&self, name: &str) -> Trailtag {
-        let prefix = format!("{}-{name}", self.group);
-        let settings = self
-            .settings("exactly_once")
-            .set("/delivery/transactional_id_prefix", prefix)
-            // Dynamic members hand their partitions over at once when they leave.
-            .set("/kafka/consumer/group.instance.id", "");
-        Trailtag::start(&settings)
-    }
-
-    fn committed(&self, partition: i32) -> Option<i64> {
-        self.broker
-            .committed_offset(&self.group, &self.input, partition)
-    }
-
-    /// Waits until everything in the input is settled.
-    fn wait_settled(&self, partitions: i32) {
-        for partition in 0..partitions {
-            let end = self.broker.end_offset(&self.input, partition);
-            wait_until(
-                PATIENCE,
-                &format!("partition {partition} is committed up to {end}"),
-                || match self.committed(partition) {
-                    _ if end == 0 => Ok(()),
-                    Some(offset) if offset == end => Ok(()),
-                    seen => Err(format!("{seen:?}")),
-                },
-            );
-        }
-    }
-
-    /// What a topic holds, once the transactions on it have ended: a commit returns before its marks are written.
-    fn read(&self, topic: &str) -> Vec<Message> {
-        self.broker.wait_settled(topic);
-        self.broker.read_committed(topic)
-    }
-
-    /// Each of these findings is there once, and nothing else.
-    fn assert_each_once(&self, expected: impl Iterator<Item = usize>) {
-        let messages = self.read(&self.output);
-        if let Some(differences) = differences(&messages, expected) {
-            panic!("{differences}");
-        }
-    }
-
-    /// Each of these findings is there: once, or at least once.
-    fn assert_delivered(&self, guarantee: &str, expected: impl IntoIterator<Item = usize>) {
-        if guarantee == "exactly_once" {
-            return self.assert_each_once(expected.into_iter());
-        }
-        // What shared a batch with a failed message was on its way with it, and may come again.
-        let counts = counts(&self.read(&self.output));
-        for number in expected {
-            assert!(
-                counts.contains_key(&number),
-                "{number} is missing: {counts:?}"
-            );
-        }
-    }
-}
-
-/// Message number `number`: one in [`EVERY`] is ours.
-fn message(number: usize) -> Vec<u8> {
-    if number.is_multiple_of(EVERY) {
-        ours(number)
-    } else {
-        other(number)
-    }
-}
-
-fn findings(messages: usize) -> impl Iterator<Item = usize> {
-    (0..messages).filter(|number| number.is_multiple_of(EVERY))
-}
+use super::records::{noise, ours, ours_with_agent};
+use super::stage::{EVERY, Stage, findings, message};
+use super::support::{Message, PATIENCE, Settings, Trailtag, unique, wait_until};
 
 fn offsets_never_pass_an_undelivered_document(guarantee: &str) {
     let stage = Stage::new(2);
@@ -210,56 +89,27 @@ fn offsets_never_pass_an_undelivered_document_at_least_once() {
 fn exactly_once_survives_being_killed_ten_times() {
     let stage = Stage::new(3);
     let settings = stage.settings("exactly_once");
-    let stop = AtomicBool::new(false);
-    let produced = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        // A steady stream, so that every kill meets work in the middle.
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let from = produced.load(Ordering::Relaxed);
-                let batch = (from..from + 200)
-                    .map(|number| (i32::try_from(number % 3).unwrap(), message(number)));
-                stage.broker.produce_many(&stage.input, batch);
-                produced.store(from + 200, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for kill in 0..10_u64 {
-                let mut trailtag = Trailtag::start(&settings);
-                let forwarded = |trailtag: &Trailtag| {
-                    let page = trailtag
-                        .try_http("/metrics")
-                        .map_err(|error| error.to_string())?
-                        .1;
-                    Ok::<_, String>(
-                        super::support::sum(
-                            &page,
-                            "trailtag_forwarded_total",
-                            &[("route", "findings")],
-                        )
-                        .unwrap_or(0.0),
-                    )
-                };
-                wait_until(PATIENCE, "it forwards", || match forwarded(&trailtag) {
-                    Ok(count) if count > 0.0 => Ok(()),
-                    seen => Err(format!("{seen:?}; its log:\n{}", trailtag.log())),
-                });
-                // Each at another moment of its transactions.
-                std::thread::sleep(Duration::from_millis(kill * 37 % 150));
-                trailtag.kill9();
-            }
-        }));
-        stop.store(true, Ordering::Relaxed);
-        if let Err(panic) = killed {
-            std::panic::resume_unwind(panic);
+    let produced = stage.while_messages_come(3, || {
+        for kill in 0..10_u64 {
+            let mut trailtag = Trailtag::start(&settings);
+            let forwarded = || match trailtag.try_http("/metrics") {
+                Err(error) => Err(error.to_string()),
+                Ok(_) => Ok(trailtag.metric("trailtag_forwarded_total", &[])),
+            };
+            wait_until(PATIENCE, "it forwards", || match forwarded() {
+                Ok(Some(count)) if count > 0.0 => Ok(()),
+                seen => Err(format!("{seen:?}; its log:\n{}", trailtag.log())),
+            });
+            // Each at another moment of its transactions.
+            std::thread::sleep(Duration::from_millis(kill * 37 % 150));
+            trailtag.kill9();
         }
     });
     let mut trailtag = Trailtag::start(&settings);
     stage.wait_settled(3);
     trailtag.sigterm();
     assert!(trailtag.wait_exit(PATIENCE).success());
-    stage.assert_each_once(findings(produced.into_inner()));
+    stage.assert_each_once(findings(produced));
 }
 
 #[test]
@@ -313,67 +163,6 @@ fn a_partition_that_stood_still_goes_on_when_it_comes_back() {
     stage.assert_each_once(0..2);
     stays.sigterm();
     assert!(stays.wait_exit(PATIENCE).success());
-}
-
-/// A broker that stops to answer, and goes on later as if nothing had been, is waited for.
-fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
-    let broker = Broker::start();
-    let stage = Stage::on(&broker, 2);
-    let settings = stage
-        .settings(guarantee)
-        .set("/shutdown_grace", "5s")
-        // In less time than the broker hangs.
-        .set("/kafka/client/socket.timeout.ms", "10000");
-    let mut trailtag = Trailtag::start(&settings);
-    trailtag.wait_ready();
-    let mut produced = 0;
-    let mut produce = |messages: usize| {
-        let batch = (produced..produced + messages)
-            .map(|number| (i32::try_from(number % 2).unwrap(), message(number)));
-        broker.produce_many(&stage.input, batch);
-        produced += messages;
-        produced
-    };
-    for _ in 0..2 {
-        let through = trailtag.metric("trailtag_forwarded_total", &[]);
-        produce(20_000);
-        wait_until(PATIENCE, "it forwards", || {
-            let now = trailtag.metric("trailtag_forwarded_total", &[]);
-            if now > through {
-                Ok(())
-            } else {
-                Err(format!("{now:?}"))
-            }
-        });
-        broker.freeze();
-        for _ in 0..18 {
-            std::thread::sleep(Duration::from_secs(1));
-            assert_eq!(trailtag.http("/livez").0, 200, "{}", trailtag.log());
-        }
-        broker.thaw();
-        stage.wait_settled(2);
-    }
-    let all = produce(20_000);
-    broker.freeze();
-    std::thread::sleep(Duration::from_secs(1));
-    trailtag.sigterm();
-    trailtag.wait_exit(Duration::from_secs(15));
-    broker.thaw();
-    let mut trailtag = Trailtag::start(&settings);
-    stage.wait_settled(2);
-    trailtag.sigterm();
-    assert!(trailtag.wait_exit(PATIENCE).success());
-    stage.assert_delivered(guarantee, findings(all));
-}
-
-#[test]
-fn a_broker_that_hangs_is_waited_for_exactly_once() {
-    a_broker_that_hangs_is_waited_for("exactly_once");
-}
-
-#[test]
-fn a_broker_that_hangs_is_waited_for_at_least_once() {
-    a_broker_that_hangs_is_waited_for("at_least_once");
 }
 
 #[test]

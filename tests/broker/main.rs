@@ -19,6 +19,8 @@ mod delivery;
 mod generate;
 mod harness;
 mod image;
+mod outage;
 mod records;
 mod reload;
+mod stage;
 mod support;

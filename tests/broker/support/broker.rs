@@ -44,12 +44,10 @@ impl Broker {
         let setup = Setup {
             port,
             listener: "PLAINTEXT",
-            properties: String::new(),
-            format: Vec::new(),
-            client: ClientConfig::new(),
+            ..Setup::default()
         };
         let server = Server::start(&setup);
-        Self::new(server.client(&setup), true, Some(server))
+        Self::new(server.client(&setup.client), true, Some(server))
     }
 
     /// A login on a cluster. An `idempotent` producer never sends twice; but it is lost for good once the broker refuses

@@ -73,9 +73,12 @@ pub(crate) fn tool(class: &str, args: &[&str]) -> String {
 }
 
 /// How a broker is set up, apart from its addresses.
+#[derive(Default)]
 pub(crate) struct Setup {
     /// The port for clients; none is any that is free.
     pub(crate) port: Option<u16>,
+    /// The cluster's id; none makes a cluster of its own.
+    pub(crate) cluster: Option<String>,
     /// The listener that clients use: `PLAINTEXT` or `SASL_SSL`.
     pub(crate) listener: &'static str,
     /// Further lines of server.properties.
@@ -90,6 +93,9 @@ pub(crate) struct Setup {
 pub(crate) struct Server {
     /// Its client port.
     pub(crate) port: u16,
+    /// The port of its controller.
+    pub(super) controller: u16,
+    pub(super) cluster: String,
     /// A shell that waits for the end of its input. That end comes when this process is gone, however it went; then the
     /// shell kills the broker and removes its data.
     watchdog: Child,
@@ -119,26 +125,26 @@ impl Server {
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::try_start(setup) {
-                Ok(server) => return server,
-                // Another program took the port between our look and the broker's.
-                Err(Failure {
-                    port_taken: true, ..
-                }) if tries < 5 => {}
-                Err(failure) => panic!(
-                    "the Kafka broker did not start: {}; its log is {}, and ends:\n{}",
-                    failure.what,
-                    failure.log.display(),
-                    tail(&failure.log)
-                ),
-            }
+            let mut server = Self::spawn(setup);
+            let Err(what) = server.wait_until_serving(&setup.client) else {
+                return server;
+            };
+            let log = tail(&server.log);
+            // Another program took the port between our look and the broker's.
+            let port_taken = log.contains("Address already in use");
+            assert!(
+                port_taken && tries < 5,
+                "the Kafka broker did not start: {what}; its log is {}, and ends:\n{log}",
+                server.log.display()
+            );
         }
     }
 
-    fn try_start(setup: &Setup) -> Result<Self, Failure> {
+    /// Starts a broker, which does not serve yet.
+    pub(super) fn spawn(setup: &Setup) -> Self {
         let port = setup.port.unwrap_or_else(free_port);
         let controller = free_port();
-        let cluster = unique("trailtag");
+        let cluster = setup.cluster.clone().unwrap_or_else(|| unique("trailtag"));
         let data = std::env::temp_dir().join(unique("trailtag-broker"));
         fs::create_dir(&data).unwrap();
         fs::write(
@@ -148,8 +154,9 @@ impl Server {
         .unwrap();
         let log = log_file();
 
-        let mut server = Self {
+        Self {
             port,
+            controller,
             watchdog: Command::new("sh")
                 .args(["-c", WATCHDOG, "kafka"])
                 .args(&setup.format)
@@ -167,14 +174,7 @@ impl Server {
                 .spawn()
                 .unwrap(),
             log,
-        };
-        match server.wait_until_serving(&server.client(setup), &cluster) {
-            Ok(()) => Ok(server),
-            Err(what) => Err(Failure {
-                what,
-                port_taken: tail(&server.log).contains("Address already in use"),
-                log: server.log.clone(),
-            }),
+            cluster,
         }
     }
 
@@ -196,16 +196,17 @@ impl Server {
         assert!(sent.success(), "{kill}: {sent}");
     }
 
-    /// A client that logs in as `setup` says.
-    pub(crate) fn client(&self, setup: &Setup) -> ClientConfig {
-        let mut client = setup.client.clone();
+    /// The same client, which begins with this broker.
+    pub(crate) fn client(&self, client: &ClientConfig) -> ClientConfig {
+        let mut client = client.clone();
         client.set("bootstrap.servers", format!("127.0.0.1:{}", self.port));
         client
     }
 
-    /// Waits for this very broker, which the cluster's id proves: another program may have taken the port.
-    fn wait_until_serving(&mut self, client: &ClientConfig, cluster: &str) -> Result<(), String> {
-        let mut client = client.clone();
+    /// Waits until its cluster serves: metadata, groups and transactions. That it is this very one is what the cluster's
+    /// id proves: another program may have taken the port.
+    pub(super) fn wait_until_serving(&mut self, client: &ClientConfig) -> Result<(), String> {
+        let mut client = self.client(client);
         client
             .set("reconnect.backoff.max.ms", "200")
             .set("group.id", unique("warm-up"));
@@ -217,7 +218,7 @@ impl Server {
                 .fetch_cluster_id(Duration::from_millis(200));
             match (seen, self.watchdog.try_wait().unwrap()) {
                 (_, Some(status)) => return Err(format!("it ended ({status})")),
-                (Some(id), None) if id == cluster => break,
+                (Some(id), None) if id == self.cluster => break,
                 (seen, None) if start.elapsed() > PATIENCE => {
                     return Err(format!(
                         "no answer in {PATIENCE:?}; the cluster on its port is {seen:?}"
@@ -253,12 +254,6 @@ impl Drop for Server {
         self.thaw();
         let _ = self.watchdog.wait();
     }
-}
-
-struct Failure {
-    what: String,
-    port_taken: bool,
-    log: PathBuf,
 }
 
 fn logging() -> String {

@@ -4,6 +4,7 @@
 //! Nothing here asserts what trailtag does: that is for the tests.
 
 mod broker;
+mod cluster;
 mod java;
 mod secure;
 mod topics;
@@ -11,6 +12,7 @@ mod trailtag;
 mod wait;
 
 pub(crate) use broker::Broker;
+pub(crate) use cluster::Cluster;
 pub(crate) use secure::{Resource, SecureBroker};
 pub(crate) use topics::Message;
 pub(crate) use trailtag::{Process, Settings, Trailtag, get, sum};

@@ -63,7 +63,6 @@ super.users=User:{ADMIN};User:ANONYMOUS
             store = store.display(),
         );
         let setup = Setup {
-            port: None,
             listener: "SASL_SSL",
             properties,
             // The broker logs in to itself, so this user must be there before its first start.
@@ -72,9 +71,10 @@ super.users=User:{ADMIN};User:ANONYMOUS
                 format!("SCRAM-SHA-512=[name={ADMIN},password={password}]"),
             ],
             client: login(files.path(), ADMIN, &password),
+            ..Setup::default()
         };
         let server = Server::start(&setup);
-        let admin = Broker::new(server.client(&setup), true, Some(server));
+        let admin = Broker::new(server.client(&setup.client), true, Some(server));
         // Kafka's own tools log in by this file.
         let properties = format!(
             "security.protocol=SASL_SSL

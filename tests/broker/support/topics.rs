@@ -12,7 +12,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -80,7 +80,8 @@ impl Broker {
 
     /// Creates a topic, and waits until it can be used.
     pub(crate) fn create_topic(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) {
-        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        // In as many copies as the cluster makes by itself.
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
         for (key, value) in config {
             new = new.set(key, value);
         }
@@ -147,6 +148,20 @@ impl Broker {
                 Err(_) => Ok(()),
             }
         });
+    }
+
+    /// How many partitions of the cluster miss one of `copies`.
+    pub(super) fn missing_copies(&self, copies: usize) -> Result<usize, String> {
+        let metadata = self
+            .admin
+            .inner()
+            .fetch_metadata(None, REQUEST)
+            .map_err(|error| error.to_string())?;
+        let topics = metadata.topics().iter();
+        Ok(topics
+            .flat_map(MetadataTopic::partitions)
+            .filter(|partition| partition.isr().len() < copies)
+            .count())
     }
 
     /// The leader of each partition, or why the topic can't be used.

@@ -1,0 +1,91 @@
+//! A cluster of three brokers, of which two may be lost.
+
+use std::cell::RefCell;
+
+use super::broker::Broker;
+use super::java::{Server, Setup};
+use super::wait::{PATIENCE, wait_until};
+
+const BROKERS: usize = 3;
+
+/// Three brokers, and three copies of everything, of which two must have what is acknowledged. The first is the
+/// controller as well, and stays; the others are lost and replaced.
+pub(crate) struct Cluster {
+    first: Broker,
+    setups: [Setup; BROKERS - 1],
+    others: RefCell<[Option<Server>; BROKERS - 1]>,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let copies = format!(
+            "default.replication.factor={BROKERS}
+offsets.topic.replication.factor={BROKERS}
+transaction.state.log.replication.factor={BROKERS}
+transaction.state.log.min.isr=2
+min.insync.replicas=2
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"
+        );
+        let setup = Setup {
+            listener: "PLAINTEXT",
+            properties: copies.clone(),
+            ..Setup::default()
+        };
+        let mut first = Server::spawn(&setup);
+        let setups = [2, 3].map(|id| {
+            let port = super::free_port();
+            Setup {
+                port: Some(port),
+                cluster: Some(first.cluster.clone()),
+                listener: "PLAINTEXT",
+                properties: format!(
+                    "{copies}node.id={id}
+process.roles=broker
+listeners=PLAINTEXT://127.0.0.1:{port}
+controller.quorum.voters=1@127.0.0.1:{}
+",
+                    first.controller
+                ),
+                ..Setup::default()
+            }
+        });
+        let others = setups.each_ref().map(|setup| Some(Server::spawn(setup)));
+        first
+            .wait_until_serving(&setup.client)
+            .unwrap_or_else(|error| panic!("the cluster did not start: {error}"));
+        let cluster = Self {
+            first: Broker::new(first.client(&setup.client), true, Some(first)),
+            setups,
+            others: RefCell::new(others),
+        };
+        cluster.wait_for_copies();
+        cluster
+    }
+
+    /// The cluster as a client sees it that begins with the first broker.
+    pub(crate) fn admin(&self) -> &Broker {
+        &self.first
+    }
+
+    /// Kills one of the others, with all that it has.
+    pub(crate) fn lose(&self, place: usize) {
+        self.others.borrow_mut()[place] = None;
+    }
+
+    /// An empty one in its place, which has copied everything when this returns.
+    pub(crate) fn replace(&self, place: usize) {
+        self.others.borrow_mut()[place] = Some(Server::spawn(&self.setups[place]));
+        self.wait_for_copies();
+    }
+
+    fn wait_for_copies(&self) {
+        wait_until(PATIENCE, "every partition has its copies", || {
+            match self.first.missing_copies(BROKERS)? {
+                0 => Ok(()),
+                missing => Err(format!("{missing} have not")),
+            }
+        });
+    }
+}
