@@ -7,6 +7,7 @@
 //! - [`client`]: settings, security, what librdkafka tells us
 //! - [`positions`]: what each partition has read, settled and must not pass
 //! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
+//! - `caller`: transactional calls, which may not come back
 //! - `intake`: from messages to a batch
 //! - `settle`: what becomes of a batch's positions
 //! - [`reader`]: a consumer and its positions, kept in step

@@ -1,4 +1,4 @@
-//! Brokers that hang, or are lost: what was promised holds when they are back.
+//! Brokers that hang or are lost, and processes that hang: what was promised holds when they are back.
 
 use std::time::Duration;
 
@@ -102,4 +102,44 @@ fn brokers_are_replaced_one_after_another_exactly_once() {
 #[test]
 fn brokers_are_replaced_one_after_another_at_least_once() {
     brokers_are_replaced_one_after_another("at_least_once");
+}
+
+#[test]
+fn a_process_that_hangs_is_replaced_and_doubles_nothing_when_it_goes_on() {
+    let stage = Stage::new(3);
+    let forwarded = |member: &Trailtag| member.metric("trailtag_forwarded_total", &[]).unwrap();
+    let wait_for_more = |member: &Trailtag| {
+        let then = forwarded(member);
+        wait_until(PATIENCE, "it forwards", || {
+            let now = forwarded(member);
+            if now > then + 100.0 {
+                Ok(())
+            } else {
+                Err(format!("{now}; its log:\n{}", member.log()))
+            }
+        });
+    };
+    let mut hangs = stage.member("hangs");
+    let mut stands_in = stage.member("stands-in");
+    hangs.wait_ready();
+    stands_in.wait_ready();
+    let produced = stage.while_messages_come(3, || {
+        for pause in [0, 7, 31] {
+            wait_for_more(&hangs);
+            // Each at another moment of its transactions.
+            std::thread::sleep(Duration::from_millis(pause));
+            hangs.signal("STOP");
+            // Longer than its session.
+            std::thread::sleep(Duration::from_secs(9));
+            wait_for_more(&stands_in);
+            hangs.signal("CONT");
+        }
+        wait_for_more(&hangs);
+    });
+    stage.wait_settled(3);
+    for member in [&mut hangs, &mut stands_in] {
+        member.sigterm();
+        assert!(member.wait_exit(PATIENCE).success());
+    }
+    stage.assert_each_once(findings(produced));
 }

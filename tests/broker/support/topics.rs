@@ -369,9 +369,10 @@ impl Broker {
 
     /// The offset that the next message of a partition will get. A broker that has hung leads none for a while.
     pub(crate) fn end_offset(&self, topic: &str, partition: i32) -> i64 {
-        let reader = self.reader(&unique("reader"), "read_uncommitted");
         wait_until(PATIENCE, &format!("{topic}/{partition} has an end"), || {
-            reader.fetch_watermarks(topic, partition, REQUEST)
+            // A client that has once been told so does not ask again.
+            self.reader(&unique("reader"), "read_uncommitted")
+                .fetch_watermarks(topic, partition, REQUEST)
         })
         .1
     }
