@@ -194,43 +194,27 @@ struct Fields<'a> {
     finding: &'a Finding<'a>,
 }
 
-impl Fields<'_> {
-    /// The names of ours, which a route's own fields do not replace.
-    const NAMES: [&'static str; 6] = [
-        "trailtag_severity",
-        "trailtag_risk_score",
-        "trailtag_rule_id",
-        "trailtag_outcome",
-        "trailtag_event_id",
-        "trailtag_mitre_technique_id",
-    ];
-}
-
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let [
-            severity,
-            risk_score,
-            rule_id,
-            outcome,
-            event_id,
-            technique_id,
-        ] = Self::NAMES;
         let detection = &self.finding.detection;
         let mut fields = serializer.serialize_map(None)?;
-        fields.serialize_entry(severity, detection.severity.level.as_str())?;
-        fields.serialize_entry(risk_score, &format_args!("{}", detection.severity.score))?;
+        fields.serialize_entry("trailtag_severity", detection.severity.level.as_str())?;
+        fields.serialize_entry(
+            "trailtag_risk_score",
+            &format_args!("{}", detection.severity.score),
+        )?;
         if let Some(rule) = self.finding.rule() {
-            fields.serialize_entry(rule_id, &rule.id)?;
+            fields.serialize_entry("trailtag_rule_id", &rule.id)?;
         }
-        fields.serialize_entry(outcome, detection.facts.outcome.as_str())?;
-        fields.serialize_entry(event_id, &detection.facts.event_id)?;
+        fields.serialize_entry("trailtag_outcome", detection.facts.outcome.as_str())?;
+        fields.serialize_entry("trailtag_event_id", &detection.facts.event_id)?;
         let techniques: Vec<&str> = techniques(self.finding).collect();
         if !techniques.is_empty() {
-            fields.serialize_entry(technique_id, &techniques.join(","))?;
+            fields.serialize_entry("trailtag_mitre_technique_id", &techniques.join(","))?;
         }
+        // None of them is named as one of ours: the configuration refuses that.
         for (name, value) in &self.route.fields {
-            if !value.is_empty() && !Self::NAMES.contains(&name.as_str()) {
+            if !value.is_empty() {
                 fields.serialize_entry(name, value)?;
             }
         }

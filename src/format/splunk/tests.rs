@@ -400,7 +400,7 @@ fn a_route_says_where_its_events_belong() {
         splunk_index: "aws \"audit\"".into(),
         splunk_source: "trailtag:prod".into(),
         splunk_sourcetype: "trailtag".into(),
-        fields: [("env", "prod"), ("team", ""), ("trailtag_severity", "none")]
+        fields: [("env", "prod"), ("team", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         ..Route::default()
