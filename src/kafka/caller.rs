@@ -17,6 +17,9 @@ use rdkafka::error::{KafkaError, KafkaResult};
 /// How long a call is waited for. Its own timeout is a third of that.
 const LONGEST: Duration = Duration::from_secs(15);
 
+/// How long a producer may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// What a transactional call's failure asks for.
 #[derive(Debug)]
 pub(super) enum Failed {
@@ -43,25 +46,39 @@ fn classify(error: KafkaError) -> Failed {
 
 type Call<P> = Box<dyn FnOnce(&P) + Send>;
 
-/// The thread that makes the calls of a producer. It ends with this, or when the call that it makes has ended.
+/// The thread that makes the calls of a producer, and the last to let go of it.
 pub(super) struct Caller<P> {
-    calls: mpsc::SyncSender<Call<P>>,
+    /// None while it ends.
+    calls: Option<mpsc::SyncSender<Call<P>>>,
+    ended: mpsc::Receiver<()>,
     longest: Duration,
+}
+
+/// The process is not to end in the middle of a producer's end; one that hangs is not waited for.
+impl<P> Drop for Caller<P> {
+    fn drop(&mut self) {
+        self.calls = None;
+        let _ = self.ended.recv_timeout(FAREWELL);
+    }
 }
 
 impl<P: Send + Sync + 'static> Caller<P> {
     pub(super) fn new(producer: Arc<P>) -> io::Result<Self> {
         // One is made, and one may wait behind one that was left alone.
         let (calls, queue) = mpsc::sync_channel::<Call<P>>(1);
+        let (end, ended) = mpsc::sync_channel(1);
         thread::Builder::new()
             .name("transactions".to_owned())
             .spawn(move || {
                 for call in queue {
                     call(&producer);
                 }
+                drop(producer);
+                let _ = end.send(());
             })?;
         Ok(Self {
-            calls,
+            calls: Some(calls),
+            ended,
             longest: LONGEST,
         })
     }
@@ -80,7 +97,8 @@ impl<P: Send + Sync + 'static> Caller<P> {
             let _ = answer.send(call(producer));
         });
         let until = Instant::now() + self.longest;
-        if self.calls.try_send(call).is_err() {
+        let sent = self.calls.as_ref().map(|calls| calls.try_send(call));
+        if !matches!(sent, Some(Ok(()))) {
             return Err(Failed::Hung);
         }
         loop {

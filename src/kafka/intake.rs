@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
+use tracing::warn;
 
+use super::client::ConsumerSide;
 use super::delivery::{Entry, Target};
 use super::positions::{Admission, Positions};
+use super::reader;
 use super::worker::Setting;
 use crate::config::Action;
 use crate::dead_letter::{DeadLetter, Reason};
@@ -68,17 +72,33 @@ pub(super) enum Taken {
     In,
     /// Its partition stands still at or before it.
     Blocked { topic: String, partition: i32 },
+    /// Its partition begins behind it.
+    Moved,
+}
+
+/// What a message is taken with.
+pub(super) struct Intake<'a> {
+    pub(super) consumer: &'a BaseConsumer<ConsumerSide>,
+    pub(super) positions: &'a mut Positions,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) setting: &'a Setting,
+    pub(super) outputs: &'a mut Outputs,
+    pub(super) batch: &'a mut Batch,
+    pub(super) refused: &'a BTreeMap<(u64, i64), Vec<Refused>>,
 }
 
 /// Processes one message and keeps its outputs.
 pub(super) fn take(
     message: &BorrowedMessage<'_>,
-    positions: &mut Positions,
-    pipeline: &Pipeline,
-    setting: &Setting,
-    outputs: &mut Outputs,
-    batch: &mut Batch,
-    refused: &mut BTreeMap<(u64, i64), Vec<Refused>>,
+    Intake {
+        consumer,
+        positions,
+        pipeline,
+        setting,
+        outputs,
+        batch,
+        refused,
+    }: Intake<'_>,
 ) -> Taken {
     let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
     let place = positions.place(topic, partition, offset);
@@ -95,6 +115,35 @@ pub(super) fn take(
                     partition,
                 };
             }
+        }
+    }
+    if !position.confirmed {
+        match reader::start(consumer, position, offset) {
+            Ok(start) => position.begin_at(start),
+            Err(error) => {
+                let (_, wait) = position.stop_at(offset, Instant::now());
+                warn!(
+                    topic,
+                    partition,
+                    %error,
+                    retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    "the brokers do not say where the group goes on; the partition waits"
+                );
+                return Taken::Blocked {
+                    topic: topic.to_owned(),
+                    partition,
+                };
+            }
+        }
+        if position.next != offset {
+            warn!(
+                topic,
+                partition,
+                offset,
+                committed = position.next,
+                "the client began before what the group has committed; going there"
+            );
+            return Taken::Moved;
         }
     }
     let payload = message.payload().unwrap_or_default();

@@ -54,6 +54,8 @@ pub struct Position {
     pub barrier: Option<Barrier>,
     /// It was rewound, and the consumer does not know yet.
     pub rewound: bool,
+    /// The group has committed nothing beyond where it began.
+    pub confirmed: bool,
     /// Unique among all positions that a worker ever had, so that a partition that left and came back is another.
     pub id: u64,
 }
@@ -96,6 +98,7 @@ impl Positions {
                 pending: Tally::default(),
                 barrier: None,
                 rewound: false,
+                confirmed: false,
                 id: self.ids,
             });
             self.list.len() - 1
@@ -166,6 +169,15 @@ impl Position {
     pub fn read(&mut self, offset: i64, tally: &Tally) {
         self.next = offset + 1;
         self.pending.add(tally);
+    }
+
+    /// Notes that nothing of it is to be read before `offset`, in which it was not read yet.
+    pub fn begin_at(&mut self, offset: i64) {
+        self.rewound = offset != self.next;
+        self.settled = offset;
+        self.next = offset;
+        self.barrier = None;
+        self.confirmed = true;
     }
 
     /// Notes that everything that was read stands and its offset is committed; returns what it was.

@@ -25,6 +25,10 @@ use crate::config::Config;
 use crate::service::health::WorkerHealth;
 use crate::service::metrics::Metrics;
 
+/// How much of what the client has to say is heard at once in a wait: a rebalance may stand behind many errors.
+const EVENTS: usize = 16;
+/// How long the brokers may take to say what the group has committed.
+const ASK: Duration = Duration::from_secs(2);
 /// How long a seek may take; it is local to the client.
 const SEEK: Duration = Duration::from_secs(10);
 
@@ -211,17 +215,24 @@ impl Reader {
             let owned: Vec<_> = self.owned.iter().cloned().collect();
             self.pause(&owned);
         }
-        match self.consumer.poll(wait) {
-            // One that was on its way when the partitions were paused.
-            Some(Ok(message)) => {
-                let partition = (message.topic().to_owned(), message.partition());
-                // The first one of a partition is where it goes on.
-                if !self.echoes.iter().any(|(echo, _)| *echo == partition) {
-                    self.echoes.push((partition, message.offset()));
+        let mut wait = wait;
+        for _ in 0..EVENTS {
+            match self.consumer.poll(wait) {
+                // One that was on its way when the partitions were paused.
+                Some(Ok(message)) => {
+                    let partition = (message.topic().to_owned(), message.partition());
+                    // The first one of a partition is where it goes on.
+                    if !self.echoes.iter().any(|(echo, _)| *echo == partition) {
+                        self.echoes.push((partition, message.offset()));
+                    }
                 }
+                Some(Err(error)) => debug!(worker = self.worker, %error, "while waiting"),
+                None => {}
             }
-            Some(Err(error)) => debug!(worker = self.worker, %error, "while waiting"),
-            None => {}
+            if self.has_changes() {
+                break;
+            }
+            wait = Duration::ZERO;
         }
         self.look_at_changes();
         self.report();
@@ -457,6 +468,34 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Where a partition begins whose first message is at `offset`.
+///
+/// A client that asks for an offset of the group while a transaction is open on it is told to ask again. librdkafka
+/// forgets that when there is a rebalance meanwhile, and begins at the start of the topic
+/// (`rd_kafka_assignment_apply_offsets`): all of it would be forwarded once more. So the group is asked again here.
+pub(super) fn start(
+    consumer: &BaseConsumer<ConsumerSide>,
+    position: &Position,
+    offset: i64,
+) -> Result<i64, KafkaError> {
+    let asked = list(&[(position.topic.clone(), position.partition)]);
+    let answer = consumer.committed_offsets(asked, ASK)?;
+    let element = answer.find_partition(&position.topic, position.partition);
+    let committed = match element {
+        Some(element) => element.error().map(|()| element.offset())?,
+        None => Offset::Invalid,
+    };
+    let Offset::Offset(committed) = committed else {
+        return Ok(offset);
+    };
+    if committed <= offset {
+        return Ok(offset);
+    }
+    // A topic that lost its end, or was created anew, is shorter than that.
+    let (_, end) = consumer.fetch_watermarks(&position.topic, position.partition, ASK)?;
+    Ok(if committed <= end { committed } else { offset })
 }
 
 fn list(partitions: &[Partition]) -> TopicPartitionList {

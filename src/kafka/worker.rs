@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use super::client::{self, ClientError, Share};
 use super::delivery::{Entry, Outcome, Sink, SinkError};
-use super::intake::{Batch, Refused, Taken, take};
+use super::intake::{Batch, Intake, Refused, Taken, take};
 use super::positions::Position;
 use super::reader::Reader;
 use crate::config::{Config, Guarantee};
@@ -201,12 +201,15 @@ impl Worker {
                     }
                     take(
                         &message,
-                        &mut self.reader.positions,
-                        &self.pipeline,
-                        &self.setting,
-                        &mut self.outputs,
-                        &mut self.batch,
-                        &mut self.refused,
+                        Intake {
+                            consumer: &self.reader.consumer,
+                            positions: &mut self.reader.positions,
+                            pipeline: &self.pipeline,
+                            setting: &self.setting,
+                            outputs: &mut self.outputs,
+                            batch: &mut self.batch,
+                            refused: &self.refused,
+                        },
                     )
                 }
                 Some(Err(error)) => {
@@ -224,11 +227,12 @@ impl Worker {
                 None => return Ok(()),
             };
             wait = Duration::ZERO;
-            if let Taken::Blocked { topic, partition } = taken {
-                self.reader
-                    .stand_still(&topic, partition)
-                    .map_err(WorkerError::Consumer)?;
+            match taken {
+                Taken::In => Ok(()),
+                Taken::Blocked { topic, partition } => self.reader.stand_still(&topic, partition),
+                Taken::Moved => self.reader.seek_back(),
             }
+            .map_err(WorkerError::Consumer)?;
             if self.is_full() {
                 return Ok(());
             }
@@ -335,6 +339,8 @@ impl Worker {
 
     /// Finishes and commits what is in flight, within `shutdown_grace`.
     fn drain(&mut self) -> Result<(), WorkerError> {
+        // The time begins now, if no wait has seen the stop before.
+        self.reader.is_out_of_time();
         self.drop_revoked();
         while self.reader.positions.any_in_flight() {
             let before = self.in_flight();

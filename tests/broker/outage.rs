@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::records::ours;
 use super::stage::{Stage, findings, message};
-use super::support::{Broker, Cluster, PATIENCE, Trailtag, wait_until};
+use super::support::{Broker, Cluster, PATIENCE, Trailtag, unique, wait_until};
 
 /// A broker that stops to answer, and goes on later as if nothing had been, is waited for.
 fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
@@ -142,4 +147,49 @@ fn a_process_that_hangs_is_replaced_and_doubles_nothing_when_it_goes_on() {
         assert!(member.wait_exit(PATIENCE).success());
     }
     stage.assert_each_once(findings(produced));
+}
+
+/// Where a transaction is open on a group's offsets, the client asks for them again and again; a rebalance in the middle
+/// of that makes it begin at the start of the topic (librdkafka, `rd_kafka_assignment_apply_offsets`).
+#[test]
+fn a_partition_whose_offset_is_in_an_open_transaction_does_not_begin_anew() {
+    let stage = Stage::new(1);
+    let messages = (0..100).map(|number| (0, ours(number)));
+    stage.broker.produce_many(&stage.input, messages);
+    let offset = |offset| {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&stage.input, 0, Offset::Offset(offset))
+            .unwrap();
+        list
+    };
+    let mut client = stage.broker.client();
+    client.set("group.id", &stage.group);
+    let group: BaseConsumer = client.create().unwrap();
+    group.commit(&offset(50), CommitMode::Sync).unwrap();
+    let mut client = stage.broker.client();
+    client.set("transactional.id", unique("other"));
+    let other: BaseProducer = client.create().unwrap();
+    other.init_transactions(PATIENCE).unwrap();
+    other.begin_transaction().unwrap();
+    other
+        .send_offsets_to_transaction(&offset(60), &group.group_metadata().unwrap(), PATIENCE)
+        .unwrap();
+
+    let mut members: Vec<_> = ["first", "second", "third"]
+        .map(|name| {
+            let mut member = stage.member(name);
+            member.wait_ready();
+            member
+        })
+        .into();
+    // Time for a client that has lost its way to show it.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(stage.read(&stage.output).len(), 0);
+    other.commit_transaction(PATIENCE).unwrap();
+    stage.wait_settled(1);
+    stage.assert_each_once(60..100);
+    for member in &mut members {
+        member.sigterm();
+        assert!(member.wait_exit(PATIENCE).success(), "{}", member.log());
+    }
 }
