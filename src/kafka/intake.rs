@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::client::ConsumerSide;
 use super::delivery::{Entry, Target};
@@ -136,12 +136,12 @@ pub(super) fn take(
             }
         }
         if position.next != offset {
-            warn!(
+            info!(
                 topic,
                 partition,
                 offset,
                 committed = position.next,
-                "the client began before what the group has committed; going there"
+                "the client began elsewhere than the group goes on; going there"
             );
             return Taken::Moved;
         }

@@ -473,8 +473,8 @@ impl Reader {
 /// Where a partition begins whose first message is at `offset`.
 ///
 /// A client that asks for an offset of the group while a transaction is open on it is told to ask again. librdkafka
-/// forgets that when there is a rebalance meanwhile, and begins at the start of the topic
-/// (`rd_kafka_assignment_apply_offsets`): all of it would be forwarded once more. So the group is asked again here.
+/// forgets that when there is a rebalance meanwhile, and begins where `auto.offset.reset` says, which is the start of the
+/// topic (`rd_kafka_assignment_apply_offsets`): all of it would be forwarded once more. So the group is asked again here.
 pub(super) fn start(
     consumer: &BaseConsumer<ConsumerSide>,
     position: &Position,
@@ -491,7 +491,8 @@ pub(super) fn start(
         return Ok(offset);
     };
     if committed <= offset {
-        return Ok(offset);
+        // Between the two lies what is no message, or what the client was about to skip.
+        return Ok(committed);
     }
     // A topic that lost its end, or was created anew, is shorter than that.
     let (_, end) = consumer.fetch_watermarks(&position.topic, position.partition, ASK)?;
