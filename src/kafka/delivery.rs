@@ -124,8 +124,14 @@ pub enum Outcome {
     /// All of it is delivered, but the offsets could not be committed (at least once): the next commit includes them.
     Uncommitted(KafkaError),
     /// Some messages were not delivered. With `exactly_once` nothing of the batch stands; with `at_least_once`
-    /// everything else does, and the offsets before the first failure of each partition are committed.
-    Failed(Vec<Failure>),
+    /// everything else does, and the offsets before the first failure of each partition are committed; where they could
+    /// not be, the next commit includes them.
+    Failed {
+        /// The messages.
+        failures: Vec<Failure>,
+        /// Why the offsets are not committed.
+        uncommitted: Option<KafkaError>,
+    },
     /// Nothing of it stands, and no message is to blame.
     Aborted(String),
     /// Partitions of the batch were taken away in the middle of it, or time ran out: nothing of it stands.
@@ -281,7 +287,10 @@ impl Sink {
             let outcome = if blamed.is_empty() {
                 Outcome::Aborted("the transaction failed under its messages".to_owned())
             } else {
-                Outcome::Failed(blamed)
+                Outcome::Failed {
+                    failures: blamed,
+                    uncommitted: None,
+                }
             };
             return self.abort(outcome, reader);
         }
@@ -428,15 +437,14 @@ impl Sink {
         let offsets = offsets(&reader.positions, |position| {
             stops.get(&position.id).copied().unwrap_or(position.next)
         });
-        let committed = reader.commit(&offsets);
-        Ok(match (committed, failures.is_empty()) {
-            (Ok(()), true) => Outcome::Delivered,
-            (Ok(()), false) => Outcome::Failed(failures),
-            (Err(error), true) => Outcome::Uncommitted(error),
-            (Err(error), false) => {
-                warn!(%error, "offsets were not committed; what was delivered may be delivered again");
-                Outcome::Failed(failures)
-            }
+        let uncommitted = reader.commit(&offsets).err();
+        Ok(match uncommitted {
+            None if failures.is_empty() => Outcome::Delivered,
+            Some(error) if failures.is_empty() => Outcome::Uncommitted(error),
+            uncommitted => Outcome::Failed {
+                failures,
+                uncommitted,
+            },
         })
     }
 

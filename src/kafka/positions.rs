@@ -193,12 +193,6 @@ impl Position {
         std::mem::take(&mut self.pending)
     }
 
-    /// Notes that everything before `offset` stands and is committed, where `before` is what it was.
-    pub fn settle_before(&mut self, offset: i64, before: &Tally) {
-        self.settled = offset;
-        self.pending.subtract(before);
-    }
-
     /// Goes back to `offset`, which is to be read again; returns what was read since and is no longer in flight.
     /// `before` is what became of the messages from `settled` up to `offset`.
     pub fn rewind(&mut self, offset: i64, before: &Tally) -> Tally {
@@ -368,8 +362,7 @@ mod tests {
                             let mut prefix = Tally::default();
                             for _ in position.settled..offset { prefix.add(&one_ignored()); }
                             returned += position.rewind(offset, &prefix).records();
-                            settled += prefix.records();
-                            position.settle_before(offset, &prefix);
+                            settled += position.settle().records();
                         }
                         position.stop_at(offset, now);
                         prop_assert!(position.settled <= offset);

@@ -57,9 +57,16 @@ impl Worker {
                 self.pause_after_trouble();
                 self.batch.begun = Some(Instant::now());
             }
-            Outcome::Failed(failures) => {
+            Outcome::Failed {
+                failures,
+                uncommitted,
+            } => {
                 self.setting.health.delivered(false);
-                self.failed(entries, &failures)?;
+                if let Some(error) = &uncommitted {
+                    warn!(worker = self.setting.number, %error, "offsets were not committed; they go with the next commit");
+                    self.batch.begun = Some(Instant::now());
+                }
+                self.failed(entries, &failures, uncommitted.is_none())?;
             }
             Outcome::Aborted(reason) => {
                 self.setting.health.delivered(false);
@@ -81,7 +88,12 @@ impl Worker {
     }
 
     /// Some messages were not delivered: their partitions go back to them, and wait.
-    fn failed(&mut self, entries: &[Entry], failures: &[Failure]) -> Result<(), WorkerError> {
+    fn failed(
+        &mut self,
+        entries: &[Entry],
+        failures: &[Failure],
+        is_committed: bool,
+    ) -> Result<(), WorkerError> {
         let stops = first_failures(entries, failures);
         for failure in failures {
             if let Some(entry) = entries.get(failure.entry) {
@@ -96,7 +108,7 @@ impl Worker {
         if self.is_exactly_once() {
             self.return_all();
         } else {
-            self.settle_what_stands(entries, &stops);
+            self.settle_what_stands(entries, &stops, is_committed);
         }
         self.stand_still(entries, failures, &stops);
         self.reader.seek_back().map_err(WorkerError::Consumer)
@@ -140,8 +152,14 @@ impl Worker {
             .push(refused);
     }
 
-    /// Without a transaction, everything before a partition's first failure stands; the rest of it is read again.
-    fn settle_what_stands(&mut self, entries: &[Entry], stops: &BTreeMap<u64, i64>) {
+    /// Without a transaction, everything before a partition's first failure stands; the rest of it is read again. It is
+    /// settled when its offsets are committed.
+    fn settle_what_stands(
+        &mut self,
+        entries: &[Entry],
+        stops: &BTreeMap<u64, i64>,
+        is_committed: bool,
+    ) {
         let stands = |entry: &&Entry| {
             stops
                 .get(&entry.position)
@@ -154,13 +172,11 @@ impl Worker {
             let failed = entries
                 .iter()
                 .find(|entry| entry.position == position.id && Some(&entry.offset) == stop);
-            match failed {
-                None => metrics.settled(&position.settle()),
-                Some(entry) => {
-                    metrics.returned(&position.rewind(entry.offset, &entry.before));
-                    metrics.settled(&entry.before);
-                    position.settle_before(entry.offset, &entry.before);
-                }
+            if let Some(entry) = failed {
+                metrics.returned(&position.rewind(entry.offset, &entry.before));
+            }
+            if is_committed {
+                metrics.settled(&position.settle());
             }
         }
     }

@@ -302,7 +302,11 @@ impl Worker {
         self.setting
             .metrics
             .batch(begun.map_or_else(|| started.elapsed(), |begun| begun.elapsed()));
-        let unanswered = !matches!(outcome, Outcome::Delivered | Outcome::Failed(_));
+        let unanswered = match &outcome {
+            Outcome::Delivered => false,
+            Outcome::Failed { uncommitted, .. } => uncommitted.is_some(),
+            Outcome::Uncommitted(_) | Outcome::Aborted(_) | Outcome::Interrupted => true,
+        };
         let in_flight = self.in_flight();
         self.settle(&entries, outcome)?;
         self.reader.check().map_err(WorkerError::Consumer)?;
