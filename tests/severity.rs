@@ -19,6 +19,8 @@ use trailtag::pipeline::{Explained, Origin, Outputs, Pipeline};
 
 #[path = "severity/examples.rs"]
 mod examples;
+#[path = "severity/formats.rs"]
+mod formats;
 #[path = "severity/records.rs"]
 mod records;
 #[path = "severity/simple.rs"]

@@ -118,7 +118,7 @@ pub(super) fn take(
         }
     }
     if !position.confirmed {
-        match reader::start(consumer, position, offset) {
+        match reader::beginning(consumer, position, offset) {
             Ok(start) => position.begin_at(start),
             Err(error) => {
                 let (_, wait) = position.stop_at(offset, Instant::now());

@@ -475,7 +475,7 @@ impl Reader {
 /// A client that asks for an offset of the group while a transaction is open on it is told to ask again. librdkafka
 /// forgets that when there is a rebalance meanwhile, and begins where `auto.offset.reset` says, which is the start of the
 /// topic (`rd_kafka_assignment_apply_offsets`): all of it would be forwarded once more. So the group is asked again here.
-pub(super) fn start(
+pub(super) fn beginning(
     consumer: &BaseConsumer<ConsumerSide>,
     position: &Position,
     offset: i64,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, warn};
 
 use super::delivery::{Entry, Failure, Outcome, Target, Verdict, first_failures};
@@ -53,9 +53,8 @@ impl Worker {
                 // The documents stand; only the offsets are late. The next commit includes them.
                 self.forwarded(entries.iter());
                 self.setting.health.delivered(false);
-                warn!(worker = self.setting.number, %error, "offsets were not committed; they go with the next commit");
+                self.commit_later(&error);
                 self.pause_after_trouble();
-                self.batch.begun = Some(Instant::now());
             }
             Outcome::Failed {
                 failures,
@@ -63,8 +62,7 @@ impl Worker {
             } => {
                 self.setting.health.delivered(false);
                 if let Some(error) = &uncommitted {
-                    warn!(worker = self.setting.number, %error, "offsets were not committed; they go with the next commit");
-                    self.batch.begun = Some(Instant::now());
+                    self.commit_later(error);
                 }
                 self.failed(entries, &failures, uncommitted.is_none())?;
             }
@@ -85,6 +83,12 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// What is delivered stands; its offsets go with the next commit.
+    fn commit_later(&mut self, error: &KafkaError) {
+        warn!(worker = self.setting.number, %error, "offsets were not committed; they go with the next commit");
+        self.batch.begun = Some(Instant::now());
     }
 
     /// Some messages were not delivered: their partitions go back to them, and wait.

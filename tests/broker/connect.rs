@@ -398,14 +398,7 @@ fn settings_on(port: u16) -> Settings {
 /// Starts it where no broker is, and waits until it has noticed.
 fn start_alone(settings: &Settings) -> Trailtag {
     let trailtag = Trailtag::start(settings);
-    wait_until(PATIENCE, "it says that no broker is there", || {
-        let log = trailtag.log();
-        if log.contains("Connection refused") {
-            Ok(())
-        } else {
-            Err(log)
-        }
-    });
+    trailtag.wait_logged("Connection refused");
     assert_eq!(trailtag.http("/livez").0, 200);
     assert_eq!(trailtag.http("/readyz").0, 503);
     trailtag
@@ -464,14 +457,7 @@ fn a_stop_waits_for_no_answer_of_a_broker_that_is_gone() {
         broker.produce_many(&topics[0], payloads);
         wait_until(PATIENCE, "it reads", || received(&trailtag));
         drop(broker);
-        wait_until(PATIENCE, "it sees that the broker is gone", || {
-            let log = trailtag.log();
-            if log.contains("Connection refused") {
-                Ok(())
-            } else {
-                Err(log)
-            }
-        });
+        trailtag.wait_logged("Connection refused");
         trailtag.sigterm();
         let status = trailtag.wait_exit(Duration::from_secs(30));
         let log = trailtag.log();

@@ -140,14 +140,7 @@ fn a_partition_that_stood_still_goes_on_when_it_comes_back() {
     };
     let mut stays = stage.member("stays");
     stays.wait_ready();
-    wait_until(PATIENCE, "its partitions wait for long", || {
-        let log = stays.log();
-        if log.contains("\"retry_in_ms\":8000") {
-            Ok(())
-        } else {
-            Err(log)
-        }
-    });
+    stays.wait_logged("\"retry_in_ms\":8000");
     let mut leaves = stage.member("leaves");
     leaves.wait_ready();
     wait_standing(&leaves, 1.0);

@@ -16,17 +16,6 @@ use crate::support::{
     sum, unique, wait_until,
 };
 
-/// A transactional producer, ready to begin.
-fn transactional(broker: &Broker) -> BaseProducer {
-    let producer: BaseProducer = broker
-        .client()
-        .set("transactional.id", unique("transactions"))
-        .create()
-        .unwrap();
-    producer.init_transactions(PATIENCE).unwrap();
-    producer
-}
-
 fn send(producer: &BaseProducer, topic: &str, payload: &str) {
     producer
         .send(
@@ -107,7 +96,7 @@ fn many_messages_arrive_in_order() {
 fn only_committed_transactions_are_read() {
     let broker = Broker::shared();
     let topic = broker.topic("out", 2);
-    let producer = transactional(broker);
+    let producer = broker.transactional();
 
     producer.begin_transaction().unwrap();
     send(&producer, &topic, "committed");
@@ -160,7 +149,7 @@ fn committed_offsets_are_those_of_the_group() {
         .unwrap();
 
     // Offsets of a transaction do not count before it is committed, and asking does not wait for it.
-    let producer = transactional(broker);
+    let producer = broker.transactional();
     producer.begin_transaction().unwrap();
     let metadata = consumer.group_metadata().unwrap();
     producer

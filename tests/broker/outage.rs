@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::records::ours;
-use super::stage::{Stage, findings, message};
-use super::support::{Broker, Cluster, PATIENCE, Trailtag, unique, wait_until};
+use super::stage::{Stage, findings, forwarded, message, wait_forwarded};
+use super::support::{Broker, Cluster, PATIENCE, Trailtag};
 
 /// A broker that stops to answer, and goes on later as if nothing had been, is waited for.
 fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
@@ -30,16 +30,9 @@ fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
         produced
     };
     for _ in 0..2 {
-        let through = trailtag.metric("trailtag_forwarded_total", &[]);
+        let before = forwarded(&trailtag);
         produce(20_000);
-        wait_until(PATIENCE, "it forwards", || {
-            let now = trailtag.metric("trailtag_forwarded_total", &[]);
-            if now > through {
-                Ok(())
-            } else {
-                Err(format!("{now:?}"))
-            }
-        });
+        wait_forwarded(&trailtag, before);
         broker.freeze();
         for _ in 0..18 {
             std::thread::sleep(Duration::from_secs(1));
@@ -79,17 +72,8 @@ fn brokers_are_replaced_one_after_another(guarantee: &str) {
     trailtag.wait_ready();
     let produced = stage.while_messages_come(6, || {
         for place in [0, 1, 0] {
-            let forwarded = || trailtag.metric("trailtag_forwarded_total", &[]).unwrap();
             cluster.lose(place);
-            let then = forwarded();
-            wait_until(PATIENCE, "it goes on", || {
-                let now = forwarded();
-                if now > then + 1000.0 {
-                    Ok(())
-                } else {
-                    Err(format!("{now}; its log:\n{}", trailtag.log()))
-                }
-            });
+            wait_forwarded(&trailtag, forwarded(&trailtag) + 1000.0);
             cluster.replace(place);
         }
     });
@@ -112,18 +96,7 @@ fn brokers_are_replaced_one_after_another_at_least_once() {
 #[test]
 fn a_process_that_hangs_is_replaced_and_doubles_nothing_when_it_goes_on() {
     let stage = Stage::new(3);
-    let forwarded = |member: &Trailtag| member.metric("trailtag_forwarded_total", &[]).unwrap();
-    let wait_for_more = |member: &Trailtag| {
-        let then = forwarded(member);
-        wait_until(PATIENCE, "it forwards", || {
-            let now = forwarded(member);
-            if now > then + 100.0 {
-                Ok(())
-            } else {
-                Err(format!("{now}; its log:\n{}", member.log()))
-            }
-        });
-    };
+    let wait_for_more = |member: &Trailtag| wait_forwarded(member, forwarded(member) + 100.0);
     let mut hangs = stage.member("hangs");
     let mut stands_in = stage.member("stands-in");
     hangs.wait_ready();
@@ -166,10 +139,7 @@ fn a_partition_whose_offset_is_in_an_open_transaction_does_not_begin_anew() {
     client.set("group.id", &stage.group);
     let group: BaseConsumer = client.create().unwrap();
     group.commit(&offset(50), CommitMode::Sync).unwrap();
-    let mut client = stage.broker.client();
-    client.set("transactional.id", unique("other"));
-    let other: BaseProducer = client.create().unwrap();
-    other.init_transactions(PATIENCE).unwrap();
+    let other = stage.broker.transactional();
     other.begin_transaction().unwrap();
     other
         .send_offsets_to_transaction(&offset(60), &group.group_metadata().unwrap(), PATIENCE)

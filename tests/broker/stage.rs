@@ -161,3 +161,20 @@ pub(super) fn message(number: usize) -> Vec<u8> {
 pub(super) fn findings(messages: usize) -> impl Iterator<Item = usize> {
     (0..messages).filter(|number| number.is_multiple_of(EVERY))
 }
+
+/// How many messages it has forwarded.
+pub(super) fn forwarded(trailtag: &Trailtag) -> f64 {
+    trailtag.metric("trailtag_forwarded_total", &[]).unwrap()
+}
+
+/// Waits until it has forwarded more than so many.
+pub(super) fn wait_forwarded(trailtag: &Trailtag, beyond: f64) {
+    wait_until(PATIENCE, &format!("it forwards more than {beyond}"), || {
+        let now = forwarded(trailtag);
+        if now > beyond {
+            Ok(())
+        } else {
+            Err(format!("{now}; its log:\n{}", trailtag.log()))
+        }
+    });
+}

@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::producer::ThreadedProducer;
+use rdkafka::producer::{BaseProducer, Producer, ThreadedProducer};
 
 use super::java::{Server, Setup};
 use super::topics::Reports;
+use super::wait::{PATIENCE, unique};
 
 /// A cluster, and a login on it.
 pub(crate) struct Broker {
@@ -80,6 +81,17 @@ impl Broker {
     /// The settings of a new client with this login.
     pub(crate) fn client(&self) -> ClientConfig {
         self.client.clone()
+    }
+
+    /// A transactional producer, ready to begin.
+    pub(crate) fn transactional(&self) -> BaseProducer {
+        let producer: BaseProducer = self
+            .client()
+            .set("transactional.id", unique("transactions"))
+            .create()
+            .unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer
     }
 
     /// The addresses to begin with: `host:port`, with commas between.

@@ -241,6 +241,14 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it has logged this.
+    pub(crate) fn wait_logged(&self, text: &str) {
+        wait_until(PATIENCE, &format!("it logs {text}"), || {
+            let log = self.log();
+            if log.contains(text) { Ok(()) } else { Err(log) }
+        });
+    }
+
     /// Waits until it ended by itself.
     pub(crate) fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
         wait_until(deadline, "the process ended", || {

@@ -1,11 +1,5 @@
 //! Every format over the labelled examples of the severity model: what a score, its factors and its advice become in
 //! each. The shapes of callers and of records have samples of their own, beside each format.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
-)]
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,13 +10,8 @@ use trailtag::format::Format;
 use trailtag::pipeline::{Origin, Outputs, Pipeline};
 use trailtag::remediation::Detail;
 
-#[path = "severity/examples.rs"]
-mod examples;
-#[path = "severity/records.rs"]
-mod records;
-
-use examples::examples;
-use records::{Site, with};
+use super::examples::examples;
+use super::records::{Site, with};
 
 /// The routes: each format, and each class of the one that has classes.
 fn routes() -> Vec<Route> {
