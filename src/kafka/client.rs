@@ -16,13 +16,15 @@ use rdkafka::statistics::Statistics;
 use secrecy::ExposeSecret;
 use tracing::{debug, error, info, warn};
 
+use super::adrift::Adrift;
 use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 
 /// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
 /// before this program aborts it itself, which would come back as "fenced".
 pub const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 
-/// How often librdkafka reports statistics, which is where lags and connections come from.
+/// How often librdkafka reports statistics, which is where lags and connections come from, and how late a client is
+/// helped that has no broker left.
 const STATISTICS_INTERVAL_MS: &str = "5000";
 
 /// Why a client cannot be set up.
@@ -164,6 +166,7 @@ pub fn producer(config: &Config, share: &Share, limit: usize) -> Result<ClientCo
     let mut client = common(config)?;
     client
         .set("enable.idempotence", "true")
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
         .set("linger.ms", "5")
         .set("compression.type", "lz4")
         // As the Java client does it, so that one key meets one partition whoever writes.
@@ -236,6 +239,7 @@ pub struct View {
 pub struct ConsumerSide {
     changes: Mutex<Vec<Change>>,
     view: Mutex<Option<View>>,
+    pub(super) adrift: Adrift,
 }
 
 impl ConsumerSide {
@@ -277,6 +281,7 @@ impl ClientContext for ConsumerSide {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.adrift.look(&statistics);
         // A broker is listed once more as the group's coordinator, and its first address may stay beside its number.
         let brokers: BTreeSet<i32> = statistics
             .brokers
@@ -347,6 +352,7 @@ pub type Failed = (usize, RDKafkaErrorCode);
 #[derive(Debug, Default)]
 pub struct ProducerSide {
     failures: Mutex<Vec<Failed>>,
+    pub(super) adrift: Adrift,
 }
 
 impl ProducerSide {
@@ -359,6 +365,10 @@ impl ProducerSide {
 impl ClientContext for ProducerSide {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log("producer", level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.adrift.look(&statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

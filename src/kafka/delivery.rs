@@ -230,7 +230,11 @@ impl Sink {
                 return Ok(ControlFlow::Break(()));
             }
             let init = |producer: &ThreadedProducer<_>| producer.init_transactions(CALL);
-            match self.caller.call(init, SLICE, idle) {
+            let mut idle = || {
+                self.help();
+                idle()
+            };
+            match self.caller.call(init, SLICE, &mut idle) {
                 Ok(()) => return Ok(ControlFlow::Continue(())),
                 Err(Failed::Again) => debug!("waiting for the transaction coordinator"),
                 Err(failed) => return Err(self.failed("init_transactions", failed)),
@@ -274,6 +278,7 @@ impl Sink {
             if let Some((code, _)) = self.producer.client().fatal_error() {
                 return Err(self.fatal("produce", KafkaError::Global(code)));
             }
+            let is_late = is_late(&failures);
             // Once one message has failed, the others of its transaction fail for that alone.
             let blamed: Vec<_> = failures
                 .into_iter()
@@ -292,7 +297,11 @@ impl Sink {
                     uncommitted: None,
                 }
             };
-            return self.abort(outcome, reader);
+            let outcome = self.abort(outcome, reader)?;
+            if is_late {
+                self.renew(reader)?;
+            }
+            return Ok(outcome);
         }
         let offsets = offsets(&reader.positions, |position| position.next);
         loop {
@@ -379,7 +388,14 @@ impl Sink {
 
     /// A new producer in the place of one that is of no use any more.
     fn renew(&mut self, reader: &mut Reader) -> Result<(), SinkError> {
+        warn!(
+            id = self.id,
+            "a new producer takes the place of the old one"
+        );
         (self.producer, self.caller) = create(&self.settings)?;
+        if self.guarantee == Guarantee::AtLeastOnce {
+            return Ok(());
+        }
         loop {
             match self.call(|producer| producer.init_transactions(CALL), reader) {
                 Ok(()) => return Ok(()),
@@ -438,6 +454,9 @@ impl Sink {
             stops.get(&position.id).copied().unwrap_or(position.next)
         });
         let uncommitted = reader.commit(&offsets).err();
+        if is_late(&failures) {
+            self.renew(reader)?;
+        }
         Ok(match uncommitted {
             None if failures.is_empty() => Outcome::Delivered,
             Some(error) if failures.is_empty() => Outcome::Uncommitted(error),
@@ -530,6 +549,7 @@ impl Sink {
     /// One turn of a wait. What a partition that was taken away sent is aborted in a transaction; without one it is on
     /// its way already, and the others' need not be sent twice for it.
     fn idle(&self, reader: &mut Reader) -> ControlFlow<Broken> {
+        self.help();
         match reader.idle() {
             ControlFlow::Break(Broken::Revoked) if self.guarantee == Guarantee::AtLeastOnce => {
                 ControlFlow::Continue(())
@@ -545,6 +565,7 @@ impl Sink {
         reader: &mut Reader,
     ) -> Result<(), Failed> {
         self.caller.call(call, SLICE, &mut || {
+            self.help();
             reader.hold(Duration::ZERO);
             if reader.is_out_of_time() {
                 ControlFlow::Break(())
@@ -552,6 +573,13 @@ impl Sink {
                 ControlFlow::Continue(())
             }
         })
+    }
+
+    fn help(&self) {
+        if let Some(bootstrap_servers) = self.settings.get("bootstrap.servers") {
+            let adrift = &self.producer.context().adrift;
+            adrift.help(self.producer.client(), bootstrap_servers);
+        }
     }
 
     fn failed(&self, call: &'static str, failed: Failed) -> SinkError {
@@ -593,6 +621,14 @@ fn create(
     let producer = Arc::new(producer);
     let caller = Caller::new(Arc::clone(&producer)).map_err(SinkError::Thread)?;
     Ok((producer, caller))
+}
+
+/// Whether a message was not delivered in all the time that it had. A producer may have lost sight of a partition's leader,
+/// and would not find it again (confluentinc/librdkafka#4976): the next try is a new one's.
+fn is_late(failures: &[Failure]) -> bool {
+    failures
+        .iter()
+        .any(|failure| failure.code == RDKafkaErrorCode::MessageTimedOut)
 }
 
 /// Whether a message failed only because its transaction had failed already.

@@ -7,6 +7,7 @@
 //! - [`client`]: settings, security, what librdkafka tells us
 //! - [`positions`]: what each partition has read, settled and must not pass
 //! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
+//! - `adrift`: clients that have no broker left to turn to
 //! - `caller`: transactional calls, which may not come back
 //! - `intake`: from messages to a batch
 //! - `settle`: what becomes of a batch's positions
@@ -18,6 +19,7 @@
 //! `BaseConsumer`, not `StreamConsumer`: rebalance callbacks run inside `poll`, on the worker's own thread, so that
 //! nothing ever races with a commit, and there is no wake-up to be missed.
 
+mod adrift;
 mod caller;
 pub mod client;
 pub mod connect;

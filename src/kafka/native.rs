@@ -1,4 +1,4 @@
-//! Four calls that the safe binding lacks.
+//! Calls that the safe binding lacks.
 //!
 //! - `flush`: the binding's own, which its `commit_transaction` begins with, polls in steps of 100 ms whenever a
 //!   message is still in flight, so that every small transaction costs at least that. librdkafka's flush returns as
@@ -6,6 +6,7 @@
 //!   first, it leaves the binding's flush nothing to wait for.
 //! - `Commit`: the binding's own waits without end, and a commit that is on its way when a broker dies is answered a minute
 //!   later or more. Meanwhile the worker would neither say that it lives nor stay in its group.
+//! - `add_brokers`: for a client that has none left.
 //! - `describe_topics` and `may_read_group`: the one way to learn what we may do with a topic or a group without doing it.
 #![allow(unsafe_code)] // the one exception of the crate, for the reasons above
 
@@ -33,6 +34,14 @@ pub(super) fn flush<C: ProducerContext>(producer: &ThreadedProducer<C>, wait: Du
 
 fn milliseconds(wait: Duration) -> i32 {
     i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// Gives a client brokers to begin with, beside those that it has.
+pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, bootstrap_servers: &str) {
+    if let Ok(list) = CString::new(bootstrap_servers) {
+        // SAFETY: the client lives as long as the borrow, and librdkafka copies the list.
+        unsafe { sys::rd_kafka_brokers_add(client.native_ptr(), list.as_ptr()) };
+    }
 }
 
 /// A commit of offsets without a transaction, on its way.

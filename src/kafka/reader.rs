@@ -60,6 +60,7 @@ pub struct Reader {
     held: bool,
     /// Messages that were handed out while held: to be read again.
     echoes: Vec<(Partition, i64)>,
+    bootstrap_servers: String,
     worker: String,
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
@@ -85,6 +86,7 @@ impl Reader {
             revoked: false,
             held: false,
             echoes: Vec::new(),
+            bootstrap_servers: config.kafka.bootstrap_servers.join(","),
             worker: setting.number.to_string(),
             metrics: Arc::clone(&setting.metrics),
             health: Arc::clone(&setting.health),
@@ -115,8 +117,12 @@ impl Reader {
         self.metrics.turned(&self.worker, self.health.turned());
     }
 
-    /// Reports what the client's statistics say, and how many partitions stand still.
+    /// Reports what the client's statistics say, and how many partitions stand still; helps the client where it needs it.
     pub fn report(&self) {
+        let context = self.consumer.context();
+        context
+            .adrift
+            .help(self.consumer.client(), &self.bootstrap_servers);
         let standing = self
             .positions
             .iter()
@@ -124,7 +130,7 @@ impl Reader {
             .count();
         self.metrics.stopped(&self.worker, standing);
         self.health.standing(standing);
-        let Some(view) = self.consumer.context().view() else {
+        let Some(view) = context.view() else {
             return;
         };
         self.metrics.brokers(&self.worker, view.brokers);

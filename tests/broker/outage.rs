@@ -25,7 +25,7 @@ fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
     let mut produce = |messages: usize| {
         let batch = (produced..produced + messages)
             .map(|number| (i32::try_from(number % 2).unwrap(), message(number)));
-        broker.produce_many(&stage.input, batch);
+        broker.anew().produce_many(&stage.input, batch);
         produced += messages;
         produced
     };
@@ -38,7 +38,7 @@ fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
             std::thread::sleep(Duration::from_secs(1));
             assert_eq!(trailtag.http("/livez").0, 200, "{}", trailtag.log());
         }
-        broker.thaw();
+        broker.thaw_slowly();
         stage.wait_settled(2);
     }
     let all = produce(20_000);
@@ -62,6 +62,53 @@ fn a_broker_that_hangs_is_waited_for_exactly_once() {
 #[test]
 fn a_broker_that_hangs_is_waited_for_at_least_once() {
     a_broker_that_hangs_is_waited_for("at_least_once");
+}
+
+/// A producer that could not deliver in time may never do: a new one takes over what it left.
+fn a_producer_that_is_late_is_replaced(guarantee: &str) {
+    let broker = Broker::start();
+    let stage = Stage::on(&broker, 2);
+    let settings = stage
+        .settings(guarantee)
+        .set("/kafka/producer/message.timeout.ms", "1000")
+        .set("/kafka/consumer/session.timeout.ms", "30000");
+    let mut trailtag = Trailtag::start(&settings);
+    trailtag.wait_ready();
+    let mut produced = 0;
+    let is_replaced = || {
+        let log = trailtag.log();
+        log.contains("a new producer takes the place of the old one")
+    };
+    // The broker may hang where nothing is being produced, but not every time.
+    for _ in 0..12 {
+        let before = forwarded(&trailtag);
+        let batch = (produced..produced + 50_000)
+            .map(|number| (i32::try_from(number % 2).unwrap(), message(number)));
+        broker.produce_many(&stage.input, batch);
+        produced += 50_000;
+        wait_forwarded(&trailtag, before);
+        broker.freeze();
+        std::thread::sleep(Duration::from_secs(4));
+        broker.thaw();
+        stage.wait_settled(2);
+        if is_replaced() {
+            break;
+        }
+    }
+    assert!(is_replaced(), "{}", trailtag.log());
+    trailtag.sigterm();
+    assert!(trailtag.wait_exit(PATIENCE).success());
+    stage.assert_delivered(guarantee, findings(produced));
+}
+
+#[test]
+fn a_producer_that_is_late_is_replaced_exactly_once() {
+    a_producer_that_is_late_is_replaced("exactly_once");
+}
+
+#[test]
+fn a_producer_that_is_late_is_replaced_at_least_once() {
+    a_producer_that_is_late_is_replaced("at_least_once");
 }
 
 /// Brokers are lost and replaced one after another, as in an upgrade of a cluster, while messages come.

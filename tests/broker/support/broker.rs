@@ -1,6 +1,7 @@
 //! A cluster as one of its clients sees it, and the one that the tests share.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
@@ -76,6 +77,23 @@ impl Broker {
     /// Lets it go on.
     pub(crate) fn thaw(&self) {
         self.server.as_ref().unwrap().thaw();
+    }
+
+    /// Lets it go on with hardly any processor at first, as where a whole machine had hung: what it learns of the cluster
+    /// comes late, and it tells clients that the cluster has no broker.
+    pub(crate) fn thaw_slowly(&self) {
+        for _ in 0..100 {
+            self.thaw();
+            std::thread::sleep(Duration::from_millis(8));
+            self.freeze();
+            std::thread::sleep(Duration::from_millis(42));
+        }
+        self.thaw();
+    }
+
+    /// The same cluster through new clients: one that was told that there is no broker may never ask again.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.client(), true, None)
     }
 
     /// The settings of a new client with this login.

@@ -352,9 +352,9 @@ impl Broker {
     pub(crate) fn committed_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(topic, partition);
-        // With read_committed the call would wait for the end of an open transaction.
-        let reader = self.reader(group, "read_uncommitted");
         let offset = wait_until(PATIENCE, &format!("{group} tells its offsets"), || {
+            // With read_committed the call would wait for the end of an open transaction.
+            let reader = self.reader(group, "read_uncommitted");
             let committed = reader.committed_offsets(asked.clone(), REQUEST)?;
             let element = committed.find_partition(topic, partition);
             element

@@ -1,0 +1,94 @@
+//! Clients that have no broker left to turn to.
+//!
+//! librdkafka forgets the brokers that an answer about the cluster does not name. A broker that was put out of its cluster
+//! for a moment, and does not know that it is back, names none. The client then plans to begin with the bootstrap servers
+//! once more, and calls that off when it is done with the same answer (confluentinc/librdkafka#5301): it would be silent
+//! for ever. A cluster of one broker that is starved for some seconds is enough.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::statistics::Statistics;
+use tracing::warn;
+
+use super::native;
+
+/// Whether a client has no broker left, as its last statistics had it.
+#[derive(Debug, Default)]
+pub(super) struct Adrift(AtomicBool);
+
+impl Adrift {
+    /// Takes what the client's statistics say.
+    pub(super) fn look(&self, statistics: &Statistics) {
+        let is_left = statistics
+            .brokers
+            .values()
+            .any(|broker| matches!(&*broker.source, "configured" | "learned"));
+        self.0.store(!is_left, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    fn is_adrift(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Gives the client the bootstrap servers again, where it has no broker left.
+    pub(super) fn help<C: ClientContext>(&self, client: &Client<C>, bootstrap_servers: &str) {
+        if self.0.swap(false, Ordering::Relaxed) {
+            warn!(
+                bootstrap_servers,
+                "a client has no broker left; it is given the bootstrap servers again"
+            );
+            native::add_brokers(client, bootstrap_servers);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use rdkafka::config::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+    use crate::kafka::client::ProducerSide;
+    use crate::kafka::native;
+
+    /// A client without bootstrap servers is where one ends up that has forgotten all brokers.
+    #[test]
+    fn a_client_that_has_no_broker_left_is_helped() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("out", 1, 1).unwrap();
+        let producer: ThreadedProducer<ProducerSide> = ClientConfig::new()
+            .set("statistics.interval.ms", "50")
+            .create_with_context(ProducerSide::default())
+            .unwrap();
+        producer
+            .send(BaseRecord::<(), str, usize>::with_opaque_to("out", 0).payload("x"))
+            .unwrap();
+        let start = Instant::now();
+        let adrift = &producer.context().adrift;
+        while !native::flush(&producer, Duration::from_millis(50)) {
+            assert!(start.elapsed() < Duration::from_mins(1), "it is silent");
+            adrift.help(producer.client(), &cluster.bootstrap_servers());
+        }
+        assert!(producer.context().failures().is_empty());
+    }
+
+    #[test]
+    fn a_client_whose_brokers_are_down_has_them_still() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.broker_down(1).unwrap();
+        let producer: ThreadedProducer<ProducerSide> = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("statistics.interval.ms", "20")
+            .create_with_context(ProducerSide::default())
+            .unwrap();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(1) {
+            assert!(!producer.context().adrift.is_adrift());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
