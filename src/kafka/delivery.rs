@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -28,6 +29,7 @@ use super::client::ProducerSide;
 use super::native;
 use super::positions::{Position, Positions};
 use super::reader::{Broken, Reader};
+use super::worker::TICK;
 use crate::config::{Config, Guarantee};
 use crate::dead_letter::Reason;
 use crate::pipeline::Tally;
@@ -236,7 +238,10 @@ impl Sink {
             };
             match self.caller.call(init, SLICE, &mut idle) {
                 Ok(()) => return Ok(ControlFlow::Continue(())),
-                Err(Failed::Again) => debug!("waiting for the transaction coordinator"),
+                Err(Failed::Again) => {
+                    debug!("waiting for the transaction coordinator");
+                    thread::sleep(TICK);
+                }
                 Err(failed) => return Err(self.failed("init_transactions", failed)),
             }
         }
@@ -564,7 +569,7 @@ impl Sink {
         call: impl FnOnce(&ThreadedProducer<ProducerSide>) -> KafkaResult<()> + Send + 'static,
         reader: &mut Reader,
     ) -> Result<(), Failed> {
-        self.caller.call(call, SLICE, &mut || {
+        let result = self.caller.call(call, SLICE, &mut || {
             self.help();
             reader.hold(Duration::ZERO);
             if reader.is_out_of_time() {
@@ -572,7 +577,12 @@ impl Sink {
             } else {
                 ControlFlow::Continue(())
             }
-        })
+        });
+        if matches!(result, Err(Failed::Again)) {
+            // It may have failed at once.
+            reader.hold(TICK);
+        }
+        result
     }
 
     fn help(&self) {
