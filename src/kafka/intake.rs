@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use tracing::{info, warn};
 
-use super::client::ConsumerSide;
 use super::delivery::{Entry, Target};
 use super::positions::{Admission, Positions};
-use super::reader;
+use super::reader::Asker;
 use super::worker::Setting;
 use crate::config::Action;
 use crate::dead_letter::{DeadLetter, Reason};
@@ -78,7 +76,7 @@ pub(super) enum Taken {
 
 /// What a message is taken with.
 pub(super) struct Intake<'a> {
-    pub(super) consumer: &'a BaseConsumer<ConsumerSide>,
+    pub(super) asker: &'a mut Asker,
     pub(super) positions: &'a mut Positions,
     pub(super) pipeline: &'a Pipeline,
     pub(super) setting: &'a Setting,
@@ -91,7 +89,7 @@ pub(super) struct Intake<'a> {
 pub(super) fn take(
     message: &BorrowedMessage<'_>,
     Intake {
-        consumer,
+        asker,
         positions,
         pipeline,
         setting,
@@ -118,7 +116,7 @@ pub(super) fn take(
         }
     }
     if !position.confirmed {
-        match reader::beginning(consumer, position, offset) {
+        match asker.beginning(position, offset) {
             Ok(start) => position.begin_at(start),
             Err(error) => {
                 let (_, wait) = position.stop_at(offset, Instant::now());

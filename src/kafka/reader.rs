@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -27,8 +28,8 @@ use crate::service::metrics::Metrics;
 
 /// How much of what the client has to say is heard at once in a wait: a rebalance may stand behind many errors.
 const EVENTS: usize = 16;
-/// How long the brokers may take to say what the group has committed.
-const ASK: Duration = Duration::from_secs(2);
+/// How long the brokers may take to say what the group has committed, with the connection to them.
+const ASK: Duration = Duration::from_secs(5);
 /// How long a seek may take; it is local to the client.
 const SEEK: Duration = Duration::from_secs(10);
 
@@ -50,6 +51,8 @@ pub struct Reader {
     pub consumer: BaseConsumer<ConsumerSide>,
     /// Where each partition stands.
     pub positions: Positions,
+    /// Knows where the group goes on.
+    pub(super) asker: Asker,
     owned: BTreeSet<Partition>,
     stopped: BTreeSet<Partition>,
     /// Positions of partitions that were taken away since the worker last asked.
@@ -80,6 +83,7 @@ impl Reader {
         Ok(Self {
             consumer,
             positions: Positions::default(),
+            asker: Asker::new(settings),
             owned: BTreeSet::new(),
             stopped: BTreeSet::new(),
             gone: Vec::new(),
@@ -476,12 +480,55 @@ impl Reader {
     }
 }
 
-/// Where a partition begins whose first message is at `offset`.
-///
-/// A client that asks for an offset of the group while a transaction is open on it is told to ask again. librdkafka
-/// forgets that when there is a rebalance meanwhile, and begins where `auto.offset.reset` says, which is the start of the
-/// topic (`rd_kafka_assignment_apply_offsets`): all of it would be forwarded once more. So the group is asked again here.
-pub(super) fn beginning(
+/// Asks where the group goes on, through a client of its own: brokers answer one question of a connection after the other,
+/// and on the member's own this one would wait for as long as a rebalance does.
+pub(super) struct Asker {
+    settings: ClientConfig,
+    /// While there may be more to ask.
+    client: Option<BaseConsumer<ConsumerSide>>,
+}
+
+impl Asker {
+    fn new(mut settings: ClientConfig) -> Self {
+        // It is no member.
+        settings.remove("group.instance.id");
+        settings.remove("statistics.interval.ms");
+        Self {
+            settings,
+            client: None,
+        }
+    }
+
+    /// Where a partition begins whose first message is at `offset`.
+    ///
+    /// A client that asks for an offset of the group while a transaction is open on it is told to ask again. librdkafka
+    /// forgets that when there is a rebalance meanwhile, and begins where `auto.offset.reset` says, which is the start of
+    /// the topic (`rd_kafka_assignment_apply_offsets`): all of it would be forwarded once more. So the group is asked
+    /// again here.
+    pub(super) fn beginning(
+        &mut self,
+        position: &Position,
+        offset: i64,
+    ) -> Result<i64, KafkaError> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => self.settings.create_with_context(ConsumerSide::default())?,
+        };
+        // After an error, the next question is a new client's.
+        let start = beginning(&client, position, offset)?;
+        self.client = Some(client);
+        Ok(start)
+    }
+
+    /// Lets go of the client where there is nothing more to ask.
+    pub(super) fn rest(&mut self, positions: &Positions) {
+        if self.client.is_some() && positions.iter().all(|position| position.confirmed) {
+            self.client = None;
+        }
+    }
+}
+
+fn beginning(
     consumer: &BaseConsumer<ConsumerSide>,
     position: &Position,
     offset: i64,

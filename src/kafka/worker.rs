@@ -185,6 +185,7 @@ impl Worker {
         self.report();
         self.drop_revoked();
         self.reader.resume_due();
+        self.reader.asker.rest(&self.reader.positions);
     }
 
     /// Reads up to a stride of messages, and sleeps only when there are none.
@@ -202,7 +203,7 @@ impl Worker {
                     take(
                         &message,
                         Intake {
-                            consumer: &self.reader.consumer,
+                            asker: &mut self.reader.asker,
                             positions: &mut self.reader.positions,
                             pipeline: &self.pipeline,
                             setting: &self.setting,
