@@ -180,15 +180,15 @@ pub fn producer(config: &Config, share: &Share, limit: usize) -> Result<ClientCo
             "queue.buffering.max.kbytes",
             (share.memory / 1024).max(1024).to_string(),
         );
+    for (property, value) in &config.kafka.producer {
+        client.set(property, value);
+    }
     // As long as a transaction, with both guarantees: what is not delivered then is tried again by a new producer.
     if ["message.timeout.ms", "delivery.timeout.ms"]
         .iter()
         .all(|property| client.get(property).is_none())
     {
         client.set("message.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string());
-    }
-    for (property, value) in &config.kafka.producer {
-        client.set(property, value);
     }
     if config.delivery.guarantee == Guarantee::ExactlyOnce {
         client
