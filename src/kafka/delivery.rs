@@ -586,10 +586,8 @@ impl Sink {
     }
 
     fn help(&self) {
-        if let Some(bootstrap_servers) = self.settings.get("bootstrap.servers") {
-            let adrift = &self.producer.context().adrift;
-            adrift.help(self.producer.client(), bootstrap_servers);
-        }
+        let adrift = &self.producer.context().adrift;
+        adrift.help(self.producer.client(), &self.settings);
     }
 
     fn failed(&self, call: &'static str, failed: Failed) -> SinkError {

@@ -63,7 +63,6 @@ pub struct Reader {
     held: bool,
     /// Messages that were handed out while held: to be read again.
     echoes: Vec<(Partition, i64)>,
-    bootstrap_servers: String,
     worker: String,
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
@@ -90,7 +89,6 @@ impl Reader {
             revoked: false,
             held: false,
             echoes: Vec::new(),
-            bootstrap_servers: config.kafka.bootstrap_servers.join(","),
             worker: setting.number.to_string(),
             metrics: Arc::clone(&setting.metrics),
             health: Arc::clone(&setting.health),
@@ -126,7 +124,7 @@ impl Reader {
         let context = self.consumer.context();
         context
             .adrift
-            .help(self.consumer.client(), &self.bootstrap_servers);
+            .help(self.consumer.client(), &self.asker.settings);
         let standing = self
             .positions
             .iter()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::records::{noise, ours, ours_with_agent};
-use super::stage::{EVERY, Stage, findings, message};
+use super::stage::{EVERY, Stage, findings, message, messages};
 use super::support::{Message, PATIENCE, Settings, Trailtag, unique, wait_until};
 
 fn offsets_never_pass_an_undelivered_document(guarantee: &str) {
@@ -180,9 +180,9 @@ fn members_that_join_and_leave_lose_nothing_and_double_nothing() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for from in (0..MESSAGES).step_by(500) {
-                let batch = (from..from + 500)
-                    .map(|number| (i32::try_from(number % 6).unwrap(), message(number)));
-                stage.broker.produce_many(&stage.input, batch);
+                stage
+                    .broker
+                    .produce_many(&stage.input, messages(from..from + 500, 6));
                 std::thread::sleep(Duration::from_millis(60));
             }
         });
@@ -231,9 +231,9 @@ fn sigterm_drains_and_a_clean_restart_doubles_nothing_in_at_least_once() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for from in (0..MESSAGES).step_by(500) {
-                let batch = (from..from + 500)
-                    .map(|number| (i32::try_from(number % 3).unwrap(), message(number)));
-                stage.broker.produce_many(&stage.input, batch);
+                stage
+                    .broker
+                    .produce_many(&stage.input, messages(from..from + 500, 3));
                 std::thread::sleep(Duration::from_millis(40));
             }
         });

@@ -7,7 +7,7 @@ use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::records::ours;
-use super::stage::{Stage, findings, forwarded, message, wait_forwarded};
+use super::stage::{Stage, findings, forwarded, messages, wait_forwarded};
 use super::support::{Broker, Cluster, PATIENCE, Trailtag};
 
 /// A broker that stops to answer, and goes on later as if nothing had been, is waited for.
@@ -22,11 +22,10 @@ fn a_broker_that_hangs_is_waited_for(guarantee: &str) {
     let mut trailtag = Trailtag::start(&settings);
     trailtag.wait_ready();
     let mut produced = 0;
-    let mut produce = |messages: usize| {
-        let batch = (produced..produced + messages)
-            .map(|number| (i32::try_from(number % 2).unwrap(), message(number)));
+    let mut produce = |count: usize| {
+        let batch = messages(produced..produced + count, 2);
         broker.anew().produce_many(&stage.input, batch);
-        produced += messages;
+        produced += count;
         produced
     };
     for _ in 0..2 {
@@ -82,9 +81,7 @@ fn a_producer_that_is_late_is_replaced(guarantee: &str) {
     // The broker may hang where nothing is being produced, but not every time.
     for _ in 0..12 {
         let before = forwarded(&trailtag);
-        let batch = (produced..produced + 50_000)
-            .map(|number| (i32::try_from(number % 2).unwrap(), message(number)));
-        broker.produce_many(&stage.input, batch);
+        broker.produce_many(&stage.input, messages(produced..produced + 50_000, 2));
         produced += 50_000;
         wait_forwarded(&trailtag, before);
         broker.freeze();

@@ -1,5 +1,6 @@
 //! Topics, a configuration and a stream of messages for the tests of delivery, and how they look at what came out.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -104,10 +105,7 @@ impl<'a> Stage<'a> {
             let stream = scope.spawn(|| {
                 let mut produced = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    let batch = (produced..produced + 200).map(|number| {
-                        let partition = i32::try_from(number % partitions).unwrap();
-                        (partition, message(number))
-                    });
+                    let batch = messages(produced..produced + 200, partitions);
                     self.broker.produce_many(&self.input, batch);
                     produced += 200;
                     std::thread::sleep(Duration::from_millis(20));
@@ -156,6 +154,17 @@ pub(super) fn message(number: usize) -> Vec<u8> {
     } else {
         other(number)
     }
+}
+
+/// Messages with these numbers, dealt out to so many partitions.
+pub(super) fn messages(
+    numbers: Range<usize>,
+    partitions: usize,
+) -> impl Iterator<Item = (i32, Vec<u8>)> {
+    numbers.map(move |number| {
+        let partition = i32::try_from(number % partitions).unwrap();
+        (partition, message(number))
+    })
 }
 
 pub(super) fn findings(messages: usize) -> impl Iterator<Item = usize> {
