@@ -82,6 +82,8 @@ pub fn common(config: &Config) -> Result<ClientConfig, ClientError> {
             }
         }
     }
+    // A consumer whose first question about its topics is lost with a connection waits for the next one to join its group.
+    client.set("topic.metadata.refresh.interval.ms", "30000");
     for (property, value) in &kafka.client {
         client.set(property, value);
     }
