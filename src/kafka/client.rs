@@ -248,8 +248,12 @@ pub struct View {
 pub struct ConsumerSide {
     changes: Mutex<Vec<Change>>,
     view: Mutex<Option<View>>,
+    unbegun: Mutex<Option<RDKafkaErrorCode>>,
     pub(super) adrift: Adrift,
 }
+
+/// How librdkafka begins what it says where it does not learn the group's offsets.
+const NO_OFFSETS: &str = "Failed to fetch committed offset";
 
 impl ConsumerSide {
     /// The changes since the last call, oldest first.
@@ -264,6 +268,12 @@ impl ConsumerSide {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .is_empty()
+    }
+
+    /// Why partitions of this consumer are never read: where the question for the group's offsets fails as a whole,
+    /// librdkafka does not ask again (confluentinc/librdkafka#5586).
+    pub fn unbegun(&self) -> Option<RDKafkaErrorCode> {
+        take(&self.unbegun)
     }
 
     /// What the last statistics say; none when there were none since the last call.
@@ -287,6 +297,12 @@ impl ClientContext for ConsumerSide {
 
     fn error(&self, error: KafkaError, reason: &str) {
         client_error("consumer", &error, reason);
+        if reason.starts_with(NO_OFFSETS) {
+            *self
+                .unbegun
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = error.rdkafka_error_code();
+        }
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -420,4 +436,37 @@ pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, 
 /// librdkafka's own notices: it goes on trying by itself, so they are warnings.
 fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
     warn!(client, %error, reason, "the client reports a problem");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    #[test]
+    fn a_consumer_that_is_not_told_the_groups_offsets_says_so() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("in", 1, 1).unwrap();
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 20];
+        cluster.request_errors(RDKafkaApiKey::OffsetFetch, &refused);
+        let consumer: BaseConsumer<ConsumerSide> = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "group")
+            .create_with_context(ConsumerSide::default())
+            .unwrap();
+        consumer.subscribe(&["in"]).unwrap();
+        let start = Instant::now();
+        loop {
+            let polled = consumer.poll(Duration::from_millis(50));
+            if let Some(code) = consumer.context().unbegun() {
+                assert_eq!(code, RDKafkaErrorCode::NotCoordinator);
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_mins(1), "{polled:?}");
+        }
+    }
 }

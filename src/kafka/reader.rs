@@ -436,10 +436,13 @@ impl Reader {
     }
 
     /// Errs when the consumer cannot go on: a member that was fenced is given no messages any more, and no commit of its
-    /// goes through. A wait may have met the error that said so.
+    /// goes through; one that was not told the group's offsets never begins. A wait may have met the error that said so.
     pub fn check(&self) -> Result<(), KafkaError> {
-        match self.consumer.client().fatal_error() {
-            Some((code, _)) => Err(KafkaError::MessageConsumptionFatal(code)),
+        if let Some((code, _)) = self.consumer.client().fatal_error() {
+            return Err(KafkaError::MessageConsumptionFatal(code));
+        }
+        match self.consumer.context().unbegun() {
+            Some(code) => Err(KafkaError::OffsetFetch(code)),
             None => Ok(()),
         }
     }

@@ -162,6 +162,7 @@ impl Worker {
     fn turn(&mut self) -> Result<(), WorkerError> {
         while !self.setting.shutdown.is_cancelled() {
             self.tick();
+            self.reader.check().map_err(WorkerError::Consumer)?;
             self.fill()?;
             self.drop_revoked();
             if self.is_due(Instant::now()) {
