@@ -1,6 +1,7 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
@@ -57,6 +58,14 @@ pub struct Outputs {
     pub dead_letters: Vec<DeadLetter>,
     /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
     pub limits: Vec<usize>,
+    /// How many elements of the next message are done already: they are passed over, and not counted.
+    pub done: u32,
+    /// The bytes of outputs beyond which a message is interrupted; none takes every message whole.
+    pub budget: Option<usize>,
+    /// Where the last message was interrupted: so many of its elements are done, and there are more.
+    pub interrupted_at: Option<u32>,
+    /// The bytes of the outputs so far, of which `budget` is the limit.
+    pub(crate) bytes: usize,
     pub(crate) scratch: Scratch,
     /// The size of the last document: the next one is seldom much larger.
     pub(crate) last_size: usize,
@@ -70,6 +79,26 @@ impl Outputs {
             limits,
             ..Self::default()
         }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.dead_letters.is_empty()
+    }
+
+    fn document(&mut self, document: Document) {
+        self.bytes += document.size();
+        self.documents.push(document);
+    }
+
+    fn dead_letter(&mut self, dead_letter: DeadLetter) {
+        self.bytes += dead_letter.payload.len() + dead_letter.error.len() + OVERHEAD;
+        self.dead_letters.push(dead_letter);
+    }
+
+    fn is_full(&self) -> bool {
+        self.budget.is_some_and(|budget| self.bytes >= budget)
     }
 }
 
@@ -224,50 +253,87 @@ impl Pipeline {
     }
 
     /// Turns one message into documents and dead letters, which are added to `out`, and counts what became of it.
+    ///
+    /// Elements before [`Outputs::done`] are passed over. Where the outputs reach [`Outputs::budget`] before the message
+    /// ends, the rest is left, and [`Outputs::interrupted_at`] says where: the same message with that number of elements
+    /// done goes on from there. One element is always taken, however large what it becomes.
     pub fn process(&self, payload: &[u8], origin: &Origin<'_>, out: &mut Outputs) -> Tally {
-        let mut tally = Tally::default();
-        if !self.limits.validate && self.prefilter.is_one_ignored_record(payload) {
-            tally.ignored = 1;
-            return tally;
+        if out.done == 0 && !self.limits.validate && self.prefilter.is_one_ignored_record(payload) {
+            out.interrupted_at = None;
+            return Tally {
+                ignored: 1,
+                ..Tally::default()
+            };
         }
-        let Outputs {
-            documents,
-            dead_letters,
-            limits,
-            scratch,
-            last_size,
-        } = out;
-        envelope::open(
-            payload,
-            &self.limits,
-            scratch,
-            &mut |element| match element {
-                Element::Skipped(kind) => tally.skip(kind),
-                Element::Rejected(rejection) => {
-                    tally.dead_letter(rejection.reason);
-                    dead_letters.push(DeadLetter {
-                        reason: rejection.reason,
-                        error: rejection.error,
-                        index: rejection.index,
-                        payload: rejection.bytes.to_vec(),
-                    });
+        self.process_in_parts(payload, origin, out, &mut |_, _, _| ControlFlow::Break(()))
+    }
+
+    /// As [`Pipeline::process`], for a message whose outputs do not fit the budget: each time they reach it, `part` is given
+    /// them, the tally since the last part, and how many elements are done, and takes what it wants from the outputs.
+    /// Where it breaks, the rest is left. What comes after the last part stays in `out`; its tally is returned.
+    pub fn process_in_parts(
+        &self,
+        payload: &[u8],
+        origin: &Origin<'_>,
+        out: &mut Outputs,
+        part: &mut dyn FnMut(&mut Outputs, &Tally, u32) -> ControlFlow<()>,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let mut elements = 0;
+        // Lent out, so that a part may be taken while a message is open.
+        let mut scratch = std::mem::take(&mut out.scratch);
+        out.interrupted_at = None;
+        out.bytes = 0;
+        envelope::open(payload, &self.limits, &mut scratch, &mut |element| {
+            let place = elements;
+            elements += 1;
+            if place < out.done || out.interrupted_at.is_some() {
+                return;
+            }
+            if out.is_full() {
+                if part(out, &tally, place).is_break() {
+                    out.interrupted_at = Some(place);
+                    return;
                 }
-                Element::Record(raw) => {
-                    match self.record(&raw, origin, documents, limits, last_size) {
-                        Ok(None) => tally.ignored += 1,
-                        Ok(Some(level)) => {
-                            tally.matched += 1;
-                            tally.finding(level);
-                        }
-                        Err(dead_letter) => {
-                            tally.dead_letter(dead_letter.reason);
-                            dead_letters.push(dead_letter);
-                        }
-                    }
+                tally = Tally::default();
+                out.bytes = 0;
+            }
+            self.element(element, origin, out, &mut tally);
+        });
+        out.scratch = scratch;
+        tally
+    }
+
+    fn element(
+        &self,
+        element: Element<'_>,
+        origin: &Origin<'_>,
+        out: &mut Outputs,
+        tally: &mut Tally,
+    ) {
+        match element {
+            Element::Skipped(kind) => tally.skip(kind),
+            Element::Rejected(rejection) => {
+                tally.dead_letter(rejection.reason);
+                out.dead_letter(DeadLetter {
+                    reason: rejection.reason,
+                    error: rejection.error,
+                    index: rejection.index,
+                    payload: rejection.bytes.to_vec(),
+                });
+            }
+            Element::Record(raw) => match self.record(&raw, origin, out) {
+                Ok(None) => tally.ignored += 1,
+                Ok(Some(level)) => {
+                    tally.matched += 1;
+                    tally.finding(level);
+                }
+                Err(dead_letter) => {
+                    tally.dead_letter(dead_letter.reason);
+                    out.dead_letter(dead_letter);
                 }
             },
-        );
-        tally
+        }
     }
 
     /// Says of every element of one message what [`Pipeline::process`] makes of it, and why.
@@ -312,9 +378,7 @@ impl Pipeline {
         &self,
         raw: &RawRecord<'_>,
         origin: &Origin<'_>,
-        documents: &mut Vec<Document>,
-        limits: &[usize],
-        last_size: &mut usize,
+        out: &mut Outputs,
     ) -> Result<Option<Level>, DeadLetter> {
         if !self.prefilter.may_match(raw.json) {
             return Ok(None);
@@ -342,12 +406,13 @@ impl Pipeline {
             .enumerate()
             .filter(|(_, route)| finding.is_wanted_by(route))
         {
-            let topics = limits.get(place).copied().unwrap_or(usize::MAX);
+            let topics = out.limits.get(place).copied().unwrap_or(usize::MAX);
             let limit = if route.max_bytes == 0 {
                 topics
             } else {
                 topics.min(route.max_bytes)
             };
+            let last_size = &mut out.last_size;
             let mut document = document(place, route, &finding, raw, last_size)?;
             for parts in TRIMS {
                 if document.size() <= limit {
@@ -367,7 +432,7 @@ impl Pipeline {
                     route.name, route.topic
                 ));
             } else {
-                documents.push(document);
+                out.document(document);
             }
         }
         if too_large.is_empty() {

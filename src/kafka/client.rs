@@ -5,18 +5,23 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tracing::{debug, error, info, warn};
 
 use super::adrift::Adrift;
+use super::log_change::{self, LogChange};
+use super::start::FirstStart;
 use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 
 /// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
@@ -141,7 +146,6 @@ pub fn consumer(config: &Config, share: &Share) -> Result<ClientConfig, ClientEr
         .set("group.id", &config.kafka.group_id)
         .set("group.instance.id", &share.id)
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // Also makes the coordinator hold back offsets of transactions that are still open.
@@ -159,7 +163,26 @@ pub fn consumer(config: &Config, share: &Share) -> Result<ClientConfig, ClientEr
             client.set(property, value);
         }
     }
+    // Where a partition begins is decided here, never by the library in silence ([`first_start`]).
+    client.set(RESET, "error");
+    let mut contexts = client.get("debug").unwrap_or_default().to_owned();
+    if !contexts.is_empty() {
+        contexts.push(',');
+    }
+    contexts.push_str(log_change::CONTEXT);
+    client.set("debug", contexts);
     Ok(client)
+}
+
+/// The property that says where a partition begins of which the group has committed nothing.
+const RESET: &str = "auto.offset.reset";
+
+/// Where a partition begins of which the group has committed nothing, as the user wishes.
+#[must_use]
+pub fn first_start(config: &Config) -> FirstStart {
+    let kafka = &config.kafka;
+    let wish = kafka.consumer.get(RESET).or(kafka.client.get(RESET));
+    wish.map_or(FirstStart::default(), |wish| FirstStart::of(wish))
 }
 
 /// A worker's producer. `limit` is the smallest size limit among its topics: no produce batch may exceed it, or the
@@ -248,14 +271,24 @@ pub struct View {
 pub struct ConsumerSide {
     changes: Mutex<Vec<Change>>,
     view: Mutex<Option<View>>,
-    unbegun: Mutex<Option<RDKafkaErrorCode>>,
+    log_changes: Mutex<Vec<LogChange>>,
+    has_log_changes: AtomicBool,
+    /// The user wants to see what the library says at level debug.
+    is_debugged: bool,
     pub(super) adrift: Adrift,
 }
 
-/// How librdkafka begins what it says where it does not learn the group's offsets.
-const NO_OFFSETS: &str = "Failed to fetch committed offset";
-
 impl ConsumerSide {
+    /// For a consumer of this configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let kafka = &config.kafka;
+        Self {
+            is_debugged: kafka.client.contains_key("debug") || kafka.consumer.contains_key("debug"),
+            ..Self::default()
+        }
+    }
+
     /// The changes since the last call, oldest first.
     pub fn changes(&self) -> Vec<Change> {
         take(&self.changes)
@@ -270,10 +303,15 @@ impl ConsumerSide {
             .is_empty()
     }
 
-    /// Why partitions of this consumer are never read: where the question for the group's offsets fails as a whole,
-    /// librdkafka does not ask again (confluentinc/librdkafka#5586).
-    pub fn unbegun(&self) -> Option<RDKafkaErrorCode> {
-        take(&self.unbegun)
+    /// Whether there is something in [`ConsumerSide::log_changes`].
+    pub(super) fn has_log_changes(&self) -> bool {
+        self.has_log_changes.load(Ordering::Relaxed)
+    }
+
+    /// What the library said of logs that are not what they were, since the last call.
+    pub(super) fn log_changes(&self) -> Vec<LogChange> {
+        self.has_log_changes.store(false, Ordering::Relaxed);
+        take(&self.log_changes)
     }
 
     /// What the last statistics say; none when there were none since the last call.
@@ -292,17 +330,24 @@ fn take<T: Default>(place: &Mutex<T>) -> T {
 
 impl ClientContext for ConsumerSide {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log("consumer", level, facility, message);
+        if let Some(change) = LogChange::in_line(facility, message) {
+            self.log_changes
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push(change);
+            self.has_log_changes.store(true, Ordering::Relaxed);
+        }
+        if self.is_debugged || !matches!(level, RDKafkaLogLevel::Debug) {
+            log("consumer", level, facility, message);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client_error("consumer", &error, reason);
-        if reason.starts_with(NO_OFFSETS) {
-            *self
-                .unbegun
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = error.rdkafka_error_code();
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
+            // Said with more by the line that tells of it.
+            return;
         }
+        client_error("consumer", &error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -341,20 +386,61 @@ impl ClientContext for ConsumerSide {
 }
 
 impl ConsumerContext for ConsumerSide {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let change = match rebalance {
-            Rebalance::Assign(list) => Change::Assigned(partitions(list)),
-            Rebalance::Revoke(list) => {
+    /// Takes and gives partitions. One that is taken is paused at once, at an offset that means nothing: the worker learns
+    /// where the group goes on, and lets it begin there. The library would ask by itself, and begin at the start of the topic
+    /// where it is interrupted in that (`rd_kafka_assignment_apply_offsets`), or never begin where the answer is an error
+    /// (confluentinc/librdkafka#5586).
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let is_cooperative = matches!(
+            consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        );
+        let partitions = partitions(list);
+        let (change, done) = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                let done = list
+                    .set_all_offsets(Offset::Offset(0))
+                    .and_then(|()| {
+                        if is_cooperative {
+                            consumer.incremental_assign(list)
+                        } else {
+                            consumer.assign(list)
+                        }
+                    })
+                    .and_then(|()| {
+                        if partitions.is_empty() {
+                            Ok(())
+                        } else {
+                            consumer.pause(list)
+                        }
+                    });
+                (Change::Assigned(partitions), done)
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 if consumer.assignment_lost() {
                     warn!("the partitions were lost: this member was silent for too long");
                 }
-                Change::Revoked(partitions(list))
+                let done = if is_cooperative {
+                    consumer.incremental_unassign(list)
+                } else {
+                    consumer.unassign()
+                };
+                (Change::Revoked(partitions), done)
             }
-            Rebalance::Error(error) => {
+            other => {
+                let error = RDKafkaErrorCode::from(other);
                 error!(%error, "rebalance failed");
                 return;
             }
         };
+        if let Err(error) = done {
+            error!(%error, ?change, "the client does not follow a rebalance");
+        }
         debug!(?change, "rebalance");
         self.changes
             .lock()
@@ -436,37 +522,4 @@ pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, 
 /// librdkafka's own notices: it goes on trying by itself, so they are warnings.
 fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
     warn!(client, %error, reason, "the client reports a problem");
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use rdkafka::mocking::MockCluster;
-    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-
-    use super::*;
-
-    #[test]
-    fn a_consumer_that_is_not_told_the_groups_offsets_says_so() {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("in", 1, 1).unwrap();
-        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 20];
-        cluster.request_errors(RDKafkaApiKey::OffsetFetch, &refused);
-        let consumer: BaseConsumer<ConsumerSide> = ClientConfig::new()
-            .set("bootstrap.servers", cluster.bootstrap_servers())
-            .set("group.id", "group")
-            .create_with_context(ConsumerSide::default())
-            .unwrap();
-        consumer.subscribe(&["in"]).unwrap();
-        let start = Instant::now();
-        loop {
-            let polled = consumer.poll(Duration::from_millis(50));
-            if let Some(code) = consumer.context().unbegun() {
-                assert_eq!(code, RDKafkaErrorCode::NotCoordinator);
-                break;
-            }
-            assert!(start.elapsed() < Duration::from_mins(1), "{polled:?}");
-        }
-    }
 }

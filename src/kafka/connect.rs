@@ -13,7 +13,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 use super::client::{self, ClientError, Share};
-use super::native::{self, TopicAnswer};
+use super::native::admin::{self, TopicAnswer};
 use crate::config::{Action, Config, Guarantee};
 
 /// How long to wait for one answer.
@@ -59,7 +59,9 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
     if let Err(complaint) = reach(&consumer, config) {
         return Ok(vec![complaint]);
     }
-    let answers = match native::describe_topics(consumer.client(), &names, PATIENCE) {
+    let answers = match admin::describe_topics(consumer.client(), &names, PATIENCE)
+        .and_then(|asked| asked.answer(PATIENCE))
+    {
         Ok(answers) => answers,
         Err(code) => {
             complaints.push(Complaint::new(
@@ -240,7 +242,9 @@ fn unreachable(config: &Config, listener: &Listener) -> Complaint {
 
 fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Complaint> {
     let group = &config.kafka.group_id;
-    match native::may_read_group(consumer.client(), group, PATIENCE) {
+    match admin::may_read_group(consumer.client(), group, PATIENCE)
+        .and_then(|asked| asked.answer(PATIENCE))
+    {
         Ok(true) => None,
         Ok(false) | Err(RDKafkaErrorCode::GroupAuthorizationFailed) => Some(Complaint::new(
             "kafka.group_id",

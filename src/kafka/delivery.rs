@@ -21,14 +21,14 @@ use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
-use rdkafka::topic_partition_list::Offset;
 use tracing::{debug, warn};
 
 use super::caller::{Caller, Failed};
 use super::client::ProducerSide;
-use super::native;
+use super::native::{self, admin};
 use super::positions::{Position, Positions};
 use super::reader::{Broken, Reader};
+use super::start::{Epoch, Note, Place};
 use super::worker::TICK;
 use crate::config::{Config, Guarantee};
 use crate::dead_letter::Reason;
@@ -55,8 +55,11 @@ pub enum Target {
 pub struct Entry {
     /// The [`Position::id`] of the partition that it came from.
     pub position: u64,
-    /// The offset of the message that it came from.
-    pub offset: i64,
+    /// Where the partition goes back to when this fails: the message that it came from, and how many of that message's
+    /// elements were done before those of this part.
+    pub place: Place,
+    /// The leader epoch of that message.
+    pub epoch: Epoch,
     /// The record's place within that message.
     pub index: Option<u32>,
     /// What the partition's unsettled messages before that one became.
@@ -255,7 +258,7 @@ impl Sink {
     ) -> Result<Outcome, SinkError> {
         if entries.is_empty() {
             return Ok(
-                match reader.commit(&offsets(&reader.positions, |position| position.next)) {
+                match reader.commit(&offsets(&reader.positions, Position::reached)) {
                     Ok(()) => Outcome::Delivered,
                     Err(error) => Outcome::Uncommitted(error),
                 },
@@ -308,7 +311,7 @@ impl Sink {
             }
             return Ok(outcome);
         }
-        let offsets = offsets(&reader.positions, |position| position.next);
+        let offsets = offsets(&reader.positions, Position::reached);
         loop {
             // Read anew for each try: it carries the generation, which is what fences a member of the past.
             let Some(group) = reader.group() else {
@@ -361,7 +364,8 @@ impl Sink {
     fn forbidden(&self, entries: &[Entry]) -> Vec<Failure> {
         let topics: BTreeSet<&str> = entries.iter().map(|entry| self.topic(entry)).collect();
         let topics: Vec<&str> = topics.into_iter().collect();
-        let answers = native::describe_topics(self.producer.client(), &topics, CALL)
+        let answers = admin::describe_topics(self.producer.client(), &topics, CALL)
+            .and_then(|asked| asked.answer(CALL))
             .inspect_err(|error| debug!(%error, "the brokers do not say what we may write"))
             .unwrap_or_default();
         let may_not_write = |entry: &Entry| {
@@ -456,7 +460,10 @@ impl Sink {
         }
         let stops = first_failures(entries, &failures);
         let offsets = offsets(&reader.positions, |position| {
-            stops.get(&position.id).copied().unwrap_or(position.next)
+            let stop = stops.get(&position.id);
+            stop.map_or((position.next, position.epoch), |stop| {
+                (stop.place, stop.epoch)
+            })
         });
         let uncommitted = reader.commit(&offsets).err();
         if is_late(&failures) {
@@ -654,32 +661,52 @@ const fn tag(epoch: usize, place: usize) -> usize {
     place * EPOCHS + epoch
 }
 
-/// The offset of the first failed message of each partition, by the position's id.
+/// Where each partition's first failed message is, by the position's id.
 #[must_use]
-pub fn first_failures(entries: &[Entry], failures: &[Failure]) -> BTreeMap<u64, i64> {
-    let mut stops = BTreeMap::new();
+pub fn first_failures<'a>(entries: &'a [Entry], failures: &[Failure]) -> BTreeMap<u64, &'a Entry> {
+    let mut stops: BTreeMap<u64, &Entry> = BTreeMap::new();
     for entry in failures
         .iter()
         .filter_map(|failure| entries.get(failure.entry))
     {
-        let stop = stops.entry(entry.position).or_insert(entry.offset);
-        *stop = entry.offset.min(*stop);
+        let stop = stops.entry(entry.position).or_insert(entry);
+        if entry.place < stop.place {
+            *stop = entry;
+        }
     }
     stops
 }
 
-/// The offsets to commit: `next` of every partition for which it is beyond what is settled.
-fn offsets(positions: &Positions, next: impl Fn(&Position) -> i64) -> TopicPartitionList {
+/// The offsets to commit: where `reached` says, of every partition for which it is beyond what is settled.
+fn offsets(
+    positions: &Positions,
+    reached: impl Fn(&Position) -> (Place, Epoch),
+) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for position in positions.iter() {
-        let next = next(position);
-        if next > position.settled
-            && let Err(error) =
-                list.add_partition_offset(&position.topic, position.partition, Offset::Offset(next))
-        {
-            // Only an offset that Kafka cannot represent fails here; then it is not committed, which is safe.
-            warn!(%error, topic = position.topic, partition = position.partition, next, "offset left out of the commit");
+        let (place, epoch) = reached(position);
+        if place > position.settled {
+            add_place(&mut list, position, place, epoch);
         }
     }
     list
+}
+
+/// Adds a place of a partition to what is to be committed.
+pub(super) fn add_place(
+    list: &mut TopicPartitionList,
+    position: &Position,
+    place: Place,
+    epoch: Epoch,
+) {
+    let note = Note {
+        topic_id: position.topic_id.clone(),
+        elements: place.elements,
+    };
+    let (topic, partition) = (&position.topic, position.partition);
+    let metadata = note.to_metadata();
+    if let Err(error) = native::add_offset(list, topic, partition, place.offset, epoch, &metadata) {
+        // Only an offset that Kafka cannot represent fails here; then it is not committed, which is safe.
+        warn!(%error, topic, partition, offset = place.offset, "offset left out of the commit");
+    }
 }

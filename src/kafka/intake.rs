@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
-use tracing::{info, warn};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 
 use super::delivery::{Entry, Target};
-use super::positions::{Admission, Positions};
-use super::reader::Asker;
+use super::native;
+use super::positions::{Admission, Position, Positions};
+use super::start::{Epoch, Place};
+use super::unfold::Part;
 use super::worker::Setting;
 use crate::config::Action;
 use crate::dead_letter::{DeadLetter, Reason};
@@ -68,15 +69,25 @@ impl Unreported {
 pub(super) enum Taken {
     /// It is in the batch.
     In,
+    /// So much of it is in the batch as fits; the rest begins there.
+    Begun {
+        /// The [`Position::id`] of its partition.
+        position: u64,
+        /// Where the rest begins.
+        rest: Place,
+        /// The leader epoch of the message.
+        epoch: Epoch,
+    },
     /// Its partition stands still at or before it.
     Blocked { topic: String, partition: i32 },
-    /// Its partition begins behind it.
-    Moved,
+    /// It stands before the place where its partition goes on.
+    Behind { topic: String, partition: i32 },
+    /// It is not known yet where its partition goes on.
+    Unbegun,
 }
 
 /// What a message is taken with.
 pub(super) struct Intake<'a> {
-    pub(super) asker: &'a mut Asker,
     pub(super) positions: &'a mut Positions,
     pub(super) pipeline: &'a Pipeline,
     pub(super) setting: &'a Setting,
@@ -89,7 +100,6 @@ pub(super) struct Intake<'a> {
 pub(super) fn take(
     message: &BorrowedMessage<'_>,
     Intake {
-        asker,
         positions,
         pipeline,
         setting,
@@ -99,49 +109,18 @@ pub(super) fn take(
     }: Intake<'_>,
 ) -> Taken {
     let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-    let place = positions.place(topic, partition, offset);
-    let Some(position) = positions.at_mut(place) else {
-        return Taken::In;
+    let position = positions
+        .place(topic, partition)
+        .and_then(|place| positions.at_mut(place));
+    let Some(position) = position else {
+        return Taken::Unbegun;
     };
-    if position.barrier.is_some() || offset < position.next {
+    if position.barrier.is_some() || offset < position.next.offset {
+        let (topic, partition) = (topic.to_owned(), partition);
         match position.admit(offset, Instant::now()) {
             Admission::Process => batch.hurry |= position.is_retry(offset),
-            Admission::Stale => return Taken::In,
-            Admission::Blocked => {
-                return Taken::Blocked {
-                    topic: topic.to_owned(),
-                    partition,
-                };
-            }
-        }
-    }
-    if !position.confirmed {
-        match asker.beginning(position, offset) {
-            Ok(start) => position.begin_at(start),
-            Err(error) => {
-                let (_, wait) = position.stop_at(offset, Instant::now());
-                warn!(
-                    topic,
-                    partition,
-                    %error,
-                    retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                    "the brokers do not say where the group goes on; the partition waits"
-                );
-                return Taken::Blocked {
-                    topic: topic.to_owned(),
-                    partition,
-                };
-            }
-        }
-        if position.next != offset {
-            info!(
-                topic,
-                partition,
-                offset,
-                committed = position.next,
-                "the client began elsewhere than the group goes on; going there"
-            );
-            return Taken::Moved;
+            Admission::Behind => return Taken::Behind { topic, partition },
+            Admission::Blocked => return Taken::Blocked { topic, partition },
         }
     }
     let payload = message.payload().unwrap_or_default();
@@ -152,43 +131,36 @@ pub(super) fn take(
         offset,
         timestamp,
     };
+    outputs.done = position.elements_done(offset);
     let mut tally = pipeline.process(payload, &origin, outputs);
-    if !refused.is_empty()
-        && let Some(refused) = refused.get(&(position.id, offset))
-    {
-        refuse(refused, payload, outputs, &mut tally);
-    }
-    let forward = setting.config.unmatched.action == Action::Forward
+    let epoch = native::leader_epoch(message);
+    let refused = refused.get(&(position.id, offset));
+    let source = Source {
+        message,
+        position: position.id,
+        place: Place {
+            offset,
+            elements: outputs.done,
+        },
+        epoch,
+        before: position.pending,
+    };
+    let is_whole = outputs.done == 0 && outputs.interrupted_at.is_none();
+    if is_whole
+        && setting.config.unmatched.action == Action::Forward
         && tally.matched == 0
-        && tally.dead_lettered == 0;
-    if !outputs.documents.is_empty() || !outputs.dead_letters.is_empty() || forward {
-        let source = Source {
-            message,
-            position: position.id,
-            before: position.pending,
-        };
-        for document in outputs.documents.drain(..) {
-            batch.push(source.document(document, setting));
-        }
-        if forward {
-            match source.unmatched(
-                setting.limits.unmatched,
-                refused.get(&(position.id, offset)),
-            ) {
-                Ok(entry) => batch.push(entry),
-                Err(dead_letter) => {
-                    tally.ignored = tally.ignored.saturating_sub(1);
-                    tally.dead_letter(dead_letter.reason);
-                    outputs.dead_letters.push(dead_letter);
-                }
+        && tally.dead_lettered == 0
+    {
+        match source.unmatched(setting.limits.unmatched, refused) {
+            Ok(entry) => batch.push(entry),
+            Err(dead_letter) => {
+                tally.ignored = tally.ignored.saturating_sub(1);
+                tally.dead_letter(dead_letter.reason);
+                outputs.dead_letters.push(dead_letter);
             }
         }
-        for dead_letter in outputs.dead_letters.drain(..) {
-            batch.push(source.dead_letter(dead_letter));
-        }
-        batch.first_output.get_or_insert_with(Instant::now);
     }
-    position.read(offset, &tally);
+    source.keep(outputs, &mut tally, refused, setting, batch);
     batch.messages += 1;
     if batch.begun.is_none() {
         batch.begun = Some(Instant::now());
@@ -196,7 +168,46 @@ pub(super) fn take(
     batch
         .unreported
         .add(&setting.metrics, topic, payload.len(), tally.records());
-    Taken::In
+    match outputs.interrupted_at {
+        None => {
+            position.read(Place::at(offset + 1), epoch, &tally);
+            Taken::In
+        }
+        Some(elements) => {
+            let rest = Place { offset, elements };
+            position.read(rest, epoch, &tally);
+            Taken::Begun {
+                position: position.id,
+                rest,
+                epoch,
+            }
+        }
+    }
+}
+
+/// Keeps the outputs of a part of a message.
+pub(super) fn take_part<M: Message>(
+    message: &M,
+    position: &mut Position,
+    mut part: Part,
+    epoch: Epoch,
+    refused: Option<&Vec<Refused>>,
+    setting: &Setting,
+    batch: &mut Batch,
+) {
+    let source = Source {
+        message,
+        position: position.id,
+        place: position.next,
+        epoch,
+        before: position.pending,
+    };
+    source.keep(&mut part.outputs, &mut part.tally, refused, setting, batch);
+    if batch.begun.is_none() {
+        batch.begun = Some(Instant::now());
+    }
+    batch.unreported.records += part.tally.records();
+    position.read(part.next, epoch, &part.tally);
 }
 
 /// Replaces documents that a broker refused by dead letters with the whole message, one a record.
@@ -227,21 +238,46 @@ impl Batch {
     fn push(&mut self, entry: Entry) {
         self.bytes += entry.size();
         self.entries.push(entry);
+        self.first_output.get_or_insert_with(Instant::now);
     }
 }
 
-/// The message that outputs come from.
-struct Source<'a> {
-    message: &'a BorrowedMessage<'a>,
+/// The message that outputs come from, and where it, or this part of it, stands.
+struct Source<'a, M> {
+    message: &'a M,
     position: u64,
+    place: Place,
+    epoch: Epoch,
     before: Tally,
 }
 
-impl Source<'_> {
+impl<M: Message> Source<'_, M> {
+    /// Moves outputs into the batch.
+    fn keep(
+        &self,
+        outputs: &mut Outputs,
+        tally: &mut Tally,
+        refused: Option<&Vec<Refused>>,
+        setting: &Setting,
+        batch: &mut Batch,
+    ) {
+        if let Some(refused) = refused {
+            let payload = self.message.payload().unwrap_or_default();
+            refuse(refused, payload, outputs, tally);
+        }
+        for document in outputs.documents.drain(..) {
+            batch.push(self.document(document, setting));
+        }
+        for dead_letter in outputs.dead_letters.drain(..) {
+            batch.push(self.dead_letter(dead_letter));
+        }
+    }
+
     fn entry(&self, target: Target, index: Option<u32>) -> Entry {
         Entry {
             position: self.position,
-            offset: self.message.offset(),
+            place: self.place,
+            epoch: self.epoch,
             index,
             before: self.before,
             target,
@@ -291,10 +327,7 @@ impl Source<'_> {
         }
         Ok(Entry {
             key: self.message.key().map(<[u8]>::to_vec),
-            headers: self
-                .message
-                .headers()
-                .map(rdkafka::message::BorrowedHeaders::detach),
+            headers: self.message.headers().map(owned),
             payload: payload.map(<[u8]>::to_vec),
             timestamp: self.message.timestamp().to_millis(),
             ..self.entry(Target::Unmatched, None)
@@ -303,10 +336,7 @@ impl Source<'_> {
 
     /// The original bytes, with the original key and headers, and ours that say why.
     fn dead_letter(&self, dead_letter: DeadLetter) -> Entry {
-        let mut headers = self
-            .message
-            .headers()
-            .map_or_else(OwnedHeaders::new, rdkafka::message::BorrowedHeaders::detach);
+        let mut headers = self.message.headers().map_or_else(OwnedHeaders::new, owned);
         let offset = self.message.offset().to_string();
         let partition = self.message.partition().to_string();
         let why = (dead_letter.reason, dead_letter.error.clone());
@@ -343,6 +373,13 @@ impl Source<'_> {
             ..self.entry(Target::DeadLetter, dead_letter.index)
         }
     }
+}
+
+fn owned(headers: &impl Headers) -> OwnedHeaders {
+    headers.iter().fold(
+        OwnedHeaders::new_with_capacity(headers.count()),
+        |all, it| all.insert(it),
+    )
 }
 
 /// How long ago a time in milliseconds since the epoch is; none when it is in the future.

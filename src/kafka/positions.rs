@@ -1,7 +1,8 @@
 //! What each partition has read, what of it is settled, and what must not be passed.
 //!
 //! Pure bookkeeping, kept apart from Kafka so that promises 1 and 3 can be tested as laws: a partition's `settled`
-//! offset moves only over messages whose outcomes all stand, and never past a failure.
+//! place moves only over elements of messages whose outcomes all stand, and never past a failure. It may lie within a
+//! message: what a message becomes can be too much for one commit.
 //!
 //! ```text
 //!        settled            barrier                 next
@@ -11,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::start::{Epoch, Place, Start};
 use crate::pipeline::Tally;
 
 /// The first wait after a failed delivery; each further one doubles.
@@ -29,8 +31,8 @@ pub fn backoff(attempt: u32) -> Duration {
 /// A message that could not be delivered: nothing at or after it is read before `until`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barrier {
-    /// The offset of the message.
-    pub offset: i64,
+    /// Where it is.
+    pub place: Place,
     /// When it is tried again.
     pub until: Instant,
     /// How often it failed.
@@ -44,18 +46,22 @@ pub struct Position {
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// The next offset to commit: everything before it is delivered, dead-lettered or ignored.
-    pub settled: i64,
-    /// The offset after the last message that was read.
-    pub next: i64,
+    /// The id of the topic that the places are in.
+    pub topic_id: Option<String>,
+    /// The next place to commit: everything before it is delivered, dead-lettered or ignored.
+    pub settled: Place,
+    /// The leader epoch of the message before `settled`.
+    pub settled_epoch: Epoch,
+    /// Where the reading goes on.
+    pub next: Place,
+    /// The leader epoch of the last message that was read.
+    pub epoch: Epoch,
     /// What the messages from `settled` to `next` became.
     pub pending: Tally,
     /// The message at which the partition stands still, if one failed.
     pub barrier: Option<Barrier>,
     /// It was rewound, and the consumer does not know yet.
     pub rewound: bool,
-    /// The group has committed nothing beyond where it began.
-    pub confirmed: bool,
     /// Unique among all positions that a worker ever had, so that a partition that left and came back is another.
     pub id: u64,
 }
@@ -65,13 +71,13 @@ pub struct Position {
 pub enum Admission {
     /// Process it.
     Process,
-    /// It was read before; it is an echo of a rewind.
-    Stale,
+    /// It stands before the next place. Only the broker can tell whether it was read before.
+    Behind,
     /// It stands at or behind a barrier: pause the partition and go back to the barrier.
     Blocked,
 }
 
-/// All partitions of one worker.
+/// All partitions of one worker that have begun.
 #[derive(Debug, Default)]
 pub struct Positions {
     list: Vec<Position>,
@@ -80,30 +86,36 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// The place of a partition in the list, which begins at `offset` when it is new. Messages come in runs of one
-    /// partition, so the last answer is tried first.
-    pub fn place(&mut self, topic: &str, partition: i32, offset: i64) -> usize {
+    /// Begins a partition, and gives its place in the list.
+    pub fn begin(&mut self, topic: &str, partition: i32, start: &Start) -> usize {
+        self.remove(topic, partition);
+        self.ids += 1;
+        self.list.push(Position {
+            topic: topic.to_owned(),
+            partition,
+            topic_id: start.topic_id.clone(),
+            settled: start.place,
+            settled_epoch: start.epoch,
+            next: start.place,
+            epoch: start.epoch,
+            pending: Tally::default(),
+            barrier: None,
+            rewound: false,
+            id: self.ids,
+        });
+        self.list.len() - 1
+    }
+
+    /// The place of a partition in the list; none where it has not begun. Messages come in runs of one partition, so the
+    /// last answer is tried first.
+    pub fn place(&mut self, topic: &str, partition: i32) -> Option<usize> {
         let is_it =
             |position: &Position| position.partition == partition && position.topic == topic;
         if self.list.get(self.last).is_some_and(is_it) {
-            return self.last;
+            return Some(self.last);
         }
-        self.last = self.list.iter().position(is_it).unwrap_or_else(|| {
-            self.ids += 1;
-            self.list.push(Position {
-                topic: topic.to_owned(),
-                partition,
-                settled: offset,
-                next: offset,
-                pending: Tally::default(),
-                barrier: None,
-                rewound: false,
-                confirmed: false,
-                id: self.ids,
-            });
-            self.list.len() - 1
-        });
-        self.last
+        self.last = self.list.iter().position(is_it)?;
+        Some(self.last)
     }
 
     /// The position at a place.
@@ -121,6 +133,14 @@ impl Positions {
     #[must_use]
     pub fn find(&self, id: u64) -> Option<&Position> {
         self.list.iter().find(|position| position.id == id)
+    }
+
+    /// The position of a partition, none where it has not begun.
+    #[must_use]
+    pub fn of(&self, topic: &str, partition: i32) -> Option<&Position> {
+        self.list
+            .iter()
+            .find(|position| position.partition == partition && position.topic == topic)
     }
 
     /// All positions.
@@ -156,62 +176,79 @@ impl Position {
     /// Whether a message at `offset` may be processed now.
     #[must_use]
     pub fn admit(&self, offset: i64, now: Instant) -> Admission {
-        if offset < self.next {
-            return Admission::Stale;
+        if offset < self.next.offset {
+            return Admission::Behind;
         }
         match &self.barrier {
-            Some(barrier) if offset >= barrier.offset && now < barrier.until => Admission::Blocked,
+            Some(barrier) if offset >= barrier.place.offset && now < barrier.until => {
+                Admission::Blocked
+            }
             _ => Admission::Process,
         }
     }
 
-    /// Notes that the message at `offset` was read and what became of it.
-    pub fn read(&mut self, offset: i64, tally: &Tally) {
-        self.next = offset + 1;
-        self.pending.add(tally);
+    /// Where the reading goes on, and the leader epoch of what was read last.
+    #[must_use]
+    pub const fn reached(&self) -> (Place, Epoch) {
+        (self.next, self.epoch)
     }
 
-    /// Notes that nothing of it is to be read before `offset`, in which it was not read yet.
-    pub fn begin_at(&mut self, offset: i64) {
-        self.rewound = offset != self.next;
-        self.settled = offset;
-        self.next = offset;
-        self.barrier = None;
-        self.confirmed = true;
+    /// How many elements of the message at `offset` are done already.
+    #[must_use]
+    pub const fn elements_done(&self, offset: i64) -> u32 {
+        if offset == self.next.offset {
+            self.next.elements
+        } else {
+            0
+        }
+    }
+
+    /// Notes that everything before `next` was read, the last of it under this leader epoch, and what became of it.
+    pub fn read(&mut self, next: Place, epoch: Epoch, tally: &Tally) {
+        self.next = next;
+        self.epoch = epoch;
+        self.pending.add(tally);
     }
 
     /// Notes that everything that was read stands and its offset is committed; returns what it was.
     pub fn settle(&mut self) -> Tally {
         self.settled = self.next;
+        self.settled_epoch = self.epoch;
         if self
             .barrier
             .as_ref()
-            .is_some_and(|barrier| barrier.offset < self.settled)
+            .is_some_and(|barrier| barrier.place < self.settled)
         {
             self.barrier = None;
         }
         std::mem::take(&mut self.pending)
     }
 
-    /// Goes back to `offset`, which is to be read again; returns what was read since and is no longer in flight.
-    /// `before` is what became of the messages from `settled` up to `offset`.
-    pub fn rewind(&mut self, offset: i64, before: &Tally) -> Tally {
+    /// Goes back to what is settled, all of which is to be read again; returns what is no longer in flight.
+    pub fn rewind_to_settled(&mut self) -> Tally {
+        self.rewind(self.settled, self.settled_epoch, &Tally::default())
+    }
+
+    /// Goes back to `place`, which is to be read again; returns what was read since and is no longer in flight. `before` is
+    /// what became of the messages from `settled` up to there.
+    pub fn rewind(&mut self, place: Place, epoch: Epoch, before: &Tally) -> Tally {
         let mut given_up = std::mem::replace(&mut self.pending, *before);
         given_up.subtract(before);
-        self.rewound |= offset != self.next;
-        self.next = offset;
+        self.rewound |= place != self.next;
+        self.next = place;
+        self.epoch = epoch;
         given_up
     }
 
-    /// Stops the partition at `offset`, which failed now. Returns how often it has failed, and the wait.
-    pub fn stop_at(&mut self, offset: i64, now: Instant) -> (u32, Duration) {
+    /// Stops the partition at `place`, which failed now. Returns how often it has failed, and the wait.
+    pub fn stop_at(&mut self, place: Place, now: Instant) -> (u32, Duration) {
         let attempts = match &self.barrier {
-            Some(barrier) if barrier.offset == offset => barrier.attempts + 1,
+            Some(barrier) if barrier.place == place => barrier.attempts + 1,
             _ => 1,
         };
         let wait = backoff(attempts);
         self.barrier = Some(Barrier {
-            offset,
+            place,
             until: now + wait,
             attempts,
         });
@@ -223,7 +260,7 @@ impl Position {
     pub fn is_stopped(&self, now: Instant) -> bool {
         self.barrier
             .as_ref()
-            .is_some_and(|barrier| self.next >= barrier.offset && now < barrier.until)
+            .is_some_and(|barrier| self.next >= barrier.place && now < barrier.until)
     }
 
     /// Whether the message at `offset` is the one that failed before: it is committed with as little company as
@@ -232,7 +269,7 @@ impl Position {
     pub fn is_retry(&self, offset: i64) -> bool {
         self.barrier
             .as_ref()
-            .is_some_and(|barrier| barrier.offset == offset)
+            .is_some_and(|barrier| barrier.place.offset == offset)
     }
 }
 
@@ -246,6 +283,19 @@ mod tests {
             ignored: 1,
             ..Tally::default()
         }
+    }
+
+    fn start(offset: i64) -> Start {
+        Start {
+            place: Place::at(offset),
+            epoch: None,
+            topic_id: None,
+            reset: None,
+        }
+    }
+
+    fn read(position: &mut Position, offset: i64) {
+        position.read(Place::at(offset + 1), Some(1), &one_ignored());
     }
 
     #[test]
@@ -264,37 +314,39 @@ mod tests {
     fn a_barrier_counts_its_tries_and_falls_when_it_is_passed() {
         let now = Instant::now();
         let mut positions = Positions::default();
-        let place = positions.place("in", 0, 10);
+        let place = positions.begin("in", 0, &start(10));
         let position = positions.at_mut(place).unwrap();
-        position.read(10, &one_ignored());
-        position.read(11, &one_ignored());
-        position.rewind(10, &Tally::default());
-        assert_eq!(position.stop_at(11, now), (1, FIRST_WAIT));
+        read(position, 10);
+        read(position, 11);
+        position.rewind(Place::at(10), Some(1), &Tally::default());
+        assert_eq!(position.stop_at(Place::at(11), now), (1, FIRST_WAIT));
         assert_eq!(
             position.admit(10, now),
             Admission::Process,
             "what stands before the barrier goes on"
         );
-        position.read(10, &one_ignored());
+        read(position, 10);
         assert!(position.is_stopped(now));
         assert_eq!(position.admit(11, now), Admission::Blocked);
         assert_eq!(position.admit(12, now), Admission::Blocked);
         let later = now + FIRST_WAIT;
         assert_eq!(position.admit(11, later), Admission::Process);
         assert!(position.is_retry(11));
-        assert_eq!(position.stop_at(11, later), (2, FIRST_WAIT * 2));
-        position.read(11, &one_ignored());
+        assert_eq!(position.stop_at(Place::at(11), later), (2, FIRST_WAIT * 2));
+        read(position, 11);
         position.settle();
         assert_eq!(position.barrier, None);
-        assert_eq!(position.settled, 12);
+        assert_eq!(position.settled, Place::at(12));
     }
 
     #[test]
     fn a_partition_that_comes_back_is_another() {
         let mut positions = Positions::default();
-        positions.place("in", 0, 5);
+        assert_eq!(positions.place("in", 0), None);
+        positions.begin("in", 0, &start(5));
         let first = positions.remove("in", 0).unwrap().id;
-        let place = positions.place("in", 0, 5);
+        let place = positions.begin("in", 0, &start(5));
+        assert_eq!(positions.place("in", 0), Some(place));
         assert_ne!(positions.at(place).unwrap().id, first);
         assert!(positions.find(first).is_none());
     }
@@ -322,56 +374,76 @@ mod tests {
         proptest::collection::vec(step, 1..60)
     }
 
+    /// How many elements each message of the model has.
+    const ELEMENTS: i64 = 3;
+
+    /// The place before which so many elements of a partition lie.
+    fn place(unit: i64) -> Place {
+        Place {
+            offset: unit / ELEMENTS,
+            elements: u32::try_from(unit % ELEMENTS).unwrap(),
+        }
+    }
+
+    fn unit(place: Place) -> i64 {
+        place.offset * ELEMENTS + i64::from(place.elements)
+    }
+
     proptest! {
-        /// Promises 1 and 3: the settled offset only grows, every offset below it was delivered, a failed message is
-        /// never passed before it was delivered, and what is pending is exactly what was read since.
+        /// Promises 1 and 3: what is settled only grows, also in the middle of messages, everything before it was
+        /// delivered, what failed is never passed before it was delivered, and what is pending is exactly what was read
+        /// since.
         #[test]
         fn settled_never_passes_what_is_not_delivered(steps in steps()) {
             let mut now = Instant::now();
             let mut positions = Positions::default();
-            let place = positions.place("in", 0, 0);
+            let at = positions.begin("in", 0, &start(0));
             let mut delivered = std::collections::BTreeSet::new();
             let mut returned = 0;
             let mut received = 0;
             let mut settled = 0;
             for step in steps {
-                let position = positions.at_mut(place).unwrap();
+                let position = positions.at_mut(at).unwrap();
                 let before = position.settled;
                 match step {
                     Step::Read(count) => for _ in 0..count {
-                        match position.admit(position.next, now) {
-                            Admission::Process => { position.read(position.next, &one_ignored()); received += 1; }
+                        match position.admit(position.next.offset, now) {
+                            Admission::Process => {
+                                position.read(place(unit(position.next) + 1), Some(1), &one_ignored());
+                                received += 1;
+                            }
                             Admission::Blocked => { now += LONGEST_WAIT; }
-                            Admission::Stale => prop_assert!(false, "the next offset is never stale"),
+                            Admission::Behind => prop_assert!(false, "the next offset is never behind"),
                         }
                     },
                     Step::Commit => {
-                        delivered.extend(position.settled..position.next);
+                        delivered.extend(unit(position.settled)..unit(position.next));
                         settled += position.settle().records();
                     }
                     Step::Abort => {
-                        returned += position.rewind(position.settled, &Tally::default()).records();
+                        returned += position.rewind_to_settled().records();
                     }
                     Step::Fail { behind, exactly_once } => {
-                        let offset = position.settled + i64::from(behind);
-                        if offset >= position.next { continue; }
+                        let failed = unit(position.settled) + i64::from(behind);
+                        if failed >= unit(position.next) { continue; }
                         if exactly_once {
-                            returned += position.rewind(position.settled, &Tally::default()).records();
+                            returned += position.rewind_to_settled().records();
                         } else {
-                            delivered.extend(position.settled..offset);
+                            delivered.extend(unit(position.settled)..failed);
                             let mut prefix = Tally::default();
-                            for _ in position.settled..offset { prefix.add(&one_ignored()); }
-                            returned += position.rewind(offset, &prefix).records();
+                            for _ in unit(position.settled)..failed { prefix.add(&one_ignored()); }
+                            returned += position.rewind(place(failed), Some(1), &prefix).records();
                             settled += position.settle().records();
                         }
-                        position.stop_at(offset, now);
-                        prop_assert!(position.settled <= offset);
-                        prop_assert_eq!(position.admit(offset, now), Admission::Blocked);
+                        position.stop_at(place(failed), now);
+                        prop_assert!(position.settled <= place(failed));
+                        prop_assert_eq!(position.admit(place(failed).offset, now), Admission::Blocked);
                     }
                 }
                 prop_assert!(position.settled >= before);
-                prop_assert!((0..position.settled).all(|offset| delivered.contains(&offset)));
-                prop_assert_eq!(position.pending.records(), u64::try_from(position.next - position.settled).unwrap());
+                prop_assert!((0..unit(position.settled)).all(|unit| delivered.contains(&unit)));
+                let pending = unit(position.next) - unit(position.settled);
+                prop_assert_eq!(position.pending.records(), u64::try_from(pending).unwrap());
                 prop_assert_eq!(received - returned, settled + position.pending.records());
             }
         }

@@ -1,10 +1,10 @@
 //! A worker's consumer, the positions of its partitions, and everything that keeps the two in step.
 //!
-//! Partitions can stand still for two reasons, told apart here: the whole consumer is held while a commit takes long
-//! (it is polled so that it stays in its group, and must not hand out messages), or one partition waits at a message
-//! whose delivery failed.
+//! Partitions can stand still for three reasons, told apart here: one that was assigned waits for its start; the whole
+//! consumer is held while a commit takes long (it is polled so that it stays in its group, and must not hand out messages);
+//! or one partition waits at a message whose delivery failed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,13 +14,16 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::client::{self, Change, ConsumerSide, Lag, Share};
-use super::native::Commit;
+use super::log_change::LogChange;
+use super::native::admin::Partition;
+use super::native::{self, Commit};
 use super::positions::{Position, Positions};
+use super::start::{Epoch, Start};
+use super::start_offsets::StartOffsets;
 use super::worker::{Setting, TICK, WorkerError};
 use crate::config::Config;
 use crate::service::health::WorkerHealth;
@@ -28,8 +31,10 @@ use crate::service::metrics::Metrics;
 
 /// How much of what the client has to say is heard at once in a wait: a rebalance may stand behind many errors.
 const EVENTS: usize = 16;
-/// How long the brokers may take to say what the group has committed, with the connection to them.
-const ASK: Duration = Duration::from_secs(5);
+/// How long a partition that was just assigned may be without its start before that is said.
+const SLOW_START: Duration = Duration::from_secs(5);
+/// How long the consumer may be unable to go to a partition's start.
+const STUCK_START: Duration = Duration::from_secs(10);
 /// How long a seek may take; it is local to the client.
 const SEEK: Duration = Duration::from_secs(10);
 
@@ -42,8 +47,15 @@ pub enum Broken {
     Deadline,
 }
 
-/// A partition, by topic and number.
-type Partition = (String, i32);
+/// A partition that was assigned and has not begun.
+struct Waiting {
+    /// The first question that asked for its start.
+    question: u64,
+    /// When it was assigned.
+    since: Instant,
+    /// Its start, once it is known.
+    start: Option<Start>,
+}
 
 /// A consumer and where it stands.
 pub struct Reader {
@@ -51,9 +63,12 @@ pub struct Reader {
     pub consumer: BaseConsumer<ConsumerSide>,
     /// Where each partition stands.
     pub positions: Positions,
-    /// Knows where the group goes on.
-    pub(super) asker: Asker,
+    settings: ClientConfig,
+    start_offsets: StartOffsets,
     owned: BTreeSet<Partition>,
+    waiting: BTreeMap<Partition, Waiting>,
+    /// Why partitions wait, as it was said last.
+    waits_for: String,
     stopped: BTreeSet<Partition>,
     /// Positions of partitions that were taken away since the worker last asked.
     gone: Vec<Position>,
@@ -77,13 +92,23 @@ impl Reader {
     pub fn new(config: &Config, share: &Share, setting: &Setting) -> Result<Self, WorkerError> {
         let settings = client::consumer(config, share)?;
         let consumer = settings
-            .create_with_context(ConsumerSide::default())
+            .create_with_context(ConsumerSide::new(config))
             .map_err(WorkerError::Consumer)?;
+        let start_offsets = StartOffsets::new(
+            settings.clone(),
+            config.kafka.group_id.clone(),
+            client::first_start(config),
+            setting.topic_ids,
+        )
+        .map_err(WorkerError::Thread)?;
         Ok(Self {
             consumer,
             positions: Positions::default(),
-            asker: Asker::new(settings),
+            settings,
+            start_offsets,
             owned: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            waits_for: String::new(),
             stopped: BTreeSet::new(),
             gone: Vec::new(),
             revoked: false,
@@ -122,9 +147,7 @@ impl Reader {
     /// Reports what the client's statistics say, and how many partitions stand still; helps the client where it needs it.
     pub fn report(&self) {
         let context = self.consumer.context();
-        context
-            .adrift
-            .help(self.consumer.client(), &self.asker.settings);
+        context.adrift.help(self.consumer.client(), &self.settings);
         let standing = self
             .positions
             .iter()
@@ -143,11 +166,9 @@ impl Reader {
             }
             // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
             // the last one whose lag may be missing.
-            let ours = self
-                .positions
-                .iter()
-                .find(|it| it.partition == end.partition && it.topic == end.topic);
-            if let Some(next) = ours.map(|position| position.next).or(end.next) {
+            let ours = self.positions.of(&end.topic, end.partition);
+            let ours = ours.map(|position| position.next.offset);
+            if let Some(next) = ours.or(end.next) {
                 self.metrics.lag(&Lag {
                     topic: end.topic,
                     partition: end.partition,
@@ -187,10 +208,8 @@ impl Reader {
                         "partitions assigned"
                     );
                     self.health.joined();
-                    if self.held {
-                        self.pause(&partitions);
-                    }
-                    self.owned.extend(partitions);
+                    self.owned.extend(partitions.iter().cloned());
+                    self.wait_for_starts(partitions);
                 }
                 Change::Revoked(partitions) => {
                     info!(
@@ -200,11 +219,10 @@ impl Reader {
                         "partitions revoked"
                     );
                     self.revoked |= !partitions.is_empty();
-                    // librdkafka keeps a pause beyond the assignment: a partition that comes back would stand still.
-                    self.resume(&partitions);
                     for partition in partitions {
                         self.metrics.forget_lag(&partition.0, partition.1);
                         self.owned.remove(&partition);
+                        self.waiting.remove(&partition);
                         self.stopped.remove(&partition);
                         self.echoes.retain(|(echo, _)| *echo != partition);
                         self.gone
@@ -213,6 +231,138 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Partitions that were assigned stand still until it is known where the group goes on.
+    fn wait_for_starts(&mut self, partitions: Vec<Partition>) {
+        let mut asked: BTreeSet<_> = self.waiting.keys().cloned().collect();
+        asked.extend(partitions.iter().cloned());
+        if asked.is_empty() {
+            return;
+        }
+        let question = self.start_offsets.ask(asked.into_iter().collect());
+        let since = Instant::now();
+        for partition in partitions {
+            let waiting = Waiting {
+                question,
+                since,
+                start: None,
+            };
+            self.waiting.insert(partition, waiting);
+        }
+    }
+
+    /// Whether partitions wait for their start.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Lets partitions begin whose start has become known. Errs when the consumer does not go there.
+    pub fn begin_known(&mut self) -> Result<(), KafkaError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        while let Some(answer) = self.start_offsets.answer() {
+            for (partition, start) in answer.starts {
+                // Since then it may have been another member's, which went on from there.
+                if let Some(waiting) = self.waiting.get_mut(&partition)
+                    && waiting.question <= answer.number
+                {
+                    waiting.start.get_or_insert(start);
+                }
+            }
+            self.waits_for = answer.problem.unwrap_or_default();
+        }
+        self.say_slow_start();
+        let known: Vec<_> = self
+            .waiting
+            .iter()
+            .filter_map(|(partition, waiting)| Some((partition.clone(), waiting.start.clone()?)))
+            .collect();
+        let targets = known
+            .iter()
+            .map(|(partition, start)| (partition.clone(), start.place.offset, start.epoch));
+        let refused = self.try_seek(targets)?;
+        let mut begun = Vec::new();
+        for (partition, start) in known {
+            if let Some(error) = refused.get(&partition) {
+                // The client has not begun with the partition yet, or is still ending with it.
+                let is_stuck = self
+                    .waiting
+                    .get(&partition)
+                    .is_some_and(|waiting| waiting.since.elapsed() > STUCK_START);
+                if is_stuck {
+                    return Err(error.clone());
+                }
+                continue;
+            }
+            self.waiting.remove(&partition);
+            self.say_start(&partition, &start);
+            self.positions.begin(&partition.0, partition.1, &start);
+            begun.push(partition);
+        }
+        if self.waiting.is_empty() {
+            self.waits_for.clear();
+            self.health.waiting(None);
+        }
+        if !self.held && !self.resume(&begun) {
+            return Err(KafkaError::PauseResume("cannot begin".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// A partition that waits for long says so, once for each reason.
+    fn say_slow_start(&self) {
+        let slow = self
+            .waiting
+            .values()
+            .filter(|waiting| waiting.since.elapsed() > SLOW_START)
+            .count();
+        if slow == 0 {
+            return;
+        }
+        let why = if self.waits_for.is_empty() {
+            "no answer yet"
+        } else {
+            &self.waits_for
+        };
+        if self.health.waiting(Some(why)) {
+            warn!(
+                worker = self.worker,
+                partitions = slow,
+                why,
+                "partitions wait: the brokers do not say where the group goes on"
+            );
+        }
+    }
+
+    fn say_start(&self, (topic, partition): &Partition, start: &Start) {
+        debug!(worker = self.worker, topic, partition, place = ?start.place, "partition begins");
+        if let Some(reset) = &start.reset {
+            self.metrics.offset_reset(reset.reason);
+            warn!(
+                topic,
+                partition,
+                reason = reset.reason.as_str(),
+                committed = reset.from,
+                goes_on_at = start.place.offset,
+                messages_gone = reset.gone,
+                messages_read_again = reset.again,
+                "the log is not what it was when the group committed its offset"
+            );
+        }
+    }
+
+    /// Whether a log is not what it was: what was read counts still, and the next message may not.
+    #[must_use]
+    pub fn has_log_changes(&self) -> bool {
+        self.consumer.context().has_log_changes()
+    }
+
+    /// What has become of logs, since the last call.
+    pub(super) fn log_changes(&self) -> Vec<LogChange> {
+        self.consumer.context().log_changes()
     }
 
     /// Stays in the group for up to `wait` without taking messages.
@@ -276,17 +426,19 @@ impl Reader {
         let echoes = std::mem::take(&mut self.echoes);
         let back: Vec<_> = echoes
             .into_iter()
-            .map(|(partition, offset)| {
-                let known = self
-                    .positions
-                    .iter()
-                    .find(|it| it.topic == partition.0 && it.partition == partition.1);
-                let next = known.map_or(offset, |position| position.next);
-                (partition, next)
+            .filter_map(|(partition, _)| {
+                // One that has not begun goes to its start in time.
+                let position = self.positions.of(&partition.0, partition.1)?;
+                Some((partition, position.next.offset, position.epoch))
             })
             .collect();
         self.seek(back.into_iter())?;
-        let flowing: Vec<_> = self.owned.difference(&self.stopped).cloned().collect();
+        let flowing: Vec<_> = self
+            .owned
+            .difference(&self.stopped)
+            .filter(|partition| !self.waiting.contains_key(*partition))
+            .cloned()
+            .collect();
         let list = list(&flowing);
         if list.count() > 0 {
             self.consumer.resume(&list)?;
@@ -303,7 +455,8 @@ impl Reader {
             .filter(|position| position.rewound)
         {
             position.rewound = false;
-            back.push(((position.topic.clone(), position.partition), position.next));
+            let partition = (position.topic.clone(), position.partition);
+            back.push((partition, position.next.offset, position.epoch));
         }
         self.seek(back.into_iter())?;
         let now = Instant::now();
@@ -320,18 +473,21 @@ impl Reader {
 
     /// A message at or behind its partition's barrier was read: back to where the position stands, and wait there.
     pub fn stand_still(&mut self, topic: &str, partition: i32) -> Result<(), KafkaError> {
+        self.go_to_next(topic, partition)?;
         let key = (topic.to_owned(), partition);
-        let next = self
-            .positions
-            .iter()
-            .find(|position| position.partition == partition && position.topic == topic)
-            .map(|position| position.next);
-        if let Some(next) = next {
-            self.seek(std::iter::once((key.clone(), next)))?;
-        }
         self.pause(std::slice::from_ref(&key));
         self.stopped.insert(key);
         Ok(())
+    }
+
+    /// Moves the consumer to where a position stands. With the leader epoch that goes with it, the broker says whether
+    /// its log still has what came before.
+    pub fn go_to_next(&self, topic: &str, partition: i32) -> Result<(), KafkaError> {
+        let target = self.positions.of(topic, partition).map(|position| {
+            let key = (topic.to_owned(), partition);
+            (key, position.next.offset, position.epoch)
+        });
+        self.seek(target.into_iter())
     }
 
     /// Lets partitions flow whose wait is over.
@@ -381,22 +537,37 @@ impl Reader {
         true
     }
 
-    fn seek(&self, targets: impl Iterator<Item = (Partition, i64)>) -> Result<(), KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in targets {
-            list.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
-        }
-        if list.count() == 0 {
-            return Ok(());
-        }
-        let done = self.consumer.seek_partitions(list, SEEK)?;
-        for element in done.elements() {
-            if let Err(error) = element.error() {
-                error!(topic = element.topic(), partition = element.partition(), %error, "cannot go back");
-                return Err(error);
+    fn seek(
+        &self,
+        targets: impl Iterator<Item = (Partition, i64, Epoch)>,
+    ) -> Result<(), KafkaError> {
+        match self.try_seek(targets)?.pop_first() {
+            None => Ok(()),
+            Some(((topic, partition), error)) => {
+                error!(topic, partition, %error, "cannot go back");
+                Err(error)
             }
         }
-        Ok(())
+    }
+
+    /// Moves the consumer, and says which partitions it could not move.
+    fn try_seek(
+        &self,
+        targets: impl Iterator<Item = (Partition, i64, Epoch)>,
+    ) -> Result<BTreeMap<Partition, KafkaError>, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset, epoch) in targets {
+            native::add_offset(&mut list, &topic, partition, offset, epoch, "")?;
+        }
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let done = self.consumer.seek_partitions(list, SEEK)?;
+        let refused = done.elements().into_iter().filter_map(|element| {
+            let error = element.error().err()?;
+            Some(((element.topic().to_owned(), element.partition()), error))
+        });
+        Ok(refused.collect())
     }
 
     /// Ends the series of this worker's partitions, and says that its client is gone.
@@ -436,13 +607,10 @@ impl Reader {
     }
 
     /// Errs when the consumer cannot go on: a member that was fenced is given no messages any more, and no commit of its
-    /// goes through; one that was not told the group's offsets never begins. A wait may have met the error that said so.
+    /// goes through. A wait may have met the error that said so.
     pub fn check(&self) -> Result<(), KafkaError> {
-        if let Some((code, _)) = self.consumer.client().fatal_error() {
-            return Err(KafkaError::MessageConsumptionFatal(code));
-        }
-        match self.consumer.context().unbegun() {
-            Some(code) => Err(KafkaError::OffsetFetch(code)),
+        match self.consumer.client().fatal_error() {
+            Some((code, _)) => Err(KafkaError::MessageConsumptionFatal(code)),
             None => Ok(()),
         }
     }
@@ -475,82 +643,12 @@ impl Reader {
                     "silent for longer than max.poll.interval.ms: the partitions are lost"
                 );
             }
+            // What it is about stands in the library's log, which is looked at ([`LogChange`]).
+            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => {}
             error => warn!(worker = self.worker, %error, "the consumer reports a problem"),
         }
         Ok(())
     }
-}
-
-/// Asks where the group goes on, through a client of its own: brokers answer one question of a connection after the other,
-/// and on the member's own this one would wait for as long as a rebalance does.
-pub(super) struct Asker {
-    settings: ClientConfig,
-    /// While there may be more to ask.
-    client: Option<BaseConsumer<ConsumerSide>>,
-}
-
-impl Asker {
-    fn new(mut settings: ClientConfig) -> Self {
-        // It is no member.
-        settings.remove("group.instance.id");
-        settings.remove("statistics.interval.ms");
-        Self {
-            settings,
-            client: None,
-        }
-    }
-
-    /// Where a partition begins whose first message is at `offset`.
-    ///
-    /// A client that asks for an offset of the group while a transaction is open on it is told to ask again. librdkafka
-    /// forgets that when there is a rebalance meanwhile, and begins where `auto.offset.reset` says, which is the start of
-    /// the topic (`rd_kafka_assignment_apply_offsets`): all of it would be forwarded once more. So the group is asked
-    /// again here.
-    pub(super) fn beginning(
-        &mut self,
-        position: &Position,
-        offset: i64,
-    ) -> Result<i64, KafkaError> {
-        let client = match self.client.take() {
-            Some(client) => client,
-            None => self.settings.create_with_context(ConsumerSide::default())?,
-        };
-        // After an error, the next question is a new client's.
-        let start = beginning(&client, position, offset)?;
-        self.client = Some(client);
-        Ok(start)
-    }
-
-    /// Lets go of the client where there is nothing more to ask.
-    pub(super) fn rest(&mut self, positions: &Positions) {
-        if self.client.is_some() && positions.iter().all(|position| position.confirmed) {
-            self.client = None;
-        }
-    }
-}
-
-fn beginning(
-    consumer: &BaseConsumer<ConsumerSide>,
-    position: &Position,
-    offset: i64,
-) -> Result<i64, KafkaError> {
-    let asked = list(&[(position.topic.clone(), position.partition)]);
-    let answer = consumer.committed_offsets(asked, ASK)?;
-    let element = answer.find_partition(&position.topic, position.partition);
-    let committed = match element {
-        Some(element) => element.error().map(|()| element.offset())?,
-        None => Offset::Invalid,
-    };
-    let Offset::Offset(committed) = committed else {
-        return Ok(offset);
-    };
-    if committed <= offset {
-        // Between the two lies what is no message, or what the client was about to skip.
-        return Ok(committed);
-    }
-    // A topic that lost its end, or was created anew, is shorter than that.
-    let (_, end) = consumer.fetch_watermarks(&position.topic, position.partition, ASK)?;
-    Ok(if committed <= end { committed } else { offset })
 }
 
 fn list(partitions: &[Partition]) -> TopicPartitionList {

@@ -15,7 +15,6 @@ use super::positions::{Position, backoff};
 use super::worker::{TICK, Worker, WorkerError};
 use crate::config::{Config, Guarantee};
 use crate::dead_letter::Reason;
-use crate::pipeline::Tally;
 
 impl Worker {
     fn is_exactly_once(&self) -> bool {
@@ -31,6 +30,9 @@ impl Worker {
         match outcome {
             Outcome::Delivered => {
                 self.troubles = 0;
+                if !entries.is_empty() {
+                    self.budget.went_through();
+                }
                 self.forwarded(entries.iter());
                 for position in self.reader.positions.iter_mut() {
                     self.setting.metrics.settled(&position.settle());
@@ -45,7 +47,7 @@ impl Worker {
                 self.refused.retain(|(id, offset), _| {
                     positions
                         .find(*id)
-                        .is_some_and(|position| *offset >= position.settled)
+                        .is_some_and(|position| *offset >= position.settled.offset)
                 });
                 self.setting.health.delivered(true);
             }
@@ -61,6 +63,7 @@ impl Worker {
                 uncommitted,
             } => {
                 self.setting.health.delivered(false);
+                self.budget.failed();
                 if let Some(error) = &uncommitted {
                     self.commit_later(error);
                 }
@@ -68,6 +71,7 @@ impl Worker {
             }
             Outcome::Aborted(reason) => {
                 self.setting.health.delivered(false);
+                self.budget.failed();
                 warn!(
                     worker = self.setting.number,
                     reason,
@@ -129,7 +133,7 @@ impl Worker {
         warn!(
             topic = position.topic,
             partition = position.partition,
-            offset = entry.offset,
+            offset = entry.place.offset,
             route,
             bytes,
             limit,
@@ -151,7 +155,7 @@ impl Worker {
             error,
         };
         self.refused
-            .entry((entry.position, entry.offset))
+            .entry((entry.position, entry.place.offset))
             .or_default()
             .push(refused);
     }
@@ -161,23 +165,19 @@ impl Worker {
     fn settle_what_stands(
         &mut self,
         entries: &[Entry],
-        stops: &BTreeMap<u64, i64>,
+        stops: &BTreeMap<u64, &Entry>,
         is_committed: bool,
     ) {
         let stands = |entry: &&Entry| {
             stops
                 .get(&entry.position)
-                .is_none_or(|stop| entry.offset < *stop)
+                .is_none_or(|stop| entry.place < stop.place)
         };
         self.forwarded(entries.iter().filter(stands));
         let metrics = &self.setting.metrics;
         for position in self.reader.positions.iter_mut() {
-            let stop = stops.get(&position.id);
-            let failed = entries
-                .iter()
-                .find(|entry| entry.position == position.id && Some(&entry.offset) == stop);
-            if let Some(entry) = failed {
-                metrics.returned(&position.rewind(entry.offset, &entry.before));
+            if let Some(failed) = stops.get(&position.id) {
+                metrics.returned(&position.rewind(failed.place, failed.epoch, &failed.before));
             }
             if is_committed {
                 metrics.settled(&position.settle());
@@ -186,7 +186,12 @@ impl Worker {
     }
 
     /// Partitions whose first failure may pass later wait there.
-    fn stand_still(&mut self, entries: &[Entry], failures: &[Failure], stops: &BTreeMap<u64, i64>) {
+    fn stand_still(
+        &mut self,
+        entries: &[Entry],
+        failures: &[Failure],
+        stops: &BTreeMap<u64, &Entry>,
+    ) {
         let now = Instant::now();
         for failure in failures
             .iter()
@@ -203,14 +208,17 @@ impl Worker {
                 .barrier
                 .as_ref()
                 .is_some_and(|barrier| barrier.until > now);
-            if stops.get(&entry.position) != Some(&entry.offset) || is_told {
+            let is_first = stops
+                .get(&entry.position)
+                .is_some_and(|stop| stop.place == entry.place);
+            if !is_first || is_told {
                 continue;
             }
-            let (attempt, wait) = position.stop_at(entry.offset, now);
+            let (attempt, wait) = position.stop_at(entry.place, now);
             error!(
                 topic = position.topic,
                 partition = position.partition,
-                offset = entry.offset,
+                offset = entry.place.offset,
                 to = topic_of(&self.setting.config, entry.target),
                 error = %failure.code,
                 attempt,
@@ -229,7 +237,7 @@ impl Worker {
     /// Everything that is not settled is given back.
     pub(super) fn return_all(&mut self) {
         for position in self.reader.positions.iter_mut() {
-            let returned = position.rewind(position.settled, &Tally::default());
+            let returned = position.rewind_to_settled();
             self.setting.metrics.returned(&returned);
         }
     }
@@ -254,7 +262,7 @@ impl Worker {
                 warn!(
                     topic = position.map(|position| position.topic.as_str()),
                     partition = position.map(|position| position.partition),
-                    offset = entry.offset,
+                    offset = entry.place.offset,
                     index = entry.index,
                     reason = reason.as_str(),
                     error,

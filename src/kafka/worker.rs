@@ -15,16 +15,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::client::{self, ClientError, Share};
-use super::delivery::{Entry, Outcome, Sink, SinkError};
-use super::intake::{Batch, Intake, Refused, Taken, take};
+use super::delivery::{self, Entry, Outcome, Sink, SinkError};
+use super::intake::{Batch, Intake, Refused, Taken, take, take_part};
+use super::log_change::LogChange;
 use super::positions::Position;
 use super::reader::Reader;
+use super::start::{Place, ResetReason};
+pub use super::start_offsets::TopicIds;
+use super::unfold::{Next, Unfolding};
 use crate::config::{Config, Guarantee};
 use crate::pipeline::{Outputs, Pipeline};
 use crate::service::health::WorkerHealth;
@@ -34,6 +40,8 @@ use crate::service::metrics::{Metrics, Transaction};
 const STRIDE: usize = 256;
 /// The longest sleep of the loop: how late it may notice that it is to stop.
 pub(super) const TICK: Duration = Duration::from_millis(100);
+/// The longest sleep while partitions wait for their start, which comes from another thread.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// Everything that a worker needs of its surroundings.
 #[derive(Clone)]
@@ -48,6 +56,8 @@ pub struct Setting {
     pub pipeline: watch::Receiver<Arc<Pipeline>>,
     /// The size limits of the topics that are written, by route, as the brokers said.
     pub limits: Arc<Limits>,
+    /// Whether topics have ids that can be asked for.
+    pub topic_ids: TopicIds,
     /// Where counts go.
     pub metrics: Arc<Metrics>,
     /// Where the loop says that it turns.
@@ -98,12 +108,24 @@ pub enum WorkerError {
     /// The consumer cannot go on.
     #[error("the consumer failed for good")]
     Consumer(#[source] KafkaError),
+    /// A thread of the worker cannot be started, or was lost.
+    #[error("a thread of the worker failed")]
+    Thread(#[source] std::io::Error),
     /// The producer cannot go on.
     #[error(transparent)]
     Sink(#[from] SinkError),
     /// The stop took longer than `shutdown_grace`; what was in flight is read again at the next start.
     #[error("stopped with {0} messages unfinished: shutdown_grace has passed")]
     Unfinished(usize),
+}
+
+/// How a worker ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// It is to begin again, with clients that know nothing of the past.
+    Again,
 }
 
 /// A running worker.
@@ -116,20 +138,56 @@ pub(super) struct Worker {
     pub(super) batch: Batch,
     /// By the id of the position and the offset.
     pub(super) refused: BTreeMap<(u64, i64), Vec<Refused>>,
+    /// A message that becomes more than fits into one commit, and whose rest comes next.
+    unfolding: Option<Unfolding>,
     /// Batches that failed in a row with no message to blame.
     pub(super) troubles: u32,
-    batch_bytes: usize,
+    pub(super) budget: Budget,
+}
+
+/// How many bytes of outputs a batch holds at the most: fewer after a commit that did not go through, since it may have been
+/// too much for its time.
+pub(super) struct Budget {
+    most: usize,
+    now: usize,
+}
+
+impl Budget {
+    /// Where the library needs some time for a batch, it gets fewer bytes, but not fewer than that.
+    const LEAST: usize = 256 << 10;
+
+    const fn new(most: usize) -> Self {
+        Self { most, now: most }
+    }
+
+    /// What one message may add at once.
+    const fn part(&self) -> usize {
+        self.now / 4
+    }
+
+    /// What makes a batch full, so that one part more fits.
+    const fn full(&self) -> usize {
+        self.now - self.part()
+    }
+
+    pub(super) fn went_through(&mut self) {
+        self.now = (self.now + self.most / 8).min(self.most);
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.now = (self.now / 2).max(Self::LEAST.min(self.most));
+    }
 }
 
 /// Runs one worker until it is told to stop, or fails in a way that needs new clients.
-pub fn run(setting: Setting) -> Result<(), WorkerError> {
+pub fn run(setting: Setting) -> Result<End, WorkerError> {
     let config = Arc::clone(&setting.config);
     let share = Share::of(&config, setting.number, setting.workers);
     let settings = client::producer(&config, &share, setting.limits.smallest())?;
     let sink = Sink::new(&settings, &config, share.id.clone())?;
     let reader = Reader::new(&config, &share, &setting)?;
     if sink.begin(&mut || reader.wait_for_producer())?.is_break() {
-        return Ok(());
+        return Ok(End::Stopped);
     }
     reader
         .subscribe(&config.kafka.topics)
@@ -146,8 +204,9 @@ pub fn run(setting: Setting) -> Result<(), WorkerError> {
         outputs,
         batch: Batch::default(),
         refused: BTreeMap::new(),
+        unfolding: None,
         troubles: 0,
-        batch_bytes: share.batch_bytes(),
+        budget: Budget::new(share.batch_bytes()),
     };
     let result = worker.turn();
     worker.leave();
@@ -159,17 +218,123 @@ pub fn run(setting: Setting) -> Result<(), WorkerError> {
 }
 
 impl Worker {
-    fn turn(&mut self) -> Result<(), WorkerError> {
+    fn turn(&mut self) -> Result<End, WorkerError> {
         while !self.setting.shutdown.is_cancelled() {
-            self.tick();
+            self.tick()?;
             self.reader.check().map_err(WorkerError::Consumer)?;
-            self.fill()?;
+            if self.unfolding.is_some() {
+                self.unfold()?;
+            } else {
+                self.fill()?;
+            }
             self.drop_revoked();
+            if self.reader.has_log_changes() {
+                return self.leave_changed_logs();
+            }
             if self.is_due(Instant::now()) {
                 self.commit()?;
             }
         }
-        self.drain()
+        self.drain()?;
+        Ok(End::Stopped)
+    }
+
+    /// Logs are not what they were: what was read of them before counts, and what comes next is asked anew, by clients that
+    /// remember nothing of the old logs. librdkafka would not read a topic again whose leader epochs begin anew, nor a
+    /// partition that it stopped.
+    fn leave_changed_logs(&mut self) -> Result<End, WorkerError> {
+        self.unfolding = None;
+        let changes = self.reader.log_changes();
+        if self.reader.positions.any_in_flight() {
+            self.commit()?;
+        }
+        let mut offsets = TopicPartitionList::new();
+        for change in changes {
+            match change {
+                LogChange::TopicRecreated { topic } => info!(
+                    topic,
+                    "the topic was deleted and made again; its partitions begin anew"
+                ),
+                LogChange::OutOfRange {
+                    topic,
+                    partition,
+                    cut,
+                } => {
+                    if let Some(position) = self.reader.positions.of(&topic, partition) {
+                        let place = self.place_in_changed_log(position, cut);
+                        // Without an epoch: the next start goes by where the log begins and ends.
+                        delivery::add_place(&mut offsets, position, place, None);
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.reader.commit(&offsets) {
+            // The next start meets the same log, and the same offset.
+            warn!(worker = self.setting.number, %error, "where changed logs go on was not committed");
+        }
+        Ok(End::Again)
+    }
+
+    /// Where a partition goes on whose position is not within its log any more.
+    fn place_in_changed_log(&self, position: &Position, cut: Option<i64>) -> Place {
+        let settled = position.settled;
+        let Some(cut) = cut.filter(|cut| *cut < settled.offset) else {
+            return settled;
+        };
+        self.setting.metrics.offset_reset(ResetReason::Truncated);
+        warn!(
+            topic = position.topic,
+            partition = position.partition,
+            reason = ResetReason::Truncated.as_str(),
+            position = settled.offset,
+            goes_on_at = cut,
+            messages_gone = settled.offset - cut,
+            messages_read_again = 0,
+            "the log was cut: messages that were read are not in it any more, and new ones take their offsets"
+        );
+        Place::at(cut)
+    }
+
+    /// Takes the next part of a message that becomes more than fits into one commit.
+    fn unfold(&mut self) -> Result<(), WorkerError> {
+        let Some(unfolding) = &mut self.unfolding else {
+            return Ok(());
+        };
+        // Nothing else is read meanwhile; the member stays in its group.
+        self.reader.hold(Duration::ZERO);
+        let positions = &mut self.reader.positions;
+        let position = positions
+            .iter_mut()
+            .find(|it| it.id == unfolding.position && it.next == unfolding.at);
+        // Without it, the partition was taken away, or sent back to an earlier place.
+        if let Some(position) = position {
+            match unfolding.part(TICK) {
+                Next::NotYet => return Ok(()),
+                Next::Lost => {
+                    let lost =
+                        std::io::Error::other("the thread that unfolds a message ended early");
+                    return Err(WorkerError::Thread(lost));
+                }
+                Next::Part(part) => {
+                    let offset = unfolding.message.offset();
+                    let refused = self.refused.get(&(unfolding.position, offset));
+                    take_part(
+                        &*unfolding.message,
+                        position,
+                        *part,
+                        unfolding.epoch,
+                        refused,
+                        &self.setting,
+                        &mut self.batch,
+                    );
+                }
+            }
+            if !unfolding.is_done() {
+                return Ok(());
+            }
+        }
+        self.unfolding = None;
+        self.reader.release().map_err(WorkerError::Consumer)
     }
 
     /// What is in flight at the end is read again, here or elsewhere, and the series of this worker's partitions end.
@@ -181,19 +346,22 @@ impl Worker {
     }
 
     /// What is done now and then, not for each message.
-    fn tick(&mut self) {
+    fn tick(&mut self) -> Result<(), WorkerError> {
         self.reader.beat();
         self.report();
         self.drop_revoked();
         self.reader.resume_due();
-        self.reader.asker.rest(&self.reader.positions);
+        self.reader.begin_known().map_err(WorkerError::Consumer)
     }
 
     /// Reads up to a stride of messages, and sleeps only when there are none.
     fn fill(&mut self) -> Result<(), WorkerError> {
+        self.outputs.budget = Some(self.budget.part());
         let mut wait = Duration::ZERO;
         for turn in 0..STRIDE {
             let taken = match self.reader.consumer.poll(wait) {
+                // It may be of another log than its offset seems to say.
+                Some(Ok(_)) if self.reader.has_log_changes() => return Ok(()),
                 Some(Ok(message)) => {
                     // Between two batches, a new pipeline takes the old one's place.
                     if self.batch.entries.is_empty()
@@ -201,10 +369,9 @@ impl Worker {
                     {
                         self.pipeline = Arc::clone(&self.setting.pipeline.borrow_and_update());
                     }
-                    take(
+                    let taken = take(
                         &message,
                         Intake {
-                            asker: &mut self.reader.asker,
                             positions: &mut self.reader.positions,
                             pipeline: &self.pipeline,
                             setting: &self.setting,
@@ -212,7 +379,27 @@ impl Worker {
                             batch: &mut self.batch,
                             refused: &self.refused,
                         },
-                    )
+                    );
+                    if let Taken::Begun {
+                        position,
+                        rest,
+                        epoch,
+                    } = taken
+                    {
+                        let mut outputs = Outputs::with_limits(self.setting.limits.routes.clone());
+                        outputs.budget = Some(self.budget.part());
+                        let unfolding = Unfolding::begin(
+                            message.detach(),
+                            position,
+                            rest,
+                            epoch,
+                            Arc::clone(&self.pipeline),
+                            outputs,
+                        );
+                        self.unfolding = Some(unfolding.map_err(WorkerError::Thread)?);
+                        return Ok(());
+                    }
+                    taken
                 }
                 Some(Err(error)) => {
                     self.reader.failed(error).map_err(WorkerError::Consumer)?;
@@ -230,9 +417,9 @@ impl Worker {
             };
             wait = Duration::ZERO;
             match taken {
-                Taken::In => Ok(()),
+                Taken::In | Taken::Begun { .. } | Taken::Unbegun => Ok(()),
                 Taken::Blocked { topic, partition } => self.reader.stand_still(&topic, partition),
-                Taken::Moved => self.reader.seek_back(),
+                Taken::Behind { topic, partition } => self.reader.go_to_next(&topic, partition),
             }
             .map_err(WorkerError::Consumer)?;
             if self.is_full() {
@@ -250,12 +437,19 @@ impl Worker {
             (None, Some(begun)) => Some(begun + delivery.commit_interval),
             (None, None) => None,
         };
-        due.map_or(TICK, |due| due.saturating_duration_since(now).min(TICK))
+        let longest = if self.reader.is_waiting() {
+            GLANCE
+        } else {
+            TICK
+        };
+        due.map_or(longest, |due| {
+            due.saturating_duration_since(now).min(longest)
+        })
     }
 
     fn is_full(&self) -> bool {
         self.batch.hurry
-            || self.batch.bytes >= self.batch_bytes
+            || self.batch.bytes >= self.budget.full()
             || (self.batch.messages >= self.setting.config.delivery.batch_records
                 && !self.batch.entries.is_empty())
     }
@@ -316,6 +510,10 @@ impl Worker {
             return Err(WorkerError::Unfinished(in_flight));
         }
         self.drop_revoked();
+        if self.unfolding.is_some() {
+            // Partitions stay paused until it is through.
+            return Ok(());
+        }
         self.reader.release().map_err(WorkerError::Consumer)
     }
 
@@ -347,6 +545,8 @@ impl Worker {
     fn drain(&mut self) -> Result<(), WorkerError> {
         // The time begins now, if no wait has seen the stop before.
         self.reader.is_out_of_time();
+        // What is not in the batch of a large message is read again: what is done of it is committed.
+        self.unfolding = None;
         self.drop_revoked();
         while self.reader.positions.any_in_flight() {
             let before = self.in_flight();
@@ -367,7 +567,12 @@ impl Worker {
         self.reader
             .positions
             .iter()
-            .map(|position| usize::try_from(position.next - position.settled).unwrap_or(usize::MAX))
+            .filter(|position| position.next > position.settled)
+            .map(|position| {
+                let messages = position.next.offset - position.settled.offset;
+                // A part of one message is one.
+                usize::try_from(messages).unwrap_or(usize::MAX).max(1)
+            })
             .sum()
     }
 }

@@ -4,7 +4,9 @@
 //! anything. Ready is one that has joined its group (an empty assignment counts), whose last delivery was acknowledged,
 //! and none of whose partitions stands still.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A loop that has not turned for this long is stuck: no call that it makes blocks for half as long.
@@ -17,6 +19,8 @@ pub struct WorkerHealth {
     joined: AtomicBool,
     delivering: AtomicBool,
     standing: AtomicUsize,
+    /// Why partitions wait for their start; empty where none does for long.
+    waiting: Mutex<String>,
 }
 
 impl Default for WorkerHealth {
@@ -26,6 +30,7 @@ impl Default for WorkerHealth {
             joined: AtomicBool::new(false),
             delivering: AtomicBool::new(true),
             standing: AtomicUsize::new(0),
+            waiting: Mutex::default(),
         }
     }
 }
@@ -65,6 +70,17 @@ impl WorkerHealth {
         self.standing.store(partitions, Ordering::Relaxed);
     }
 
+    /// Partitions wait for long for where the group goes on, for this reason, or none does. Whether that is news.
+    pub fn waiting(&self, why: Option<&str>) -> bool {
+        let why = why.unwrap_or_default();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *waiting != why;
+        if is_news {
+            why.clone_into(&mut waiting);
+        }
+        is_news
+    }
+
     /// Whether the last delivery was acknowledged.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
@@ -79,13 +95,16 @@ impl WorkerHealth {
 
     /// Whether the worker does its work; if not, what is missing.
     #[must_use]
-    pub fn unready(&self) -> Option<&'static str> {
+    pub fn unready(&self) -> Option<Cow<'static, str>> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.joined.load(Ordering::Relaxed) {
-            Some("the consumer group is not joined")
+            Some("the consumer group is not joined".into())
+        } else if !waiting.is_empty() {
+            Some(format!("partitions wait to be told where the group goes on: {waiting}").into())
         } else if !self.delivering.load(Ordering::Relaxed) {
-            Some("the last delivery was not acknowledged")
+            Some("the last delivery was not acknowledged".into())
         } else if self.standing.load(Ordering::Relaxed) > 0 {
-            Some("a partition stands still at a message that cannot be delivered")
+            Some("a partition stands still at a message that cannot be delivered".into())
         } else {
             None
         }

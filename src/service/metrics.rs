@@ -24,6 +24,7 @@ use crate::cloudtrail::envelope::Skip;
 use crate::dead_letter::Reason;
 use crate::detection::level::Level;
 use crate::kafka::client::Lag;
+use crate::kafka::start::ResetReason;
 use crate::pipeline::Tally;
 
 /// Every metric of the program.
@@ -52,6 +53,7 @@ pub struct Metrics {
     partitions_stopped: IntGaugeVec,
     brokers_connected: IntGaugeVec,
     rebalances: IntCounter,
+    offset_resets: IntCounterVec,
     transactions: IntCounterVec,
     worker_last_poll: IntGaugeVec,
     worker_restarts: IntCounter,
@@ -134,6 +136,11 @@ impl Metrics {
                 "Brokers that a worker's consumer is connected to.",
                 &["worker"],
             )?,
+            offset_resets: new.counters(
+                "offset_resets_total",
+                "Partitions whose committed offset was left, because their log is not what it was, by reason.",
+                &["reason"],
+            )?,
             rebalances: new.counter("rebalances_total", "Changes of what this process owns.")?,
             transactions: new.counters("transactions_total", "Transactions, by how they ended.", &["result"])?,
             worker_last_poll: new.gauges(
@@ -179,6 +186,10 @@ impl Metrics {
             (&metrics.findings, &Level::ALL.map(Level::as_str)[..]),
             (&metrics.dead_letters, &Reason::ALL.map(Reason::as_str)[..]),
             (&metrics.transactions, &["committed", "aborted"][..]),
+            (
+                &metrics.offset_resets,
+                &ResetReason::ALL.map(ResetReason::as_str)[..],
+            ),
             (&metrics.config_reloads, &["accepted", "rejected"][..]),
         ] {
             for value in values {
@@ -319,6 +330,13 @@ impl Metrics {
         self.brokers_connected
             .with_label_values(&[worker])
             .set(i64::try_from(brokers).unwrap_or(i64::MAX));
+    }
+
+    /// A committed offset was left.
+    pub fn offset_reset(&self, reason: ResetReason) {
+        self.offset_resets
+            .with_label_values(&[reason.as_str()])
+            .inc();
     }
 
     /// What this process owns changed.

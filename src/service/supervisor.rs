@@ -21,7 +21,7 @@ use crate::kafka::client::{self, ClientError};
 use crate::kafka::connect;
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
-use crate::kafka::worker::{self, Limits, Setting, WorkerError};
+use crate::kafka::worker::{self, End, Limits, Setting, TopicIds, WorkerError};
 use crate::pipeline::Pipeline;
 
 /// A worker that ran this long before it failed begins its waits anew.
@@ -73,7 +73,8 @@ pub fn workers(config: &Config) -> usize {
     }
 }
 
-/// Runs the service until `shutdown` is cancelled, then drains it. Without `limits`, the brokers are asked for them.
+/// Runs the service until `shutdown` is cancelled, then drains it. Without `limits`, the brokers are asked for them. With
+/// them, the cluster is librdkafka's mock of one, which answers neither that nor what ids topics have.
 pub async fn run(
     config: Arc<Config>,
     limits: Option<Limits>,
@@ -124,6 +125,10 @@ pub async fn run(
         "serving /metrics, /livez and /readyz"
     );
 
+    let topic_ids = match &limits {
+        Some(_) => TopicIds::Unknown,
+        None => TopicIds::Asked,
+    };
     let limits = match limits {
         Some(limits) => Some(limits),
         None => ask_for_limits(&config, &healths, &shutdown).await?,
@@ -138,6 +143,7 @@ pub async fn run(
             workers: number,
             pipeline: pipeline.clone(),
             limits: Arc::clone(limits),
+            topic_ids,
             metrics: Arc::clone(&metrics),
             health: Arc::clone(health),
             shutdown: shutdown.clone(),
@@ -226,7 +232,12 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
     loop {
         let begun = Instant::now();
         let error = match worker::run(setting.clone()) {
-            Ok(()) => return Ok(()),
+            Ok(End::Stopped) => return Ok(()),
+            Ok(End::Again) => {
+                setting.health.left();
+                failures = 0;
+                continue;
+            }
             Err(error @ WorkerError::Unfinished(_)) => return Err(error),
             Err(error) => error,
         };

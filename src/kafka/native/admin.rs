@@ -1,0 +1,506 @@
+//! Questions to the brokers that the safe binding does not wrap, or of which it waits for one after the other.
+//!
+//! Each is sent by a function of its own, which returns at once with the [`Asked`] question; the answer is waited for
+//! later, so that several may be on their way together.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_AclOperation_t::{
+    RD_KAFKA_ACL_OPERATION_READ, RD_KAFKA_ACL_OPERATION_WRITE,
+};
+use rdkafka_sys::rd_kafka_admin_op_t::{
+    RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+    RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, RD_KAFKA_ADMIN_OP_LISTOFFSETS,
+};
+use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+
+use super::{Owned, milliseconds};
+
+/// A partition, by topic and number.
+pub(in crate::kafka) type Partition = (String, i32);
+
+/// What the brokers say of each partition, where they say it.
+pub(in crate::kafka) type ByPartition<T> = BTreeMap<Partition, Result<T, RDKafkaErrorCode>>;
+
+/// What the brokers say of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::kafka) struct TopicAnswer {
+    /// The topic.
+    pub(in crate::kafka) name: String,
+    /// What is wrong with it.
+    pub(in crate::kafka) error: Option<RDKafkaErrorCode>,
+    /// The id that it keeps until it is deleted; none from brokers before Kafka 2.8.
+    pub(in crate::kafka) id: Option<String>,
+    /// We may read it.
+    pub(in crate::kafka) read: bool,
+    /// We may write it.
+    pub(in crate::kafka) write: bool,
+}
+
+/// What a group has committed for a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::kafka) struct GroupOffset {
+    /// The offset.
+    pub(in crate::kafka) offset: i64,
+    /// The leader epoch of the message before it.
+    pub(in crate::kafka) epoch: Option<i32>,
+    /// What was written beside it.
+    pub(in crate::kafka) metadata: String,
+}
+
+/// Which end of a partition is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kafka) enum End {
+    /// Its first message.
+    First,
+    /// Behind its last message.
+    Last,
+    /// Behind the last message that readers of committed messages may see.
+    LastStable,
+}
+
+/// A question that is on its way. It is forgotten when this is dropped.
+pub(in crate::kafka) struct Asked<'a, T> {
+    answers: Owned<sys::rd_kafka_queue_t>,
+    /// Reads the answer's event.
+    read: unsafe fn(*mut sys::rd_kafka_event_t) -> Result<T, RDKafkaErrorCode>,
+    /// The client outlives the question.
+    client: PhantomData<&'a ()>,
+}
+
+impl<T> Asked<'_, T> {
+    /// Waits for the answer. An error is that of the question as a whole.
+    pub(in crate::kafka) fn answer(&self, wait: Duration) -> Result<T, RDKafkaErrorCode> {
+        // SAFETY: the queue lives as long as `self`, and the event until everything is copied out of it; `read` belongs to
+        // the question whose answer alone comes to this queue.
+        unsafe {
+            let event = Owned::new(
+                sys::rd_kafka_queue_poll(self.answers.pointer(), milliseconds(wait)),
+                sys::rd_kafka_event_destroy,
+            )
+            .ok_or(RDKafkaErrorCode::OperationTimedOut)?;
+            let error = sys::rd_kafka_event_error(event.pointer());
+            if error == RD_KAFKA_RESP_ERR_NO_ERROR {
+                (self.read)(event.pointer())
+            } else {
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// What a question may be asked with.
+#[derive(Clone, Copy)]
+enum With {
+    /// The answer is to say what we may do.
+    Permissions,
+    /// Offsets of open transactions are held back.
+    StableOnly,
+    /// The answer is to be what a reader of committed messages sees.
+    CommittedOnly,
+    /// Nothing.
+    Nothing,
+}
+
+/// Sends one question, which librdkafka gives up after `patience`.
+///
+/// # Safety
+///
+/// `send` must be the request for `operation`, and give nothing of its arguments to anything that outlives it but
+/// librdkafka; `read` must be able to read its answer.
+unsafe fn send<'a, C: ClientContext, T>(
+    client: &'a Client<C>,
+    operation: sys::rd_kafka_admin_op_t,
+    patience: Duration,
+    option: With,
+    send: impl FnOnce(
+        *mut sys::rd_kafka_t,
+        *const sys::rd_kafka_AdminOptions_t,
+        *mut sys::rd_kafka_queue_t,
+    ),
+    read: unsafe fn(*mut sys::rd_kafka_event_t) -> Result<T, RDKafkaErrorCode>,
+) -> Result<Asked<'a, T>, RDKafkaErrorCode> {
+    let failed = RDKafkaErrorCode::Fail;
+    // SAFETY: every pointer is made here, checked for null, and destroyed once; librdkafka copies the options, and keeps what
+    // a request that is still open needs of the queue.
+    unsafe {
+        let native = client.native_ptr();
+        let options = Owned::new(
+            sys::rd_kafka_AdminOptions_new(native, operation),
+            sys::rd_kafka_AdminOptions_destroy,
+        )
+        .ok_or(failed)?;
+        let timeout = sys::rd_kafka_AdminOptions_set_request_timeout(
+            options.pointer(),
+            milliseconds(patience),
+            std::ptr::null_mut(),
+            0,
+        );
+        if timeout != RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(timeout.into());
+        }
+        let refused = match option {
+            With::Permissions => {
+                sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.pointer(), 1)
+            }
+            With::StableOnly => {
+                sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.pointer(), 1)
+            }
+            With::CommittedOnly => sys::rd_kafka_AdminOptions_set_isolation_level(
+                options.pointer(),
+                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+            ),
+            With::Nothing => std::ptr::null_mut(),
+        };
+        if let Some(refused) = Owned::new(refused, sys::rd_kafka_error_destroy) {
+            return Err(sys::rd_kafka_error_code(refused.pointer()).into());
+        }
+        let answers = Owned::new(sys::rd_kafka_queue_new(native), sys::rd_kafka_queue_destroy)
+            .ok_or(failed)?;
+        send(native, options.pointer(), answers.pointer());
+        Ok(Asked {
+            answers,
+            read,
+            client: PhantomData,
+        })
+    }
+}
+
+/// Asks about topics, what we may do with them included.
+pub(in crate::kafka) fn describe_topics<'a, C: ClientContext>(
+    client: &'a Client<C>,
+    topics: &[&str],
+    patience: Duration,
+) -> Result<Asked<'a, Vec<TopicAnswer>>, RDKafkaErrorCode> {
+    let names: Vec<CString> = topics
+        .iter()
+        .filter_map(|topic| CString::new(*topic).ok())
+        .collect();
+    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    // SAFETY: `pointers` and the names behind it outlive the call that copies them, and the collection the one that copies
+    // it.
+    unsafe {
+        let collection = Owned::new(
+            sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()),
+            sys::rd_kafka_TopicCollection_destroy,
+        )
+        .ok_or(RDKafkaErrorCode::Fail)?;
+        send(
+            client,
+            RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+            patience,
+            With::Permissions,
+            |native, options, queue| {
+                sys::rd_kafka_DescribeTopics(native, collection.pointer(), options, queue);
+            },
+            topics_of,
+        )
+    }
+}
+
+/// # Safety
+///
+/// `event` must be the live answer to DescribeTopics.
+unsafe fn topics_of(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<Vec<TopicAnswer>, RDKafkaErrorCode> {
+    // SAFETY: what the result points to is owned by the event.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let list = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        Ok(slice(list, count)
+            .iter()
+            .map(|description| topic(*description))
+            .collect())
+    }
+}
+
+/// Copies one description.
+///
+/// # Safety
+///
+/// `description` must be one of a live DescribeTopics result.
+unsafe fn topic(description: *const sys::rd_kafka_TopicDescription_t) -> TopicAnswer {
+    // SAFETY: the caller vouches for `description`; the name, the id and the operations live as long as it does.
+    unsafe {
+        let code = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(description));
+        let mut count = 0;
+        let list =
+            sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count);
+        let operations = slice(list, count);
+        TopicAnswer {
+            name: text(sys::rd_kafka_TopicDescription_name(description)),
+            error: (code != RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into()),
+            id: id(sys::rd_kafka_TopicDescription_topic_id(description)),
+            read: operations.contains(&RD_KAFKA_ACL_OPERATION_READ),
+            write: operations.contains(&RD_KAFKA_ACL_OPERATION_WRITE),
+        }
+    }
+}
+
+/// An id as Kafka's tools print it; none where it is zero, which brokers without ids answer.
+///
+/// # Safety
+///
+/// `uuid` must be null or live.
+unsafe fn id(uuid: *const sys::rd_kafka_Uuid_t) -> Option<String> {
+    // SAFETY: the caller vouches for `uuid`; its text lives as long as it does.
+    unsafe {
+        let is_zero = uuid.is_null()
+            || sys::rd_kafka_Uuid_most_significant_bits(uuid) == 0
+                && sys::rd_kafka_Uuid_least_significant_bits(uuid) == 0;
+        (!is_zero).then(|| text(sys::rd_kafka_Uuid_base64str(uuid)))
+    }
+}
+
+/// Asks whether we may read as a member of a group; it need not exist yet.
+pub(in crate::kafka) fn may_read_group<'a, C: ClientContext>(
+    client: &'a Client<C>,
+    group: &str,
+    patience: Duration,
+) -> Result<Asked<'a, bool>, RDKafkaErrorCode> {
+    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
+    let mut names = [name.as_ptr()];
+    // SAFETY: the name outlives the call that copies it.
+    unsafe {
+        send(
+            client,
+            RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+            patience,
+            With::Permissions,
+            |native, options, queue| {
+                sys::rd_kafka_DescribeConsumerGroups(
+                    native,
+                    names.as_mut_ptr(),
+                    names.len(),
+                    options,
+                    queue,
+                );
+            },
+            may_read,
+        )
+    }
+}
+
+/// # Safety
+///
+/// `event` must be the live answer to DescribeConsumerGroups.
+unsafe fn may_read(event: *mut sys::rd_kafka_event_t) -> Result<bool, RDKafkaErrorCode> {
+    // SAFETY: what the result points to is owned by the event.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeConsumerGroups_result(event);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let list = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+        let Some(&description) = slice(list, count).first() else {
+            return Err(RDKafkaErrorCode::Fail);
+        };
+        let code =
+            sys::rd_kafka_error_code(sys::rd_kafka_ConsumerGroupDescription_error(description));
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(code.into());
+        }
+        let list = sys::rd_kafka_ConsumerGroupDescription_authorized_operations(
+            description,
+            &raw mut count,
+        );
+        Ok(slice(list, count).contains(&RD_KAFKA_ACL_OPERATION_READ))
+    }
+}
+
+/// Asks what a group has committed for these partitions: none where it has nothing, and an error where a transaction is
+/// open on the offset.
+pub(in crate::kafka) fn group_offsets<'a, C: ClientContext>(
+    client: &'a Client<C>,
+    group: &str,
+    partitions: &[Partition],
+    patience: Duration,
+) -> Result<Asked<'a, ByPartition<Option<GroupOffset>>>, RDKafkaErrorCode> {
+    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
+    let list = list(partitions, Offset::Invalid)?;
+    // SAFETY: name and list outlive the call that copies them, and the group the one that copies it.
+    unsafe {
+        let group = Owned::new(
+            sys::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), list.ptr()),
+            sys::rd_kafka_ListConsumerGroupOffsets_destroy,
+        )
+        .ok_or(RDKafkaErrorCode::Fail)?;
+        let mut groups = [group.pointer()];
+        send(
+            client,
+            RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+            patience,
+            With::StableOnly,
+            |native, options, queue| {
+                sys::rd_kafka_ListConsumerGroupOffsets(
+                    native,
+                    groups.as_mut_ptr(),
+                    groups.len(),
+                    options,
+                    queue,
+                );
+            },
+            offsets_of_group,
+        )
+    }
+}
+
+/// # Safety
+///
+/// `event` must be the live answer to ListConsumerGroupOffsets.
+unsafe fn offsets_of_group(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<ByPartition<Option<GroupOffset>>, RDKafkaErrorCode> {
+    // SAFETY: what the result points to is owned by the event.
+    unsafe {
+        let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(event);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
+        let Some(&group) = slice(groups, count).first() else {
+            return Err(RDKafkaErrorCode::Fail);
+        };
+        let error = sys::rd_kafka_group_result_error(group);
+        if !error.is_null() {
+            return Err(sys::rd_kafka_error_code(error).into());
+        }
+        let list = sys::rd_kafka_group_result_partitions(group);
+        if list.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let length = usize::try_from((*list).cnt).unwrap_or(0);
+        Ok(slice((*list).elems, length)
+            .iter()
+            .map(|element| {
+                let partition = (text(element.topic), element.partition);
+                if element.err != RD_KAFKA_RESP_ERR_NO_ERROR {
+                    return (partition, Err(element.err.into()));
+                }
+                let metadata = slice(element.metadata.cast::<u8>(), element.metadata_size);
+                let offset = (element.offset >= 0).then(|| GroupOffset {
+                    offset: element.offset,
+                    epoch: epoch(element),
+                    metadata: String::from_utf8_lossy(metadata).into_owned(),
+                });
+                (partition, Ok(offset))
+            })
+            .collect())
+    }
+}
+
+/// Asks where partitions begin or end.
+pub(in crate::kafka) fn ends<'a, C: ClientContext>(
+    client: &'a Client<C>,
+    partitions: &[Partition],
+    end: End,
+    patience: Duration,
+) -> Result<Asked<'a, ByPartition<i64>>, RDKafkaErrorCode> {
+    // These have the numbers of librdkafka's `RD_KAFKA_OFFSET_SPEC_*`.
+    let (offset, option) = match end {
+        End::First => (Offset::Beginning, With::Nothing),
+        End::Last => (Offset::End, With::Nothing),
+        End::LastStable => (Offset::End, With::CommittedOnly),
+    };
+    let list = list(partitions, offset)?;
+    // SAFETY: the list outlives the call that copies it.
+    unsafe {
+        send(
+            client,
+            RD_KAFKA_ADMIN_OP_LISTOFFSETS,
+            patience,
+            option,
+            |native, options, queue| {
+                sys::rd_kafka_ListOffsets(native, list.ptr(), options, queue);
+            },
+            offsets_of_logs,
+        )
+    }
+}
+
+/// # Safety
+///
+/// `event` must be the live answer to ListOffsets.
+unsafe fn offsets_of_logs(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<ByPartition<i64>, RDKafkaErrorCode> {
+    // SAFETY: what the result points to is owned by the event.
+    unsafe {
+        let result = sys::rd_kafka_event_ListOffsets_result(event);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let infos = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+        Ok(slice(infos, count)
+            .iter()
+            .map(|info| {
+                let element = &*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*info);
+                let offset = if element.err == RD_KAFKA_RESP_ERR_NO_ERROR {
+                    Ok(element.offset)
+                } else {
+                    Err(element.err.into())
+                };
+                ((text(element.topic), element.partition), offset)
+            })
+            .collect())
+    }
+}
+
+fn list(partitions: &[Partition], offset: Offset) -> Result<TopicPartitionList, RDKafkaErrorCode> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        list.add_partition_offset(topic, *partition, offset)
+            .map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+    }
+    Ok(list)
+}
+
+fn epoch(element: &sys::rd_kafka_topic_partition_t) -> Option<i32> {
+    // SAFETY: the element lives as long as the borrow.
+    let epoch = unsafe { sys::rd_kafka_topic_partition_get_leader_epoch(element) };
+    (epoch >= 0).then_some(epoch)
+}
+
+/// A text of librdkafka's.
+///
+/// # Safety
+///
+/// `text` must be null or live and end with a zero byte.
+unsafe fn text(text: *const std::ffi::c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A list of librdkafka's.
+///
+/// # Safety
+///
+/// `list` must be null or point to `count` items that live for `'a`.
+unsafe fn slice<'a, T>(list: *const T, count: usize) -> &'a [T] {
+    if list.is_null() {
+        &[]
+    } else {
+        // SAFETY: the caller vouches for it.
+        unsafe { std::slice::from_raw_parts(list, count) }
+    }
+}

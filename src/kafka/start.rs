@@ -1,0 +1,351 @@
+//! Where the reading of a partition begins: what the group committed, held against what the log holds now.
+//!
+//! Pure. The library is told never to choose by itself (`auto.offset.reset` is `error`): what it would do in silence is
+//! decided here, and said. A committed offset counts only for the topic that it was committed for, which its metadata
+//! names by the topic's id (KIP-516); beyond the end of the log it counts for nothing.
+
+use std::fmt::Write as _;
+
+/// Where a partition is to be read from: an offset, and how many elements of its message are done already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// The offset of the next message.
+    pub offset: i64,
+    /// How many of that message's elements are done.
+    pub elements: u32,
+}
+
+impl Place {
+    /// The beginning of the message at `offset`.
+    #[must_use]
+    pub const fn at(offset: i64) -> Self {
+        Self {
+            offset,
+            elements: 0,
+        }
+    }
+}
+
+/// The leader epoch of a message, where it is known: with it, a broker can tell that its log was cut (KIP-320).
+pub type Epoch = Option<i32>;
+
+/// What is kept beside a committed offset, as its metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Note {
+    /// The id of the topic that the offset is of; none where the brokers told none.
+    pub topic_id: Option<String>,
+    /// How many elements of the message at the offset are done.
+    pub elements: u32,
+}
+
+/// What our metadata begins with; anything else was not written by this program.
+const VERSION: &str = "trailtag/1";
+
+impl Note {
+    /// As metadata of an offset.
+    #[must_use]
+    pub fn to_metadata(&self) -> String {
+        let mut text = VERSION.to_owned();
+        if let Some(id) = &self.topic_id {
+            text.push_str(" topic_id=");
+            text.push_str(id);
+        }
+        if self.elements > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " elements_done={}", self.elements);
+        }
+        text
+    }
+
+    /// What a group's metadata says; nothing where another program wrote it.
+    #[must_use]
+    pub fn from_metadata(text: &str) -> Self {
+        let mut words = text.split(' ');
+        if words.next() != Some(VERSION) {
+            return Self::default();
+        }
+        let mut note = Self::default();
+        for (key, value) in words.filter_map(|word| word.split_once('=')) {
+            match key {
+                "topic_id" => note.topic_id = Some(value.to_owned()),
+                "elements_done" => note.elements = value.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+        note
+    }
+}
+
+/// What the group committed for a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset of the next message.
+    pub offset: i64,
+    /// The leader epoch of the message before it.
+    pub epoch: Epoch,
+    /// What stands beside it.
+    pub note: Note,
+}
+
+/// What the brokers say about a partition now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The topic's id.
+    pub topic_id: Option<String>,
+    /// The offset of the first message that is still there.
+    pub begin: i64,
+    /// The offset behind the last message.
+    pub end: i64,
+    /// The offset behind the last message that readers of committed messages may see.
+    pub stable_end: i64,
+}
+
+/// Where a partition begins for which nothing was committed: `auto.offset.reset` of `kafka.consumer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FirstStart {
+    /// At the first message that is there.
+    #[default]
+    Earliest,
+    /// Behind the last one.
+    Latest,
+    /// Nowhere: an offset has to be committed for it.
+    Refuse,
+}
+
+impl FirstStart {
+    /// What a value of librdkafka's property means.
+    #[must_use]
+    pub fn of(value: &str) -> Self {
+        match value {
+            "latest" | "largest" | "end" => Self::Latest,
+            "error" => Self::Refuse,
+            _ => Self::Earliest,
+        }
+    }
+}
+
+/// Why a committed offset is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResetReason {
+    /// The messages at it are gone: retention, or an administrator, removed them.
+    Expired,
+    /// The log was cut before it: an unclean leader election, or lost disks.
+    Truncated,
+    /// It belongs to a topic that was deleted; another one has its name now.
+    TopicRecreated,
+}
+
+impl ResetReason {
+    /// Every reason, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Expired, Self::Truncated, Self::TopicRecreated];
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Truncated => "truncated",
+            Self::TopicRecreated => "topic_recreated",
+        }
+    }
+}
+
+/// A committed offset that is left for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset {
+    /// Why.
+    pub reason: ResetReason,
+    /// The offset that was committed.
+    pub from: i64,
+    /// Messages that are gone and were never read.
+    pub gone: i64,
+    /// Messages that may have been read before and are read again.
+    pub again: i64,
+}
+
+/// Where a partition begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The place.
+    pub place: Place,
+    /// The leader epoch of the message before it.
+    pub epoch: Epoch,
+    /// The id of the topic that it is a place in.
+    pub topic_id: Option<String>,
+    /// What is not as the group left it.
+    pub reset: Option<Reset>,
+}
+
+/// Decides where a partition begins; none where `first` refuses to.
+#[must_use]
+pub fn decide(committed: Option<&Committed>, log: &Log, first: FirstStart) -> Option<Start> {
+    let start = |offset, reset| Start {
+        place: Place::at(offset),
+        epoch: None,
+        topic_id: log.topic_id.clone(),
+        reset,
+    };
+    let as_new = |reset| match first {
+        FirstStart::Earliest => Some(start(log.begin, reset)),
+        FirstStart::Latest => Some(start(log.stable_end, reset)),
+        FirstStart::Refuse => None,
+    };
+    let Some(committed) = committed else {
+        return as_new(None);
+    };
+    let reset = |reason, gone, again| {
+        Some(Reset {
+            reason,
+            from: committed.offset,
+            gone,
+            again,
+        })
+    };
+    if let (Some(old), Some(new)) = (&committed.note.topic_id, &log.topic_id)
+        && old != new
+    {
+        return as_new(reset(ResetReason::TopicRecreated, 0, 0));
+    }
+    if committed.offset < log.begin {
+        let gone = log.begin - committed.offset;
+        return Some(start(log.begin, reset(ResetReason::Expired, gone, 0)));
+    }
+    // With an epoch, the partition's leader says where the log was cut, when the reading begins there. Without one, nobody
+    // can tell which messages are new: better all of them again than one of them never.
+    if committed.offset > log.end && committed.epoch.is_none() {
+        let again = log.end - log.begin;
+        return Some(start(log.begin, reset(ResetReason::Truncated, 0, again)));
+    }
+    Some(Start {
+        place: Place {
+            offset: committed.offset,
+            elements: committed.note.elements,
+        },
+        epoch: committed.epoch,
+        topic_id: log.topic_id.clone(),
+        reset: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> Log {
+        Log {
+            topic_id: Some("new".to_owned()),
+            begin: 100,
+            end: 200,
+            stable_end: 190,
+        }
+    }
+
+    fn committed(offset: i64, epoch: Epoch, topic_id: Option<&str>, elements: u32) -> Committed {
+        Committed {
+            offset,
+            epoch,
+            note: Note {
+                topic_id: topic_id.map(str::to_owned),
+                elements,
+            },
+        }
+    }
+
+    fn decided(committed: Option<&Committed>, first: FirstStart) -> (i64, u32, Option<Reset>) {
+        let start = decide(committed, &log(), first).unwrap();
+        assert_eq!(start.topic_id.as_deref(), Some("new"));
+        (start.place.offset, start.place.elements, start.reset)
+    }
+
+    #[test]
+    fn without_a_committed_offset_the_user_decides() {
+        assert_eq!(decided(None, FirstStart::Earliest), (100, 0, None));
+        assert_eq!(decided(None, FirstStart::Latest), (190, 0, None));
+        assert_eq!(decide(None, &log(), FirstStart::Refuse), None);
+        for (value, first) in [
+            ("earliest", FirstStart::Earliest),
+            ("beginning", FirstStart::Earliest),
+            ("smallest", FirstStart::Earliest),
+            ("latest", FirstStart::Latest),
+            ("end", FirstStart::Latest),
+            ("largest", FirstStart::Latest),
+            ("error", FirstStart::Refuse),
+        ] {
+            assert_eq!(FirstStart::of(value), first, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_committed_offset_within_the_log_is_where_it_goes_on_whatever_the_first_start() {
+        for first in [FirstStart::Earliest, FirstStart::Latest, FirstStart::Refuse] {
+            for offset in [100, 150, 200] {
+                for id in [None, Some("new")] {
+                    let committed = committed(offset, Some(3), id, 7);
+                    assert_eq!(decided(Some(&committed), first), (offset, 7, None));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_offset_of_a_topic_that_was_deleted_counts_for_nothing() {
+        let old = committed(150, Some(3), Some("old"), 7);
+        let reset = Some(Reset {
+            reason: ResetReason::TopicRecreated,
+            from: 150,
+            gone: 0,
+            again: 0,
+        });
+        assert_eq!(decided(Some(&old), FirstStart::Earliest), (100, 0, reset));
+        assert_eq!(decided(Some(&old), FirstStart::Latest), (190, 0, reset));
+        assert_eq!(decide(Some(&old), &log(), FirstStart::Refuse), None);
+    }
+
+    #[test]
+    fn what_expired_is_counted_and_passed_whatever_the_first_start() {
+        let reset = Some(Reset {
+            reason: ResetReason::Expired,
+            from: 40,
+            gone: 60,
+            again: 0,
+        });
+        let old = committed(40, Some(3), Some("new"), 7);
+        for first in [FirstStart::Earliest, FirstStart::Latest, FirstStart::Refuse] {
+            assert_eq!(decided(Some(&old), first), (100, 0, reset));
+        }
+    }
+
+    #[test]
+    fn beyond_the_end_the_leader_is_asked_and_without_an_epoch_all_is_read_again() {
+        let known = committed(300, Some(3), Some("new"), 0);
+        assert_eq!(decided(Some(&known), FirstStart::Latest), (300, 0, None));
+        let unknown = committed(300, None, None, 0);
+        let reset = Some(Reset {
+            reason: ResetReason::Truncated,
+            from: 300,
+            gone: 0,
+            again: 100,
+        });
+        assert_eq!(decided(Some(&unknown), FirstStart::Latest), (100, 0, reset));
+    }
+
+    #[test]
+    fn notes_come_back_and_those_of_others_say_nothing() {
+        for note in [
+            Note::default(),
+            Note {
+                topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
+                elements: 0,
+            },
+            Note {
+                topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
+                elements: u32::MAX,
+            },
+        ] {
+            assert_eq!(Note::from_metadata(&note.to_metadata()), note);
+        }
+        for text in ["", "topic_id=x elements_done=3", "trailtag/2 topic_id=x"] {
+            assert_eq!(Note::from_metadata(text), Note::default(), "{text}");
+        }
+    }
+}

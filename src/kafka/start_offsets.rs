@@ -1,0 +1,431 @@
+//! Asks where the group goes on, for all partitions of a worker at once, on a thread and through a client of its own.
+//!
+//! The worker goes on meanwhile: it reads its other partitions, stays in its group, and stops when it is told to. The
+//! client is no member, since brokers answer one question of a connection after the other, and on the member's own this one
+//! would wait for as long as a rebalance does. It is kept from one question to the next: a connection takes several round
+//! trips. How long an answer is waited for grows with how long answers take.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::client::ConsumerSide;
+use super::native::admin::{self, Asked, ByPartition, End, GroupOffset, Partition, TopicAnswer};
+use super::start::{Committed, FirstStart, Log, Note, Start, decide};
+
+/// How long an answer is waited for at the least.
+const SHORTEST: Duration = Duration::from_secs(10);
+/// And at the most.
+const LONGEST: Duration = Duration::from_mins(2);
+/// How many times longer than the last answer took the next one may take.
+const ROOM: u32 = 4;
+/// How long to wait before what was not answered is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often the client is listened to that has nothing to ask.
+const IDLE: Duration = Duration::from_secs(1);
+/// One slice of a wait, after which the worker may be gone.
+const SLICE: Duration = Duration::from_millis(100);
+/// How long a client is kept that has nothing to ask.
+const KEPT: Duration = Duration::from_mins(10);
+
+/// Partitions whose start is to be found.
+struct Question {
+    number: u64,
+    partitions: Vec<Partition>,
+}
+
+/// What is known after one try.
+pub(super) struct Answer {
+    /// The number of the question.
+    pub(super) number: u64,
+    /// Where partitions begin.
+    pub(super) starts: Vec<(Partition, Start)>,
+    /// Why others do not begin yet; they are asked about again.
+    pub(super) problem: Option<String>,
+}
+
+/// Whether brokers are asked for the ids of topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicIds {
+    /// They are; brokers before Kafka 2.8 answer that they have none.
+    Asked,
+    /// librdkafka's mock cluster names a controller that is not there, to which such questions go.
+    Unknown,
+}
+
+/// The worker's side: what was asked, and what came back.
+pub(super) struct StartOffsets {
+    questions: mpsc::Sender<Question>,
+    answers: mpsc::Receiver<Answer>,
+    asked: u64,
+    is_over: Arc<AtomicBool>,
+}
+
+impl StartOffsets {
+    /// Starts the thread. `settings` are the member's own.
+    pub(super) fn new(
+        mut settings: ClientConfig,
+        group: String,
+        first: FirstStart,
+        topic_ids: TopicIds,
+    ) -> std::io::Result<Self> {
+        // It is no member, and nobody asks for its statistics.
+        settings.remove("group.instance.id");
+        settings.remove("statistics.interval.ms");
+        let (questions, asked) = mpsc::channel();
+        let (answer, answers) = mpsc::channel();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let asking = Asking {
+            settings,
+            group,
+            first,
+            topic_ids,
+            questions: asked,
+            is_over: Arc::clone(&is_over),
+            client: None,
+            patience: SHORTEST,
+            one_by_one: false,
+        };
+        thread::Builder::new()
+            .name("start-offsets".to_owned())
+            .spawn(move || asking.run(&answer))?;
+        Ok(Self {
+            questions,
+            answers,
+            asked: 0,
+            is_over,
+        })
+    }
+
+    /// Asks about these partitions from here on, and about no others. Gives the question's number.
+    pub(super) fn ask(&mut self, partitions: Vec<Partition>) -> u64 {
+        self.asked += 1;
+        let number = self.asked;
+        // Fails only where the thread is gone, which it never is before this.
+        let _ = self.questions.send(Question { number, partitions });
+        number
+    }
+
+    /// The next answer that has come.
+    pub(super) fn answer(&self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+}
+
+impl Drop for StartOffsets {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The thread's side.
+struct Asking {
+    settings: ClientConfig,
+    group: String,
+    first: FirstStart,
+    topic_ids: TopicIds,
+    questions: mpsc::Receiver<Question>,
+    is_over: Arc<AtomicBool>,
+    client: Option<BaseConsumer<ConsumerSide>>,
+    /// How long the next answer is waited for.
+    patience: Duration,
+    /// Ask about the log of each partition by itself: one without a leader holds up the answer for all.
+    one_by_one: bool,
+}
+
+impl Asking {
+    fn run(mut self, answers: &mpsc::Sender<Answer>) {
+        let mut open = Question {
+            number: 0,
+            partitions: Vec::new(),
+        };
+        while self.wait_for_question(&mut open) {
+            let (starts, problem) = match self.ask(&open.partitions) {
+                Ok(found) => self.judge(&open.partitions, &found),
+                Err(error) => (Vec::new(), Some(error.to_string())),
+            };
+            open.partitions
+                .retain(|partition| !starts.iter().any(|(known, _)| known == partition));
+            let number = open.number;
+            let answer = Answer {
+                number,
+                starts,
+                problem,
+            };
+            if answers.send(answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is something to ask: a new question, or the rest of the last one after a pause. False when the
+    /// worker is gone.
+    fn wait_for_question(&mut self, open: &mut Question) -> bool {
+        let begun = Instant::now();
+        loop {
+            let wait = if open.partitions.is_empty() {
+                IDLE
+            } else {
+                PAUSE
+            };
+            match self.questions.recv_timeout(wait) {
+                Ok(question) => *open = question,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            // Only the newest counts.
+            while let Ok(question) = self.questions.try_recv() {
+                *open = question;
+            }
+            if let Some(client) = &self.client {
+                // It has no messages; what it says is heard here.
+                while client.poll(Duration::ZERO).is_some() {}
+            }
+            if !open.partitions.is_empty() {
+                return true;
+            }
+            if begun.elapsed() > KEPT {
+                self.client = None;
+            }
+        }
+    }
+
+    /// Sends all questions, then waits for the answers.
+    fn ask(&mut self, partitions: &[Partition]) -> Result<Found, KafkaError> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => self.settings.create_with_context(ConsumerSide::default())?,
+        };
+        let begun = Instant::now();
+        let patience = self.patience;
+        let wait = Wait {
+            until: begun + patience,
+            is_over: &self.is_over,
+        };
+        let native = client.client();
+        let topics: BTreeSet<&str> = partitions.iter().map(|(topic, _)| &**topic).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let group = admin::group_offsets(native, &self.group, partitions, patience);
+        let described = (self.topic_ids == TopicIds::Asked)
+            .then(|| admin::describe_topics(native, &topics, patience));
+        let at_once = if self.one_by_one { 1 } else { partitions.len() };
+        let ends = |end| -> Vec<_> {
+            partitions
+                .chunks(at_once.max(1))
+                .map(|some| admin::ends(native, some, end, patience))
+                .collect()
+        };
+        let firsts = ends(End::First);
+        let lasts = ends(End::Last);
+        let stables = if self.first == FirstStart::Latest {
+            ends(End::LastStable)
+        } else {
+            Vec::new()
+        };
+        let found = Found {
+            group: wait.one(group),
+            topics: described.map_or_else(|| Ok(Vec::new()), |asked| wait.one(asked)),
+            begins: wait.all(firsts),
+            ends: wait.all(lasts),
+            stable_ends: wait.all(stables),
+        };
+        self.client = Some(client);
+        let took = begun.elapsed();
+        self.patience = if took < patience {
+            (took * ROOM).clamp(SHORTEST, LONGEST)
+        } else {
+            (patience * 2).min(LONGEST)
+        };
+        // Next time it is known which of them have no leader.
+        self.one_by_one = partitions.len() > 1
+            && found.group.is_ok()
+            && (found.begins.is_err() || found.ends.is_err());
+        Ok(found)
+    }
+
+    fn judge(
+        &self,
+        partitions: &[Partition],
+        found: &Found,
+    ) -> (Vec<(Partition, Start)>, Option<String>) {
+        let mut starts = Vec::new();
+        let mut problem = None;
+        for partition in partitions {
+            match found.start(partition, self.first) {
+                Ok(start) => starts.push((partition.clone(), start)),
+                Err(why) if problem.is_none() => {
+                    problem = Some(format!("{} [{}]: {why}", partition.0, partition.1));
+                }
+                Err(_) => {}
+            }
+        }
+        (starts, problem)
+    }
+}
+
+/// How long answers are waited for.
+struct Wait<'a> {
+    until: Instant,
+    is_over: &'a AtomicBool,
+}
+
+impl Wait<'_> {
+    fn one<T>(&self, asked: Result<Asked<'_, T>, RDKafkaErrorCode>) -> Result<T, RDKafkaErrorCode> {
+        let asked = asked?;
+        loop {
+            match asked.answer(SLICE) {
+                Err(RDKafkaErrorCode::OperationTimedOut)
+                    if Instant::now() < self.until && !self.is_over.load(Ordering::Relaxed) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// What was answered of several; the last error where nothing was.
+    fn all<T>(
+        &self,
+        asked: Vec<Result<Asked<'_, ByPartition<T>>, RDKafkaErrorCode>>,
+    ) -> Result<ByPartition<T>, RDKafkaErrorCode> {
+        let mut all = ByPartition::new();
+        let mut failed = None;
+        for asked in asked {
+            match self.one(asked) {
+                Ok(some) => all.extend(some),
+                Err(code) => failed = Some(code),
+            }
+        }
+        match failed {
+            Some(code) if all.is_empty() => Err(code),
+            _ => Ok(all),
+        }
+    }
+}
+
+/// What the brokers answered in one try.
+struct Found {
+    group: Result<ByPartition<Option<GroupOffset>>, RDKafkaErrorCode>,
+    topics: Result<Vec<TopicAnswer>, RDKafkaErrorCode>,
+    begins: Result<ByPartition<i64>, RDKafkaErrorCode>,
+    ends: Result<ByPartition<i64>, RDKafkaErrorCode>,
+    /// Empty where nobody wants to begin there.
+    stable_ends: Result<ByPartition<i64>, RDKafkaErrorCode>,
+}
+
+/// Why a partition does not begin yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum NoStart {
+    #[error("another process's transaction is open on its offset; waiting for the end of it")]
+    Unstable,
+    #[error("the brokers do not say {what}: {code}")]
+    Unknown {
+        what: &'static str,
+        code: RDKafkaErrorCode,
+    },
+    #[error(
+        "the group has committed no offset for it, and auto.offset.reset is `error`: commit one, or set `earliest` or `latest` in kafka.consumer"
+    )]
+    Refused,
+}
+
+impl Found {
+    fn start(&self, partition: &Partition, first: FirstStart) -> Result<Start, NoStart> {
+        let committed = match of(&self.group, partition, "what the group has committed") {
+            Err(NoStart::Unknown {
+                code: RDKafkaErrorCode::UnstableOffsetCommit,
+                ..
+            }) => return Err(NoStart::Unstable),
+            other => other?,
+        };
+        let committed = committed.as_ref().map(|committed| Committed {
+            offset: committed.offset,
+            epoch: committed.epoch,
+            note: Note::from_metadata(&committed.metadata),
+        });
+        let topic_id = match &self.topics {
+            Err(code) => {
+                let what = "which topic it is of";
+                return Err(NoStart::Unknown { what, code: *code });
+            }
+            Ok(topics) => topics
+                .iter()
+                .find(|topic| topic.name == partition.0)
+                .and_then(|topic| topic.id.clone()),
+        };
+        let end = *of(&self.ends, partition, "where its log ends")?;
+        let stable_end = if first == FirstStart::Latest {
+            *of(&self.stable_ends, partition, "where its log ends")?
+        } else {
+            end
+        };
+        let log = Log {
+            topic_id,
+            begin: *of(&self.begins, partition, "where its log begins")?,
+            end,
+            stable_end,
+        };
+        decide(committed.as_ref(), &log, first).ok_or(NoStart::Refused)
+    }
+}
+
+fn of<'a, T>(
+    answers: &'a Result<ByPartition<T>, RDKafkaErrorCode>,
+    partition: &Partition,
+    what: &'static str,
+) -> Result<&'a T, NoStart> {
+    let code = match answers {
+        Err(code) => *code,
+        Ok(answers) => match answers.get(partition) {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(code)) => *code,
+            None => RDKafkaErrorCode::UnknownPartition,
+        },
+    };
+    Err(NoStart::Unknown { what, code })
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    /// Which topic ids there are, and what open transactions hold back, only a real broker knows: tests/broker/shrink.rs.
+    #[test]
+    fn all_partitions_are_answered_at_once_and_without_an_offset_begin_as_the_user_wishes() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("in", 3, 1).unwrap();
+        let mut settings = ClientConfig::new();
+        settings
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "group");
+        let group = "group".to_owned();
+        let first = FirstStart::Earliest;
+        let mut offsets = StartOffsets::new(settings, group, first, TopicIds::Unknown).unwrap();
+        let partitions: Vec<_> = (0..3).map(|number| ("in".to_owned(), number)).collect();
+        let number = offsets.ask(partitions.clone());
+        let begun = Instant::now();
+        let answer = loop {
+            match offsets.answer() {
+                Some(answer) if answer.problem.is_none() => break answer,
+                Some(answer) => eprintln!("{:?}", answer.problem),
+                None => thread::sleep(SLICE),
+            }
+            assert!(begun.elapsed() < LONGEST, "no answer");
+        };
+        assert_eq!(answer.number, number);
+        let begun: Vec<_> = answer
+            .starts
+            .iter()
+            .map(|(partition, start)| (partition.clone(), start.place.offset))
+            .collect();
+        let at_zero: Vec<_> = partitions.into_iter().map(|it| (it, 0)).collect();
+        assert_eq!(begun, at_zero);
+    }
+}
