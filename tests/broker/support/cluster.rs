@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 
+use rdkafka::admin::TopicReplication;
+
 use super::broker::Broker;
 use super::java::{Server, Setup};
-use super::wait::{PATIENCE, wait_until};
+use super::wait::{PATIENCE, unique, wait_until};
 
 const BROKERS: usize = 3;
 
@@ -67,6 +69,41 @@ controller.quorum.voters=1@127.0.0.1:{}
     /// The cluster as a client sees it that begins with the first broker.
     pub(crate) fn admin(&self) -> &Broker {
         &self.first
+    }
+
+    /// A topic of one partition with its copies on these brokers, the first of which leads.
+    pub(crate) fn topic_on(
+        &self,
+        name: &str,
+        brokers: [i32; 2],
+        config: &[(&str, &str)],
+    ) -> String {
+        let topic = unique(name);
+        let copies = TopicReplication::Variable(&[&brokers]);
+        self.first.create_topic_in(&topic, 1, copies, config);
+        topic
+    }
+
+    /// Waits until exactly these brokers have everything of a partition.
+    pub(crate) fn wait_in_sync(&self, topic: &str, partition: usize, brokers: &[i32]) {
+        wait_until(PATIENCE, &format!("{brokers:?} are in sync"), || match self
+            .first
+            .anew()
+            .in_sync(topic, partition)?
+        {
+            seen if seen == brokers => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        });
+    }
+
+    /// Stops one of the others in the middle of whatever it does.
+    pub(crate) fn freeze(&self, place: usize) {
+        self.others.borrow()[place].as_ref().unwrap().freeze();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self, place: usize) {
+        self.others.borrow()[place].as_ref().unwrap().thaw();
     }
 
     /// Kills one of the others, with all that it has.

@@ -81,7 +81,18 @@ impl Broker {
     /// Creates a topic, and waits until it can be used.
     pub(crate) fn create_topic(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) {
         // In as many copies as the cluster makes by itself.
-        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        self.create_topic_in(topic, partitions, TopicReplication::Fixed(-1), config);
+    }
+
+    /// As [`Broker::create_topic`], with its copies where they are wanted.
+    pub(super) fn create_topic_in(
+        &self,
+        topic: &str,
+        partitions: i32,
+        copies: TopicReplication<'_>,
+        config: &[(&str, &str)],
+    ) {
+        let mut new = NewTopic::new(topic, partitions, copies);
         for (key, value) in config {
             new = new.set(key, value);
         }
@@ -148,6 +159,31 @@ impl Broker {
                 Err(_) => Ok(()),
             }
         });
+    }
+
+    /// Removes what stands before `offset` in a partition, as retention does.
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))
+            .unwrap();
+        let deleted = block_on(self.admin.delete_records(&list, &options())).unwrap();
+        let element = deleted.find_partition(topic, partition).unwrap();
+        element.error().unwrap();
+    }
+
+    /// The brokers that have everything of a partition.
+    pub(super) fn in_sync(&self, topic: &str, partition: usize) -> Result<Vec<i32>, String> {
+        let metadata = self
+            .admin
+            .inner()
+            .fetch_metadata(Some(topic), REQUEST)
+            .map_err(|error| error.to_string())?;
+        let partition = metadata
+            .topics()
+            .first()
+            .and_then(|topic| topic.partitions().get(partition))
+            .ok_or("no such partition")?;
+        Ok(partition.isr().to_vec())
     }
 
     /// How many partitions of the cluster miss one of `copies`.
