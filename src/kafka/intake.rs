@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use tracing::{info, warn};
 
 use super::delivery::{Entry, Target};
+use super::letter::{self, Original};
 use super::positions::{Admission, Positions};
 use super::reader::Asker;
 use super::worker::Setting;
@@ -15,7 +17,8 @@ use crate::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{Document, Origin, Outputs, Pipeline, Tally};
 use crate::service::metrics::Metrics;
 
-/// A document that a broker refused for what it is, to be dead-lettered when its message is read again.
+/// A document that a broker refused for what it is, to be dead-lettered when its message is read again; or a dead letter,
+/// which then goes without the headers of its message.
 pub(super) struct Refused {
     pub(super) index: Option<u32>,
     pub(super) target: Target,
@@ -184,7 +187,10 @@ pub(super) fn take(
             }
         }
         for dead_letter in outputs.dead_letters.drain(..) {
-            batch.push(source.dead_letter(dead_letter));
+            let refused = refused.get(&(position.id, offset));
+            for entry in source.dead_letter(dead_letter, setting.limits.dead_letter, refused) {
+                batch.push(entry);
+            }
         }
         batch.first_output.get_or_insert_with(Instant::now);
     }
@@ -249,7 +255,7 @@ impl Source<'_> {
             headers: None,
             payload: None,
             timestamp: None,
-            why: None,
+            letter: None,
         }
     }
 
@@ -267,7 +273,7 @@ impl Source<'_> {
         Entry {
             key: document.key.map(String::into_bytes),
             headers: Some(headers),
-            payload: Some(document.payload),
+            payload: Some(document.payload.into()),
             ..self.entry(Target::Route(document.route), Some(document.index))
         }
     }
@@ -295,53 +301,35 @@ impl Source<'_> {
                 .message
                 .headers()
                 .map(rdkafka::message::BorrowedHeaders::detach),
-            payload: payload.map(<[u8]>::to_vec),
+            payload: payload.map(Bytes::copy_from_slice),
             timestamp: self.message.timestamp().to_millis(),
             ..self.entry(Target::Unmatched, None)
         })
     }
 
-    /// The original bytes, with the original key and headers, and ours that say why.
-    fn dead_letter(&self, dead_letter: DeadLetter) -> Entry {
-        let mut headers = self
-            .message
-            .headers()
-            .map_or_else(OwnedHeaders::new, rdkafka::message::BorrowedHeaders::detach);
-        let offset = self.message.offset().to_string();
-        let partition = self.message.partition().to_string();
-        let why = (dead_letter.reason, dead_letter.error.clone());
-        let mut ours = vec![
-            ("trailtag.reason", dead_letter.reason.as_str().to_owned()),
-            ("trailtag.error", dead_letter.error),
-            ("trailtag.source.topic", self.message.topic().to_owned()),
-            ("trailtag.source.partition", partition),
-            ("trailtag.source.offset", offset),
-        ];
-        ours.extend(
-            self.message
-                .timestamp()
-                .to_millis()
-                .map(|time| ("trailtag.source.timestamp", time.to_string())),
-        );
-        ours.extend(
-            dead_letter
-                .index
-                .map(|index| ("trailtag.source.index", index.to_string())),
-        );
-        ours.push(("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()));
-        for (key, value) in &ours {
-            headers = headers.insert(Header {
-                key,
-                value: Some(value),
-            });
-        }
-        Entry {
-            key: self.message.key().map(<[u8]>::to_vec),
-            headers: Some(headers),
-            payload: Some(dead_letter.payload),
-            why: Some(why),
-            ..self.entry(Target::DeadLetter, dead_letter.index)
-        }
+    /// The original bytes, and why they are a dead letter, in messages that the topic takes.
+    fn dead_letter(
+        &self,
+        dead_letter: DeadLetter,
+        limit: usize,
+        refused: Option<&Vec<Refused>>,
+    ) -> Vec<Entry> {
+        let original = Original {
+            topic: self.message.topic(),
+            partition: self.message.partition(),
+            offset: self.message.offset(),
+            timestamp: self.message.timestamp().to_millis(),
+            key: self.message.key(),
+            headers: self.message.headers(),
+        };
+        let index = dead_letter.index;
+        let is_bare = refused.is_some_and(|list| {
+            list.iter()
+                .any(|it| it.target == Target::DeadLetter && it.index == index)
+        });
+        letter::entries(&original, dead_letter, limit, is_bare, || {
+            self.entry(Target::DeadLetter, index)
+        })
     }
 }
 
