@@ -525,7 +525,12 @@ impl Sink {
         let _ = self.producer.context().failures();
         let mut failures = Vec::new();
         let mut is_alone = true;
+        // Partitions with a failure: what comes after it is read again, and would be there twice.
+        let mut failed = BTreeSet::new();
         for (place, entry) in entries.iter_mut().enumerate() {
+            if failed.contains(&entry.position) {
+                continue;
+            }
             let is_apart = self.is_apart(entry);
             if is_apart && !is_alone {
                 self.wait(reader)?;
@@ -569,17 +574,25 @@ impl Sink {
             }
             if is_apart {
                 self.wait(reader)?;
+                failures.extend(self.reported());
+                if failures.iter().any(|(failure, _)| *failure == place) {
+                    failed.insert(entry.position);
+                }
             }
             is_alone = is_apart;
         }
         self.wait(reader)?;
-        let reported = self.producer.context().failures().into_iter();
-        failures.extend(
-            reported
-                .filter(|(tag, _)| tag % EPOCHS == self.epoch)
-                .map(|(tag, code)| (tag / EPOCHS, code)),
-        );
+        failures.extend(self.reported());
         ControlFlow::Continue(self.judge(entries, failures, reader))
+    }
+
+    /// The messages of this batch, by place, that were reported as failed since the last call.
+    fn reported(&self) -> impl Iterator<Item = (usize, RDKafkaErrorCode)> {
+        let epoch = self.epoch;
+        let reports = self.producer.context().failures().into_iter();
+        reports
+            .filter(move |(tag, _)| tag % EPOCHS == epoch)
+            .map(|(tag, code)| (tag / EPOCHS, code))
     }
 
     /// What each failure asks for. A broker judges a produce batch as a whole: innocent messages fail with the one that
@@ -612,8 +625,10 @@ impl Sink {
             }
         }
         self.suspects.extend(suspects);
-        self.suspects
-            .retain(|(id, _)| reader.positions.find(*id).is_some());
+        self.suspects.retain(|(id, offset)| {
+            let position = reader.positions.find(*id);
+            position.is_some_and(|position| *offset >= position.settled)
+        });
         failures
     }
 

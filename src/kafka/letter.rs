@@ -369,7 +369,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(sent(10_000), (1, false, true, text("headers")));
         assert_eq!(sent(7000), (1, false, false, text("headers,key")));
-        assert_eq!(sent(5000), (2, false, true, text("headers")));
+        assert_eq!(sent(5000), (3, false, true, text("headers")));
         assert_eq!(sent(3000), (3, false, false, text("headers,key")));
     }
 
