@@ -156,9 +156,8 @@ pub(super) fn take(
         timestamp,
     };
     let mut tally = pipeline.process(payload, &origin, outputs);
-    if !refused.is_empty()
-        && let Some(refused) = refused.get(&(position.id, offset))
-    {
+    let refused = refused.get(&(position.id, offset));
+    if let Some(refused) = refused {
         refuse(refused, payload, outputs, &mut tally);
     }
     let forward = setting.config.unmatched.action == Action::Forward
@@ -174,10 +173,7 @@ pub(super) fn take(
             batch.push(source.document(document, setting));
         }
         if forward {
-            match source.unmatched(
-                setting.limits.unmatched,
-                refused.get(&(position.id, offset)),
-            ) {
+            match source.unmatched(setting.limits.unmatched, refused) {
                 Ok(entry) => batch.push(entry),
                 Err(dead_letter) => {
                     tally.ignored = tally.ignored.saturating_sub(1);
@@ -187,7 +183,6 @@ pub(super) fn take(
             }
         }
         for dead_letter in outputs.dead_letters.drain(..) {
-            let refused = refused.get(&(position.id, offset));
             for entry in source.dead_letter(dead_letter, setting.limits.dead_letter, refused) {
                 batch.push(entry);
             }
