@@ -17,7 +17,10 @@ use crate::format;
 use crate::remediation::Catalogue;
 
 /// What Kafka adds around a message, at the most, beyond its key, value and headers.
-const OVERHEAD: usize = 128;
+pub(crate) const OVERHEAD: usize = 128;
+
+/// What Kafka adds to a header, at the most, beyond its name and its value.
+pub(crate) const HEADER_OVERHEAD: usize = 10;
 
 /// Where a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -483,7 +486,7 @@ impl Document {
         let headers: usize = self
             .headers
             .iter()
-            .map(|(key, value)| key.len() + value.len() + 10)
+            .map(|(key, value)| key.len() + value.len() + HEADER_OVERHEAD)
             .sum();
         self.payload.len() + self.key.as_ref().map_or(0, String::len) + headers + OVERHEAD
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::{ConfigFile, Failure, Outcome, environment, in_one_line, print};
+use super::{ConfigFile, Failure, Outcome, environment, in_one_line, print, runtime};
 use crate::config::{Action, Config, Guarantee, Protocol};
-use crate::kafka::connect;
+use crate::kafka::{connect, sizes};
 use crate::pipeline::{Origin, Outputs, Pipeline};
 use crate::synthetic::{Generator, Options, Shape};
 
@@ -22,7 +22,8 @@ const ROUNDS: usize = 5;
 #[command(after_help = "\
 Prints every fault on standard error, one a line, and exits 64; or says what is set, and exits 0.
 A rule that requires no eventName makes more records be parsed: it is named, with what that costs, measured here.
-Secrets are never printed. --connect writes nothing to any topic.
+Secrets are never printed. --connect writes nothing to any topic. It also compares how large a message the topics take:
+what will not fit is a note, with what to set, and no fault.
 
 Examples:
   trailtag check --config trailtag.yaml
@@ -59,6 +60,9 @@ impl Check {
         match pipeline {
             Ok(pipeline) if faults.is_empty() => {
                 let mut text = summary(&config, &pipeline);
+                if self.connect {
+                    text.push_str(&size_notes(&config)?);
+                }
                 text.push_str(if self.connect {
                     "ok, and the brokers agree\n"
                 } else {
@@ -70,6 +74,17 @@ impl Check {
             _ => Err(Failure::Configuration(faults.join("\n"))),
         }
     }
+}
+
+/// What will not fit its topic: no fault, since it goes elsewhere or in parts.
+fn size_notes(config: &Config) -> Result<String, Failure> {
+    let notes = runtime()?.block_on(sizes::notes(config));
+    let mut text = String::new();
+    for note in notes.unwrap_or_else(|error| vec![in_one_line(&error)]) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{:<14}{note}", "note");
+    }
+    Ok(text)
 }
 
 /// What is set, for a person. No secret is in it.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
@@ -25,11 +26,12 @@ use tracing::{debug, warn};
 
 use super::caller::{Caller, Failed};
 use super::client::ProducerSide;
-use super::native::{self, admin};
+use super::native::admin;
 use super::positions::{Position, Positions};
 use super::reader::{Broken, Reader};
 use super::start::{Epoch, Note, Place};
 use super::worker::TICK;
+use super::{letter, native};
 use crate::config::{Config, Guarantee};
 use crate::dead_letter::Reason;
 use crate::pipeline::Tally;
@@ -70,19 +72,42 @@ pub struct Entry {
     pub key: Option<Vec<u8>>,
     /// The headers; taken when it is sent.
     pub headers: Option<OwnedHeaders>,
-    /// The value; none is a null.
-    pub payload: Option<Vec<u8>>,
+    /// The value; none is a null. The parts of a dead letter share theirs.
+    pub payload: Option<Bytes>,
     /// The timestamp in milliseconds since the epoch; none is the time of sending.
     pub timestamp: Option<i64>,
-    /// For a dead letter: why it is one.
-    pub why: Option<(Reason, String)>,
+    /// For a dead letter: why it is one, and what of it this is.
+    pub letter: Option<Letter>,
+}
+
+/// What a message to the dead-letter topic is: a dead letter, or a part of one.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// Why it is one.
+    pub reason: Reason,
+    /// The same, for a person.
+    pub error: Arc<str>,
+    /// Which part this is, counted from 1.
+    pub part: usize,
+    /// How many parts there are; 1 where it was not divided.
+    pub parts: usize,
+    /// What was left out of the original message, as its header says; empty where nothing was.
+    pub omitted: &'static str,
+    /// The bytes that the topic's size limit counts.
+    pub size: usize,
+    /// Headers of the original message are in it.
+    pub with_headers: bool,
 }
 
 impl Entry {
     /// The bytes that this takes in memory, and about as many on the wire.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len) + 256
+        let headers = |headers: &OwnedHeaders| letter::headers_size(headers.as_borrowed());
+        self.key.as_ref().map_or(0, Vec::len)
+            + self.payload.as_ref().map_or(0, Bytes::len)
+            + self.headers.as_ref().map_or(0, headers)
+            + 256
     }
 }
 
@@ -93,6 +118,8 @@ pub enum Verdict {
     Retry,
     /// The broker refuses this document for what it is: it would refuse it again.
     DeadLetter,
+    /// The broker refuses this dead letter for its size: a smaller one may pass.
+    Smaller,
 }
 
 impl Verdict {
@@ -102,8 +129,11 @@ impl Verdict {
         match code {
             RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord => match target
             {
-                Target::DeadLetter => Self::Retry,
                 Target::Route(_) | Target::Unmatched => Self::DeadLetter,
+                Target::DeadLetter if matches!(code, RDKafkaErrorCode::InvalidRecord) => {
+                    Self::Retry
+                }
+                Target::DeadLetter => Self::Smaller,
             },
             _ => Self::Retry,
         }
@@ -192,8 +222,11 @@ pub struct Sink {
     dead_letter: String,
     /// Counts batches, so that a late report of an aborted one is not taken for this one's.
     epoch: usize,
-    /// Send one message at a time: the broker refused a whole produce batch for its size, and we must know which.
-    one_by_one: bool,
+    /// Messages, by position and offset, that the broker refused for their size together with others. Each is sent
+    /// apart from then on, until it is clear which is too large.
+    suspects: BTreeSet<(u64, i64)>,
+    /// Targets whose every message is sent apart: their topic takes less than the producer puts together.
+    apart: BTreeSet<Target>,
 }
 
 impl Sink {
@@ -218,8 +251,21 @@ impl Sink {
             unmatched: config.unmatched.topic.clone(),
             dead_letter: config.dead_letter.topic.clone(),
             epoch: 0,
-            one_by_one: false,
+            suspects: BTreeSet::new(),
+            apart: BTreeSet::new(),
         })
+    }
+
+    /// From now on, each message for `target` is sent apart from all others.
+    pub fn send_apart(&mut self, target: Target) {
+        self.apart.insert(target);
+    }
+
+    fn is_apart(&self, entry: &Entry) -> bool {
+        self.apart.contains(&entry.target)
+            || self
+                .suspects
+                .contains(&(entry.position, entry.place.offset))
     }
 
     /// Aborts what a predecessor with the same id left open, and fences it. Tries until it works or `idle` breaks.
@@ -488,7 +534,17 @@ impl Sink {
         self.epoch = (self.epoch + 1) % EPOCHS;
         let _ = self.producer.context().failures();
         let mut failures = Vec::new();
+        let mut is_alone = true;
+        // Partitions with a failure: what comes after it is read again, and would be there twice.
+        let mut failed = BTreeSet::new();
         for (place, entry) in entries.iter_mut().enumerate() {
+            if failed.contains(&entry.position) {
+                continue;
+            }
+            let is_apart = self.is_apart(entry);
+            if is_apart && !is_alone {
+                self.wait(reader)?;
+            }
             let headers = entry.headers.take();
             let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(
                 self.topic(entry),
@@ -498,13 +554,22 @@ impl Sink {
             record.payload = entry.payload.as_deref();
             record.timestamp = entry.timestamp;
             record.headers = headers;
+            let mut is_empty = false;
             loop {
                 match self.producer.send(record) {
                     Ok(()) => break,
+                    // It alone is larger than the whole queue.
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _))
+                        if is_empty =>
+                    {
+                        failures.push((place, RDKafkaErrorCode::MessageSizeTooLarge));
+                        break;
+                    }
                     // Back-pressure: what is queued must leave first.
                     Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
                         record = again;
-                        if !native::flush(&self.producer, SLICE) {
+                        is_empty = native::flush(&self.producer, SLICE);
+                        if !is_empty {
                             self.idle(reader)?;
                         }
                     }
@@ -517,38 +582,64 @@ impl Sink {
                     }
                 }
             }
-            if self.one_by_one {
+            if is_apart {
                 self.wait(reader)?;
+                failures.extend(self.reported());
+                if failures.iter().any(|(failure, _)| *failure == place) {
+                    failed.insert(entry.position);
+                }
             }
+            is_alone = is_apart;
         }
         self.wait(reader)?;
-        let reported = self.producer.context().failures().into_iter();
-        failures.extend(
-            reported
-                .filter(|(tag, _)| tag % EPOCHS == self.epoch)
-                .map(|(tag, code)| (tag / EPOCHS, code)),
-        );
-        // A broker judges a produce batch as a whole: innocent documents fail with the one that is too large. Then all
-        // are tried again, one by one, before any is given up.
-        let certain = self.one_by_one || entries.len() == 1;
-        self.one_by_one = failures
-            .iter()
-            .any(|(_, code)| *code == RDKafkaErrorCode::MessageSizeTooLarge);
-        let failure = |(entry, code)| {
-            let target = entries
-                .get(entry)
-                .map_or(Target::DeadLetter, |entry: &Entry| entry.target);
-            let verdict = match Verdict::of(code, target) {
-                Verdict::DeadLetter if !certain => Verdict::Retry,
-                verdict => verdict,
-            };
+        failures.extend(self.reported());
+        ControlFlow::Continue(self.judge(entries, failures, reader))
+    }
+
+    /// The messages of this batch, by place, that were reported as failed since the last call.
+    fn reported(&self) -> impl Iterator<Item = (usize, RDKafkaErrorCode)> {
+        let epoch = self.epoch;
+        let reports = self.producer.context().failures().into_iter();
+        reports
+            .filter(move |(tag, _)| tag % EPOCHS == epoch)
+            .map(|(tag, code)| (tag / EPOCHS, code))
+    }
+
+    /// What each failure asks for. A broker judges a produce batch as a whole: innocent messages fail with the one that
+    /// is too large. So each is tried again, apart from the others, before it is judged.
+    fn judge(
+        &mut self,
+        entries: &[Entry],
+        failures: Vec<(usize, RDKafkaErrorCode)>,
+        reader: &Reader,
+    ) -> Vec<Failure> {
+        let is_only = entries.len() == 1;
+        let mut suspects = Vec::new();
+        let judge = |(place, code)| {
+            let entry: Option<&Entry> = entries.get(place);
+            let is_certain = is_only || entry.is_some_and(|entry| self.is_apart(entry));
+            let verdict = Verdict::of(code, entry.map_or(Target::DeadLetter, |it| it.target));
+            if verdict != Verdict::Retry && !is_certain {
+                suspects.extend(entry.map(|entry| (entry.position, entry.place.offset)));
+            }
             Failure {
-                entry,
+                entry: place,
                 code,
-                verdict,
+                verdict: if is_certain { verdict } else { Verdict::Retry },
             }
         };
-        ControlFlow::Continue(failures.into_iter().map(failure).collect())
+        let failures: Vec<_> = failures.into_iter().map(judge).collect();
+        if failures.is_empty() && !self.suspects.is_empty() {
+            for entry in entries {
+                self.suspects.remove(&(entry.position, entry.place.offset));
+            }
+        }
+        self.suspects.extend(suspects);
+        self.suspects.retain(|(id, offset)| {
+            let position = reader.positions.find(*id);
+            position.is_some_and(|position| *offset >= position.settled.offset)
+        });
+        failures
     }
 
     fn wait(&self, reader: &mut Reader) -> ControlFlow<Broken> {

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use bytes::Bytes;
+use rdkafka::message::{
+    BorrowedHeaders, BorrowedMessage, Header, Message, OwnedHeaders, OwnedMessage,
+};
 
 use super::delivery::{Entry, Target};
+use super::letter::{self, Original};
 use super::native;
 use super::positions::{Admission, Position, Positions};
 use super::start::{Epoch, Place};
@@ -16,7 +20,8 @@ use crate::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{Document, Origin, Outputs, Pipeline, Tally};
 use crate::service::metrics::Metrics;
 
-/// A document that a broker refused for what it is, to be dead-lettered when its message is read again.
+/// A document that a broker refused for what it is, to be dead-lettered when its message is read again; or a dead letter,
+/// which then goes without the headers of its message.
 pub(super) struct Refused {
     pub(super) index: Option<u32>,
     pub(super) target: Target,
@@ -137,6 +142,7 @@ pub(super) fn take(
     let refused = refused.get(&(position.id, offset));
     let source = Source {
         message,
+        headers: message.headers(),
         position: position.id,
         place: Place {
             offset,
@@ -186,8 +192,8 @@ pub(super) fn take(
 }
 
 /// Keeps the outputs of a part of a message.
-pub(super) fn take_part<M: Message>(
-    message: &M,
+pub(super) fn take_part(
+    message: &OwnedMessage,
     position: &mut Position,
     mut part: Part,
     epoch: Epoch,
@@ -197,6 +203,7 @@ pub(super) fn take_part<M: Message>(
 ) {
     let source = Source {
         message,
+        headers: message.headers().map(OwnedHeaders::as_borrowed),
         position: position.id,
         place: position.next,
         epoch,
@@ -245,6 +252,7 @@ impl Batch {
 /// The message that outputs come from, and where it, or this part of it, stands.
 struct Source<'a, M> {
     message: &'a M,
+    headers: Option<&'a BorrowedHeaders>,
     position: u64,
     place: Place,
     epoch: Epoch,
@@ -269,7 +277,10 @@ impl<M: Message> Source<'_, M> {
             batch.push(self.document(document, setting));
         }
         for dead_letter in outputs.dead_letters.drain(..) {
-            batch.push(self.dead_letter(dead_letter));
+            let limit = setting.limits.dead_letter;
+            for entry in self.dead_letter(dead_letter, limit, refused) {
+                batch.push(entry);
+            }
         }
     }
 
@@ -285,7 +296,7 @@ impl<M: Message> Source<'_, M> {
             headers: None,
             payload: None,
             timestamp: None,
-            why: None,
+            letter: None,
         }
     }
 
@@ -303,7 +314,7 @@ impl<M: Message> Source<'_, M> {
         Entry {
             key: document.key.map(String::into_bytes),
             headers: Some(headers),
-            payload: Some(document.payload),
+            payload: Some(document.payload.into()),
             ..self.entry(Target::Route(document.route), Some(document.index))
         }
     }
@@ -327,59 +338,37 @@ impl<M: Message> Source<'_, M> {
         }
         Ok(Entry {
             key: self.message.key().map(<[u8]>::to_vec),
-            headers: self.message.headers().map(owned),
-            payload: payload.map(<[u8]>::to_vec),
+            headers: self.headers.map(BorrowedHeaders::detach),
+            payload: payload.map(Bytes::copy_from_slice),
             timestamp: self.message.timestamp().to_millis(),
             ..self.entry(Target::Unmatched, None)
         })
     }
 
-    /// The original bytes, with the original key and headers, and ours that say why.
-    fn dead_letter(&self, dead_letter: DeadLetter) -> Entry {
-        let mut headers = self.message.headers().map_or_else(OwnedHeaders::new, owned);
-        let offset = self.message.offset().to_string();
-        let partition = self.message.partition().to_string();
-        let why = (dead_letter.reason, dead_letter.error.clone());
-        let mut ours = vec![
-            ("trailtag.reason", dead_letter.reason.as_str().to_owned()),
-            ("trailtag.error", dead_letter.error),
-            ("trailtag.source.topic", self.message.topic().to_owned()),
-            ("trailtag.source.partition", partition),
-            ("trailtag.source.offset", offset),
-        ];
-        ours.extend(
-            self.message
-                .timestamp()
-                .to_millis()
-                .map(|time| ("trailtag.source.timestamp", time.to_string())),
-        );
-        ours.extend(
-            dead_letter
-                .index
-                .map(|index| ("trailtag.source.index", index.to_string())),
-        );
-        ours.push(("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()));
-        for (key, value) in &ours {
-            headers = headers.insert(Header {
-                key,
-                value: Some(value),
-            });
-        }
-        Entry {
-            key: self.message.key().map(<[u8]>::to_vec),
-            headers: Some(headers),
-            payload: Some(dead_letter.payload),
-            why: Some(why),
-            ..self.entry(Target::DeadLetter, dead_letter.index)
-        }
+    /// The original bytes, and why they are a dead letter, in messages that the topic takes.
+    fn dead_letter(
+        &self,
+        dead_letter: DeadLetter,
+        limit: usize,
+        refused: Option<&Vec<Refused>>,
+    ) -> Vec<Entry> {
+        let original = Original {
+            topic: self.message.topic(),
+            partition: self.message.partition(),
+            offset: self.message.offset(),
+            timestamp: self.message.timestamp().to_millis(),
+            key: self.message.key(),
+            headers: self.headers,
+        };
+        let index = dead_letter.index;
+        let is_bare = refused.is_some_and(|list| {
+            list.iter()
+                .any(|it| it.target == Target::DeadLetter && it.index == index)
+        });
+        letter::entries(&original, dead_letter, limit, is_bare, || {
+            self.entry(Target::DeadLetter, index)
+        })
     }
-}
-
-fn owned(headers: &impl Headers) -> OwnedHeaders {
-    headers.iter().fold(
-        OwnedHeaders::new_with_capacity(headers.count()),
-        |all, it| all.insert(it),
-    )
 }
 
 /// How long ago a time in milliseconds since the epoch is; none when it is in the future.

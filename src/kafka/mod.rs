@@ -10,10 +10,12 @@
 //! - `adrift`: clients that have no broker left to turn to
 //! - `caller`: transactional calls, which may not come back
 //! - `intake`: from messages to a batch
+//! - `letter`: dead letters as messages that their topic takes
 //! - `settle`: what becomes of a batch's positions
 //! - [`reader`]: a consumer and its positions, kept in step
 //! - [`worker`]: the loop around them
 //! - [`connect`]: are the brokers there, and may we do what we must
+//! - [`sizes`]: do the topics that are written take what those that are read can bring
 //! - [`topics`]: what the brokers say about topics: existence, size limits, permissions
 //!
 //! `BaseConsumer`, not `StreamConsumer`: rebalance callbacks run inside `poll`, on the worker's own thread, so that
@@ -25,11 +27,13 @@ pub mod client;
 pub mod connect;
 pub mod delivery;
 mod intake;
+mod letter;
 mod log_change;
 mod native;
 pub mod positions;
 pub mod reader;
 mod settle;
+pub mod sizes;
 pub mod start;
 mod start_offsets;
 pub mod topics;

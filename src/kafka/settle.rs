@@ -4,15 +4,18 @@
 //! partition that stands still, and a message that becomes a dead letter, are never said below a warning.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, warn};
 
 use super::delivery::{Entry, Failure, Outcome, Target, Verdict, first_failures};
 use super::intake::Refused;
+use super::letter::{self, LEAST_LIMIT};
 use super::positions::{Position, backoff};
-use super::worker::{TICK, Worker, WorkerError};
+use super::worker::{Setting, TICK, Worker, WorkerError};
 use crate::config::{Config, Guarantee};
 use crate::dead_letter::Reason;
 
@@ -103,13 +106,16 @@ impl Worker {
         is_committed: bool,
     ) -> Result<(), WorkerError> {
         let stops = first_failures(entries, failures);
+        let mut is_smaller = false;
         for failure in failures {
             if let Some(entry) = entries.get(failure.entry) {
                 self.setting
                     .metrics
                     .delivery_failed(&self.route_name(entry.target), 1);
-                if failure.verdict == Verdict::DeadLetter {
-                    self.give_up(entry, failure.code);
+                match failure.verdict {
+                    Verdict::DeadLetter => self.give_up(entry, failure.code),
+                    Verdict::Smaller => is_smaller |= self.make_smaller(entry),
+                    Verdict::Retry => {}
                 }
             }
         }
@@ -118,7 +124,7 @@ impl Worker {
         } else {
             self.settle_what_stands(entries, &stops, is_committed);
         }
-        self.stand_still(entries, failures, &stops);
+        self.stand_still(entries, failures, &stops, is_smaller);
         self.reader.seek_back().map_err(WorkerError::Consumer)
     }
 
@@ -128,7 +134,7 @@ impl Worker {
             return;
         };
         let route = self.route_name(entry.target);
-        let bytes = entry.payload.as_ref().map_or(0, Vec::len);
+        let bytes = entry.payload.as_ref().map_or(0, Bytes::len);
         let limit = self.limit(entry.target);
         warn!(
             topic = position.topic,
@@ -158,6 +164,58 @@ impl Worker {
             .entry((entry.position, entry.place.offset))
             .or_default()
             .push(refused);
+    }
+
+    /// A broker refuses a dead letter for its size, since its topic takes less than it did at the start, or never said
+    /// what it takes: the next try is smaller. False when it cannot be.
+    fn make_smaller(&mut self, entry: &Entry) -> bool {
+        let Some(letter) = &entry.letter else {
+            return false;
+        };
+        let Some(position) = self.reader.positions.find(entry.position) else {
+            return false;
+        };
+        let to = &self.setting.config.dead_letter.topic;
+        if letter.with_headers {
+            warn!(
+                topic = position.topic,
+                partition = position.partition,
+                offset = entry.place.offset,
+                to,
+                bytes = letter.size,
+                "the broker refuses the dead letter for its size; it goes without the headers of its message"
+            );
+            let refused = Refused {
+                index: entry.index,
+                target: entry.target,
+                reason: letter.reason,
+                error: letter.error.to_string(),
+            };
+            self.refused
+                .entry((entry.position, entry.place.offset))
+                .or_default()
+                .push(refused);
+            return true;
+        }
+        let known = self.setting.limits.dead_letter;
+        let Some(limit) = letter::lowered(known, letter.size) else {
+            // Another letter of this batch has lowered it already.
+            return known < letter.size && known > LEAST_LIMIT;
+        };
+        warn!(
+            topic = position.topic,
+            partition = position.partition,
+            offset = entry.place.offset,
+            to,
+            bytes = letter.size,
+            known,
+            limit,
+            "the broker refuses the dead letter for its size: dead letters go in parts of at most so many bytes until the \
+             next start, which asks for the topic's max.message.bytes again"
+        );
+        Arc::make_mut(&mut self.setting.limits).dead_letter = limit;
+        self.sink.send_apart(Target::DeadLetter);
+        true
     }
 
     /// Without a transaction, everything before a partition's first failure stands; the rest of it is read again. It is
@@ -191,11 +249,12 @@ impl Worker {
         entries: &[Entry],
         failures: &[Failure],
         stops: &BTreeMap<u64, &Entry>,
+        is_smaller: bool,
     ) {
         let now = Instant::now();
         for failure in failures
             .iter()
-            .filter(|failure| failure.verdict == Verdict::Retry)
+            .filter(|failure| failure.verdict != Verdict::DeadLetter)
         {
             let Some(entry) = entries.get(failure.entry) else {
                 continue;
@@ -214,13 +273,21 @@ impl Worker {
             if !is_first || is_told {
                 continue;
             }
+            if is_smaller && failure.verdict == Verdict::Smaller {
+                // It is another letter the next time: no reason to wait longer and longer.
+                position.barrier = None;
+                position.stop_at(entry.place, now);
+                continue;
+            }
             let (attempt, wait) = position.stop_at(entry.place, now);
+            let hint = too_small(failure.verdict, entry, &self.setting);
             error!(
                 topic = position.topic,
                 partition = position.partition,
                 offset = entry.place.offset,
                 to = topic_of(&self.setting.config, entry.target),
                 error = %failure.code,
+                hint,
                 attempt,
                 retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "delivery failed: the partition stands still at this message until it can be delivered"
@@ -257,15 +324,17 @@ impl Worker {
     fn forwarded<'a>(&self, entries: impl Iterator<Item = &'a Entry>) {
         let mut counts: BTreeMap<Target, u64> = BTreeMap::new();
         for entry in entries {
-            if let Some((reason, error)) = &entry.why {
+            if let Some(letter) = entry.letter.as_ref().filter(|letter| letter.part == 1) {
                 let position = self.reader.positions.find(entry.position);
                 warn!(
                     topic = position.map(|position| position.topic.as_str()),
                     partition = position.map(|position| position.partition),
                     offset = entry.place.offset,
                     index = entry.index,
-                    reason = reason.as_str(),
-                    error,
+                    reason = letter.reason.as_str(),
+                    error = &*letter.error,
+                    parts = letter.parts,
+                    omitted = Some(letter.omitted).filter(|omitted| !omitted.is_empty()),
                     "dead-lettered"
                 );
             }
@@ -304,6 +373,18 @@ impl Worker {
             Target::DeadLetter => self.setting.limits.dead_letter,
         }
     }
+}
+
+/// What to do where the dead-letter topic does not even take what our headers need.
+fn too_small(verdict: Verdict, entry: &Entry, setting: &Setting) -> Option<String> {
+    let letter = entry.letter.as_ref()?;
+    (verdict == Verdict::Smaller).then(|| {
+        format!(
+            "topic {} takes less than the {} bytes of the smallest dead letter that can be made of this message (limit \
+             known here: {}): set its max.message.bytes to {} or more",
+            setting.config.dead_letter.topic, letter.size, setting.limits.dead_letter, letter.size
+        )
+    })
 }
 
 fn topic_of(config: &Config, target: Target) -> &str {

@@ -41,6 +41,14 @@ pub fn written(config: &Config) -> Vec<&str> {
 pub async fn limits(settings: &ClientConfig, config: &Config) -> Result<Limits, KafkaError> {
     let topics = written(config);
     let known = describe(settings, &topics).await?;
+    for topic in topics.iter().filter(|topic| !known.contains_key(**topic)) {
+        warn!(
+            topic,
+            assumed = DEFAULT_LIMIT,
+            "the topic's size limit is unknown: the topic does not exist (create it; until then what is for it waits), \
+             or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
+        );
+    }
     info!(limits = ?known, "size limits of the output topics");
     let limit = |topic: &str| known.get(topic).copied().unwrap_or(DEFAULT_LIMIT);
     Ok(Limits {
@@ -63,7 +71,8 @@ impl ClientContext for Logged {
     }
 }
 
-async fn describe(
+/// The size limit of each topic for which the brokers tell it.
+pub(super) async fn describe(
     settings: &ClientConfig,
     topics: &[&str],
 ) -> Result<BTreeMap<String, usize>, KafkaError> {
@@ -87,13 +96,6 @@ async fn describe(
         });
         if let Some(limit) = limit {
             known.insert((*topic).to_owned(), limit);
-        } else {
-            warn!(
-                topic,
-                assumed = DEFAULT_LIMIT,
-                "the topic's size limit is unknown: the topic does not exist (create it; until then what is for it waits), \
-                 or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
-            );
         }
     }
     Ok(known)

@@ -132,7 +132,7 @@ pub enum End {
 pub(super) struct Worker {
     pub(super) setting: Setting,
     pub(super) reader: Reader,
-    sink: Sink,
+    pub(super) sink: Sink,
     pipeline: Arc<Pipeline>,
     outputs: Outputs,
     pub(super) batch: Batch,

@@ -8,10 +8,10 @@ use super::support::{Message, PATIENCE, Settings, Trailtag, unique, wait_until};
 
 fn offsets_never_pass_an_undelivered_document(guarantee: &str) {
     let stage = Stage::new(2);
-    // The second message can only be dead-lettered, and the topic for that does not take it.
+    // The second message can only be dead-lettered, and the topic for that does not take it: it has no key.
     stage
         .broker
-        .alter_topic(&stage.dead_letters, &[("max.message.bytes", "2000")]);
+        .alter_topic(&stage.dead_letters, &[("cleanup.policy", "compact")]);
     stage.broker.produce(&stage.input, 0, None, &ours(0), &[]);
     let garbage = noise(8000);
     stage
@@ -65,7 +65,7 @@ fn offsets_never_pass_an_undelivered_document(guarantee: &str) {
 
     stage
         .broker
-        .alter_topic(&stage.dead_letters, &[("max.message.bytes", "1000000")]);
+        .alter_topic(&stage.dead_letters, &[("cleanup.policy", "delete")]);
     stage.wait_settled(2);
     stage.assert_delivered(guarantee, [0, 1, 2]);
     let dead_letters = stage.read(&stage.dead_letters);
@@ -115,9 +115,10 @@ fn exactly_once_survives_being_killed_ten_times() {
 #[test]
 fn a_partition_that_stood_still_goes_on_when_it_comes_back() {
     let stage = Stage::new(2);
+    // It takes nothing that has no key.
     stage
         .broker
-        .alter_topic(&stage.dead_letters, &[("max.message.bytes", "2000")]);
+        .alter_topic(&stage.dead_letters, &[("cleanup.policy", "compact")]);
     let garbage = noise(8000);
     for partition in 0..2 {
         stage
@@ -151,7 +152,7 @@ fn a_partition_that_stood_still_goes_on_when_it_comes_back() {
 
     stage
         .broker
-        .alter_topic(&stage.dead_letters, &[("max.message.bytes", "1000000")]);
+        .alter_topic(&stage.dead_letters, &[("cleanup.policy", "delete")]);
     stage.wait_settled(2);
     stage.assert_each_once(0..2);
     stays.sigterm();

@@ -19,6 +19,7 @@ mod delivery;
 mod generate;
 mod harness;
 mod image;
+mod letters;
 mod logs;
 mod outage;
 mod records;

@@ -7,6 +7,7 @@
 //! - `Commit`: the binding's own waits without end, and a commit that is on its way when a broker dies is answered a minute
 //!   later or more. Meanwhile the worker would neither say that it lives nor stay in its group.
 //! - `add_brokers`: for a client that has none left.
+//! - `each_header`: the binding's own iterator panics at a header whose name is not UTF-8, which any sender can write.
 //! - Leader epochs of messages and of offsets, which the binding does not show.
 //! - `admin`: questions to the brokers; the one way to learn what we may do with a topic or a group without doing it, which
 //!   id a topic has, and where many partitions begin, end and were left, at once.
@@ -14,14 +15,14 @@
 
 pub(super) mod admin;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka_sys as sys;
@@ -44,6 +45,25 @@ pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, bootstrap_server
     if let Ok(list) = CString::new(bootstrap_servers) {
         // SAFETY: the client lives as long as the borrow, and librdkafka copies the list.
         unsafe { sys::rd_kafka_brokers_add(client.native_ptr(), list.as_ptr()) };
+    }
+}
+
+/// Shows the name of each header, and the size of its value.
+pub(super) fn each_header(headers: &BorrowedHeaders, mut look: impl FnMut(&[u8], usize)) {
+    // The binding's type is librdkafka's list seen through another name.
+    let list = std::ptr::from_ref(headers).cast::<sys::rd_kafka_headers_t>();
+    for place in 0.. {
+        let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null(), 0);
+        // SAFETY: the list lives as long as the borrow, and librdkafka only reads it and writes to the three places.
+        let code = unsafe {
+            sys::rd_kafka_header_get_all(list, place, &raw mut name, &raw mut value, &raw mut size)
+        };
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
+            return;
+        }
+        // SAFETY: a name ends with a zero, and lives as long as the list.
+        let name = unsafe { CStr::from_ptr(name) };
+        look(name.to_bytes(), size);
     }
 }
 
@@ -163,6 +183,7 @@ mod tests {
     use rdkafka::Offset;
     use rdkafka::config::ClientConfig;
     use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::message::OwnedHeaders;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseRecord, DefaultProducerContext};
 
@@ -196,6 +217,31 @@ mod tests {
         // A consumer closes when its commits are answered.
         cluster.broker_up(1).unwrap();
         assert!(commit.answer(patience).is_some());
+    }
+
+    #[test]
+    fn a_header_may_have_any_name_and_no_value() {
+        let headers = OwnedHeaders::new();
+        let list = std::ptr::from_ref(headers.as_borrowed())
+            .cast_mut()
+            .cast::<sys::rd_kafka_headers_t>();
+        let add = |name: &CStr, value: *const std::ffi::c_void, size: isize| {
+            // SAFETY: the list is alive and nobody else has it; librdkafka copies name and value.
+            unsafe { sys::rd_kafka_header_add(list, name.as_ptr(), -1, value, size) }
+        };
+        assert_eq!(
+            add(c"\xff\xfe", b"abc".as_ptr().cast(), 3),
+            RD_KAFKA_RESP_ERR_NO_ERROR
+        );
+        assert_eq!(
+            add(c"none", std::ptr::null(), 0),
+            RD_KAFKA_RESP_ERR_NO_ERROR
+        );
+        let mut seen = Vec::new();
+        each_header(headers.as_borrowed(), |name, size| {
+            seen.push((name.to_vec(), size));
+        });
+        assert_eq!(seen, [(b"\xff\xfe".to_vec(), 3), (b"none".to_vec(), 0)]);
     }
 
     #[test]

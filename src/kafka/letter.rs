@@ -1,0 +1,498 @@
+//! Dead letters as messages: the original bytes and our headers, no larger than the dead-letter topic takes.
+//!
+//! In flow what could not be read or sent, the message that it came from, and the topic's limit; out flow the messages to
+//! be sent. The original bytes always leave, all of them. Where a letter is too large, the original headers are left out,
+//! then the original key; where it still is, its bytes go in parts. No sender can stop a partition by a letter's size.
+//!
+//! This never fails. Where the topic takes less than our own headers need, the parts are larger than it takes: the broker
+//! refuses them, and what then becomes of the partition is decided where every failed delivery is.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
+
+use super::delivery::{Entry, Letter};
+use super::native;
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
+
+/// The header that counts a part, from 1.
+const PART: &str = "trailtag.part";
+/// The header that says how many parts there are.
+const PARTS: &str = "trailtag.parts";
+/// The header that names what was left out of the original message.
+const OMITTED: &str = "trailtag.omitted";
+/// The longest text of `trailtag.error`, in bytes. A smaller topic gets a shorter one.
+const ERROR_BYTES: usize = 1024;
+/// Letters are made for a topic that takes this many bytes, however few it takes.
+pub(super) const LEAST_LIMIT: usize = 1024;
+/// One byte in so many of a part is of the original message, at the least: its headers are sent with each.
+const LEAST_SHARE: usize = 4;
+
+/// What a dead letter keeps of the message that it came from.
+#[derive(Clone, Copy)]
+pub(super) struct Original<'a> {
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) timestamp: Option<i64>,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) headers: Option<&'a BorrowedHeaders>,
+}
+
+/// The messages that a dead letter is sent as, of at most `limit` bytes each. `blank` is a message for the dead-letter
+/// topic with nothing in it. A `bare` one has no headers of the original message, whatever the limit.
+pub(super) fn entries(
+    original: &Original<'_>,
+    dead_letter: DeadLetter,
+    limit: usize,
+    bare: bool,
+    blank: impl Fn() -> Entry,
+) -> Vec<Entry> {
+    let limit = limit.max(LEAST_LIMIT);
+    let mut error = dead_letter.error;
+    cut(&mut error, ERROR_BYTES.min(limit / 8));
+    let ours = ours(original, dead_letter.reason, &error, dead_letter.index);
+    let payload = Bytes::from(dead_letter.payload);
+    let theirs = Theirs::of(original.headers);
+    let key_size = original.key.map_or(0, <[u8]>::len);
+    let fixed = OVERHEAD + size_of(&ours);
+    let omitted = |headers: bool, key: bool| {
+        omitted(theirs.count > 0 && !headers, original.key.is_some() && !key)
+    };
+    let letter = |omitted: &'static str, parts: usize| Letter {
+        reason: dead_letter.reason,
+        error: Arc::from(error.as_str()),
+        part: 1,
+        parts,
+        omitted,
+        size: 0,
+        with_headers: false,
+    };
+
+    for (headers, key) in [(true, true), (false, true), (false, false)] {
+        let omitted = omitted(headers, key);
+        let size = fixed
+            + payload.len()
+            + if headers { theirs.size } else { 0 }
+            + if key { key_size } else { 0 }
+            + omitted_size(omitted);
+        if size > limit || headers && (bare || theirs.is_misleading) {
+            continue;
+        }
+        let begin = original.headers.filter(|_| headers);
+        let begin = begin.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
+        return vec![Entry {
+            key: original.key.filter(|_| key).map(<[u8]>::to_vec),
+            headers: Some(with_omitted(with_all(begin, &ours), omitted)),
+            payload: Some(payload),
+            letter: Some(Letter {
+                size,
+                with_headers: headers && theirs.count > 0,
+                ..letter(omitted, 1)
+            }),
+            ..blank()
+        }];
+    }
+
+    let numbers = PART.len() + PARTS.len() + 2 * HEADER_OVERHEAD;
+    // The digits of a number of parts are no more than those of the number of bytes.
+    let digits = 2 * payload.len().to_string().len();
+    let least = limit / LEAST_SHARE;
+    let with_key = |key: bool, size: usize| {
+        let omitted = omitted(false, key);
+        let around = fixed + numbers + omitted_size(omitted) + size;
+        (omitted, around, limit.saturating_sub(around + digits))
+    };
+    let (key, (omitted, around, room)) = match original.key {
+        // Without a key, each part would lie in another partition.
+        Some(key) if !key.is_empty() && with_key(true, key.len()).2 >= least => {
+            (key.to_vec(), with_key(true, key.len()))
+        }
+        _ => {
+            let key = format!(
+                "{}/{}/{}",
+                original.topic, original.partition, original.offset
+            );
+            let size = key.len();
+            (key.into_bytes(), with_key(false, size))
+        }
+    };
+    // Of equal length, so that the number of parts alone says where each begins: parts of two tries fit each other.
+    let count = payload.len().div_ceil(room.max(least)).max(1);
+    let length = payload.len().div_ceil(count).max(1);
+    let count = payload.len().div_ceil(length).max(1);
+    let letter = letter(omitted, count);
+    let headers = with_omitted(with_all(OwnedHeaders::new(), &ours), omitted);
+    let mut rest = payload;
+    (1..=count)
+        .map(|part| {
+            let value = rest.split_to(length.min(rest.len()));
+            let numbers = [(PART, part.to_string()), (PARTS, count.to_string())];
+            let digits: usize = numbers.iter().map(|(_, number)| number.len()).sum();
+            Entry {
+                key: Some(key.clone()),
+                headers: Some(with_all(headers.clone(), &numbers)),
+                letter: Some(Letter {
+                    part,
+                    size: around + digits + value.len(),
+                    ..letter.clone()
+                }),
+                payload: Some(value),
+                ..blank()
+            }
+        })
+        .collect()
+}
+
+/// What to make letters for, after the broker refused one of `size` bytes; none where they would be no smaller.
+pub(super) fn lowered(limit: usize, size: usize) -> Option<usize> {
+    let lower = (size / 2).max(LEAST_LIMIT);
+    (lower < limit).then_some(lower)
+}
+
+/// The most bytes that our headers add to a message of this topic.
+pub(super) fn most_added(topic: &str) -> usize {
+    let original = Original {
+        topic,
+        partition: i32::MAX,
+        offset: i64::MAX,
+        timestamp: Some(i64::MAX),
+        key: None,
+        headers: None,
+    };
+    let error = "x".repeat(ERROR_BYTES);
+    Reason::ALL
+        .into_iter()
+        .map(|reason| size_of(&ours(&original, reason, &error, Some(u32::MAX))))
+        .max()
+        .unwrap_or(0)
+}
+
+/// The bytes of a message's headers, as a topic's limit counts them.
+pub(super) fn headers_size(headers: &BorrowedHeaders) -> usize {
+    Theirs::of(Some(headers)).size
+}
+
+/// The headers of the original message.
+#[derive(Default)]
+struct Theirs {
+    count: usize,
+    size: usize,
+    /// One has a name by which a reader tells a part: it would take this letter for one.
+    is_misleading: bool,
+}
+
+impl Theirs {
+    fn of(headers: Option<&BorrowedHeaders>) -> Self {
+        let mut theirs = Self::default();
+        let Some(headers) = headers else {
+            return theirs;
+        };
+        native::each_header(headers, |name, value| {
+            theirs.count += 1;
+            theirs.size += name.len() + value + HEADER_OVERHEAD;
+            theirs.is_misleading |= [PART, PARTS, OMITTED]
+                .iter()
+                .any(|ours| ours.as_bytes() == name);
+        });
+        theirs
+    }
+}
+
+/// Why it is a dead letter, and where it comes from.
+fn ours(
+    original: &Original<'_>,
+    reason: Reason,
+    error: &str,
+    index: Option<u32>,
+) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        ("trailtag.reason", reason.as_str().to_owned()),
+        ("trailtag.error", error.to_owned()),
+        ("trailtag.source.topic", original.topic.to_owned()),
+        ("trailtag.source.partition", original.partition.to_string()),
+        ("trailtag.source.offset", original.offset.to_string()),
+    ];
+    headers.extend(
+        original
+            .timestamp
+            .map(|time| ("trailtag.source.timestamp", time.to_string())),
+    );
+    headers.extend(index.map(|index| ("trailtag.source.index", index.to_string())));
+    headers.push(("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()));
+    headers
+}
+
+fn size_of(headers: &[(&str, String)]) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + HEADER_OVERHEAD)
+        .sum()
+}
+
+fn with_all(headers: OwnedHeaders, more: &[(&str, String)]) -> OwnedHeaders {
+    more.iter().fold(headers, |headers, (key, value)| {
+        headers.insert(Header {
+            key,
+            value: Some(value),
+        })
+    })
+}
+
+const fn omitted(headers: bool, key: bool) -> &'static str {
+    match (headers, key) {
+        (false, false) => "",
+        (true, false) => "headers",
+        (false, true) => "key",
+        (true, true) => "headers,key",
+    }
+}
+
+fn omitted_size(omitted: &str) -> usize {
+    if omitted.is_empty() {
+        0
+    } else {
+        OMITTED.len() + omitted.len() + HEADER_OVERHEAD
+    }
+}
+
+fn with_omitted(headers: OwnedHeaders, omitted: &str) -> OwnedHeaders {
+    if omitted.is_empty() {
+        return headers;
+    }
+    headers.insert(Header {
+        key: OMITTED,
+        value: Some(omitted),
+    })
+}
+
+/// Shortens a text to `most` bytes, and shows that it did.
+fn cut(text: &mut String, most: usize) {
+    const SIGN: char = '…';
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most.saturating_sub(SIGN.len_utf8())));
+        text.push(SIGN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rdkafka::message::Headers as _;
+
+    use super::*;
+    use crate::kafka::delivery::Target;
+    use crate::pipeline::Tally;
+
+    fn blank() -> Entry {
+        Entry {
+            position: 1,
+            offset: 42,
+            index: None,
+            before: Tally::default(),
+            target: Target::DeadLetter,
+            key: None,
+            headers: None,
+            payload: None,
+            timestamp: None,
+            letter: None,
+        }
+    }
+
+    fn make(
+        topic: &str,
+        payload: Vec<u8>,
+        key: Option<&[u8]>,
+        headers: Option<&OwnedHeaders>,
+        limit: usize,
+    ) -> Vec<Entry> {
+        let original = Original {
+            topic,
+            partition: 7,
+            offset: 42,
+            timestamp: Some(1_700_000_000_000),
+            key,
+            headers: headers.map(OwnedHeaders::as_borrowed),
+        };
+        let dead_letter = DeadLetter {
+            reason: Reason::NotJson,
+            error: "no JSON, and no layer that is known".repeat(50),
+            index: Some(3),
+            payload,
+        };
+        entries(&original, dead_letter, limit, false, blank)
+    }
+
+    /// The size that a topic's limit counts, of what really is to be sent.
+    fn size(entry: &Entry) -> usize {
+        let headers = entry.headers.as_ref().unwrap();
+        OVERHEAD
+            + entry.key.as_ref().map_or(0, Vec::len)
+            + entry.payload.as_ref().unwrap().len()
+            + headers_size(headers.as_borrowed())
+    }
+
+    fn header(entry: &Entry, name: &str) -> Option<String> {
+        let headers = entry.headers.as_ref().unwrap();
+        let mut all = headers.iter().filter(|header| header.key == name);
+        let found = all.next()?;
+        assert!(all.next().is_none(), "{name} is there once");
+        Some(String::from_utf8(found.value.unwrap().to_vec()).unwrap())
+    }
+
+    fn one_header(bytes: usize) -> OwnedHeaders {
+        OwnedHeaders::new().insert(Header {
+            key: "trace",
+            value: Some(&vec![0_u8; bytes]),
+        })
+    }
+
+    #[test]
+    fn what_can_be_left_out_is_left_out_in_order() {
+        let headers = one_header(3000);
+        let key = [b'k'; 2000];
+        let sent = |limit| {
+            let entries = make("in", vec![b'x'; 5000], Some(&key), Some(&headers), limit);
+            let entry = entries.first().unwrap();
+            assert!(size(entry) <= limit, "{} {limit}", size(entry));
+            assert_eq!(entry.letter.as_ref().unwrap().size, size(entry));
+            (
+                entries.len(),
+                header(entry, "trace").is_some(),
+                entry.key.as_deref() == Some(&key[..]),
+                header(entry, OMITTED),
+            )
+        };
+        assert_eq!(sent(12_500), (1, true, true, None));
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(sent(10_000), (1, false, true, text("headers")));
+        assert_eq!(sent(7000), (1, false, false, text("headers,key")));
+        assert_eq!(sent(5000), (3, false, true, text("headers")));
+        assert_eq!(sent(3000), (3, false, false, text("headers,key")));
+    }
+
+    #[test]
+    fn parts_lie_in_one_partition_also_where_the_original_has_no_key() {
+        for key in [None, Some(&b""[..])] {
+            let entries = make("in", vec![b'x'; 5000], key, None, 2000);
+            assert!(entries.len() > 1);
+            for entry in &entries {
+                assert_eq!(entry.key.as_deref(), Some(&b"in/7/42"[..]));
+                assert_eq!(header(entry, OMITTED).is_some(), key.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_is_cut_between_its_letters() {
+        let mut text = "ééé".to_owned();
+        cut(&mut text, 6);
+        assert_eq!(text, "ééé");
+        cut(&mut text, 5);
+        assert_eq!(text, "é…");
+        let entries = make("in", b"x".to_vec(), None, None, usize::MAX);
+        let error = header(entries.first().unwrap(), "trailtag.error").unwrap();
+        assert!(
+            error.len() <= ERROR_BYTES && error.ends_with('…'),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_sender_cannot_make_a_letter_look_like_a_part() {
+        let forged = one_header(3).insert(Header {
+            key: PARTS,
+            value: Some("2"),
+        });
+        let entries = make("in", b"x".to_vec(), None, Some(&forged), usize::MAX);
+        let [entry] = entries.as_slice() else {
+            panic!("{entries:?}");
+        };
+        assert_eq!(header(entry, PARTS), None);
+        assert_eq!(header(entry, OMITTED).as_deref(), Some("headers"));
+    }
+
+    #[test]
+    fn a_topic_that_takes_less_than_our_headers_gets_few_parts_all_the_same() {
+        let topic = "t".repeat(249);
+        let entries = make(&topic, vec![b'x'; 100_000], None, None, 1);
+        assert!(entries.len() < 400, "{}", entries.len());
+        let entries = make(&topic, Vec::new(), Some(&[b'k'; 5000]), None, 1);
+        assert_eq!(entries.len(), 1);
+    }
+
+    #[test]
+    fn a_limit_is_halved_down_to_the_least() {
+        assert_eq!(lowered(1_048_588, 1_000_000), Some(500_000));
+        assert_eq!(lowered(3000, 1500), Some(LEAST_LIMIT));
+        assert_eq!(lowered(LEAST_LIMIT, 1500), None);
+        assert_eq!(lowered(200, 1500), None);
+        assert_eq!(lowered(500_000, 1_000_000), None, "it was lowered since");
+    }
+
+    #[test]
+    fn our_headers_add_what_we_say_at_the_most() {
+        let with = |limit| {
+            let entries = make("in", vec![b'x'; 10], Some(b"key"), None, limit);
+            size(entries.first().unwrap())
+        };
+        assert!(with(usize::MAX) <= OVERHEAD + 13 + most_added("in"));
+        assert!(most_added("in") < 2000);
+    }
+
+    proptest! {
+        /// Every part fits, they are numbered, lie in one partition and are the original bytes, whatever a sender sends.
+        #[test]
+        fn a_letter_arrives_whole_in_messages_that_fit(
+            topic in "[a-z.]{1,249}",
+            payload in proptest::collection::vec(any::<u8>(), 0..20_000),
+            key in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..4_000)),
+            header in proptest::option::of(0..4_000_usize),
+            limit in prop_oneof![3 => 1_024..3_000_usize, 1 => 3_000..30_000_usize],
+        ) {
+            // Names of topics are twice in a part, and the longest ones need half a kilobyte more.
+            let limit = limit + topic.len() * 2;
+            let headers = header.map(one_header);
+            let entries = make(&topic, payload.clone(), key.as_deref(), headers.as_ref(), limit);
+            let mut joined = Vec::new();
+            for (place, entry) in entries.iter().enumerate() {
+                prop_assert!(size(entry) <= limit, "{} of {limit}", size(entry));
+                let letter = entry.letter.as_ref().unwrap();
+                prop_assert_eq!(letter.size, size(entry));
+                prop_assert_eq!((letter.part, letter.parts), (place + 1, entries.len()));
+                let is_split = entries.len() > 1;
+                prop_assert_eq!(super::tests::header(entry, PART), is_split.then(|| letter.part.to_string()));
+                prop_assert_eq!(super::tests::header(entry, PARTS), is_split.then(|| letter.parts.to_string()));
+                prop_assert_eq!(&entry.key, &entries[0].key);
+                prop_assert_eq!(super::tests::header(entry, "trailtag.reason"), Some("not_json".to_owned()));
+                prop_assert_eq!((entry.position, entry.offset), (1, 42));
+                let left_out = super::tests::header(entry, OMITTED).unwrap_or_default();
+                prop_assert_eq!(left_out.contains("key"), entry.key != key && key.is_some());
+                prop_assert_eq!(
+                    left_out.contains("headers"),
+                    headers.is_some() && super::tests::header_is_missing(entry)
+                );
+                joined.extend_from_slice(entry.payload.as_ref().unwrap());
+            }
+            prop_assert_eq!(joined, payload);
+        }
+
+        /// Parts of two tries with different limits are the same where there are as many of them.
+        #[test]
+        fn as_many_parts_are_the_same_parts(length in 1..20_000_usize, a in 1_100..8_000_usize, b in 1_100..8_000_usize) {
+            let cuts = |limit| -> Vec<usize> {
+                let entries = make("in", vec![b'x'; length], None, None, limit);
+                entries.iter().map(|entry| entry.payload.as_ref().unwrap().len()).collect()
+            };
+            let (a, b) = (cuts(a), cuts(b));
+            prop_assert!(a.len() != b.len() || a == b, "{a:?} {b:?}");
+        }
+    }
+
+    fn header_is_missing(entry: &Entry) -> bool {
+        let headers = entry.headers.as_ref().unwrap();
+        !headers.iter().any(|header| header.key == "trace")
+    }
+}
