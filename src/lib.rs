@@ -19,6 +19,8 @@
 //! 3. A failed delivery stops its partition; nothing later is committed past it.
 //! 4. Memory is bounded, whatever the backlog, the message size or the sink's state.
 //! 5. SIGTERM drains: what is in flight is finished and committed within `shutdown_grace`.
+//! 6. Where a log is not what it was (cut, expired, its topic made again), the program decides and says so; nothing new is
+//!    ever taken for something old.
 //!
 //! # Modules, in the order in which data meets them
 //!

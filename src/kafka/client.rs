@@ -386,8 +386,8 @@ impl ClientContext for ConsumerSide {
 }
 
 impl ConsumerContext for ConsumerSide {
-    /// Takes and gives partitions. One that is taken is paused at once, at an offset that means nothing: the worker learns
-    /// where the group goes on, and lets it begin there. The library would ask by itself, and begin at the start of the topic
+    /// Takes and gives partitions. One that is taken is paused at once, at its end, which is a place that every log has: the
+    /// worker learns where the group goes on, and lets it begin there. The library would ask by itself, and begin at the start of the topic
     /// where it is interrupted in that (`rd_kafka_assignment_apply_offsets`), or never begin where the answer is an error
     /// (confluentinc/librdkafka#5586).
     fn rebalance(
@@ -404,7 +404,7 @@ impl ConsumerContext for ConsumerSide {
         let (change, done) = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 let done = list
-                    .set_all_offsets(Offset::Offset(0))
+                    .set_all_offsets(Offset::End)
                     .and_then(|()| {
                         if is_cooperative {
                             consumer.incremental_assign(list)

@@ -220,6 +220,8 @@ pub struct Sink {
     routes: Vec<String>,
     unmatched: String,
     dead_letter: String,
+    /// Offsets of the group are in a transaction that is not committed.
+    has_offered_offsets: bool,
     /// Counts batches, so that a late report of an aborted one is not taken for this one's.
     epoch: usize,
     /// Messages, by position and offset, that the broker refused for their size together with others. Each is sent
@@ -250,6 +252,7 @@ impl Sink {
                 .collect(),
             unmatched: config.unmatched.topic.clone(),
             dead_letter: config.dead_letter.topic.clone(),
+            has_offered_offsets: false,
             epoch: 0,
             suspects: BTreeSet::new(),
             apart: BTreeSet::new(),
@@ -358,6 +361,7 @@ impl Sink {
             return Ok(outcome);
         }
         let offsets = offsets(&reader.positions, Position::reached);
+        self.has_offered_offsets = true;
         loop {
             // Read anew for each try: it carries the generation, which is what fences a member of the past.
             let Some(group) = reader.group() else {
@@ -385,7 +389,10 @@ impl Sink {
         }
         loop {
             match self.call(|producer| producer.commit_transaction(CALL), reader) {
-                Ok(()) => return Ok(Outcome::Delivered),
+                Ok(()) => {
+                    self.has_offered_offsets = false;
+                    return Ok(Outcome::Delivered);
+                }
                 // Once the offsets are in, only the coordinator can say how it ended; a partition that leaves now is
                 // read by its new owner after that, so a revoke is no reason to break off.
                 Err(Failed::Again) => {
@@ -466,6 +473,49 @@ impl Sink {
     }
 
     fn abort(&mut self, outcome: Outcome, reader: &mut Reader) -> Result<Outcome, SinkError> {
+        self.abort_transaction(reader)?;
+        if std::mem::take(&mut self.has_offered_offsets) {
+            self.discard_offsets(reader)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Has the group's coordinator forget offsets that a transaction of ours offered and never settled.
+    ///
+    /// Offsets that were late may reach the coordinator when their transaction was aborted already. They stay open then:
+    /// nobody is told where the group goes on, and a later commit of ours would settle them although what belongs to them
+    /// was aborted. An abort discards all that this producer has open there, and there is one where a transaction has
+    /// offered an offset, whichever.
+    pub(super) fn discard_offsets(&mut self, reader: &mut Reader) -> Result<(), SinkError> {
+        let Some((topic, partition)) = reader.any_partition() else {
+            return Ok(());
+        };
+        if self.guarantee == Guarantee::AtLeastOnce {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        if native::add_offset(&mut list, &topic, partition, 0, None, "").is_err() {
+            return Ok(());
+        }
+        self.producer
+            .begin_transaction()
+            .map_err(|error| self.fatal("begin_transaction", error))?;
+        while let Some(group) = reader.group() {
+            let list = list.clone();
+            let send = move |producer: &ThreadedProducer<_>| {
+                producer.send_offsets_to_transaction(&list, &group, CALL)
+            };
+            match self.call(send, reader) {
+                Ok(()) | Err(Failed::Abort(_)) => break,
+                Err(Failed::Again) if reader.is_out_of_time() => break,
+                Err(Failed::Again) => {}
+                Err(failed) => return Err(self.failed("send_offsets_to_transaction", failed)),
+            }
+        }
+        self.abort_transaction(reader)
+    }
+
+    fn abort_transaction(&mut self, reader: &mut Reader) -> Result<(), SinkError> {
         loop {
             match self.call(|producer| producer.abort_transaction(CALL), reader) {
                 Ok(()) => break,
@@ -490,7 +540,7 @@ impl Sink {
         }
         // Reports of what the abort purged are of no interest.
         let _ = self.producer.context().failures();
-        Ok(outcome)
+        Ok(())
     }
 
     fn at_least_once(

@@ -28,6 +28,14 @@ pub(super) enum LogChange {
 /// The debug context that has these lines.
 pub(super) const CONTEXT: &str = "topic";
 
+/// What the library says where a position is not within the log: it was told so when it asked for messages, or when it asked
+/// whether the log still has what came before.
+const REASONS: [&str; 3] = [
+    "requested offset not available",
+    "log truncation detected",
+    "No epoch found",
+];
+
 /// The id of a topic of which none is known yet.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -52,7 +60,8 @@ impl LogChange {
             "OFFSET" => {
                 let (place, why) = line.split_once("]: offset reset (at ")?;
                 let (topic, partition) = place.rsplit_once(" [")?;
-                if !why.contains(") to offset INVALID") {
+                // Other reasons are about questions of the library's own.
+                if !REASONS.iter().any(|reason| why.contains(reason)) {
                     return None;
                 }
                 let cut = why
@@ -100,6 +109,8 @@ mod tests {
         assert_eq!(LogChange::in_line("OFFSET", line), out_of_range(None));
         let line = "[thrd:main]: in [12]: offset reset (at offset INVALID (leader epoch 1), broker 1) to offset INVALID (leader epoch -1): Partition log truncation detected at offset 472 (leader epoch 0): broker end offset is 180 (offset leader epoch 0). Reset to INVALID.: Local: Partition log truncation detected";
         assert_eq!(LogChange::in_line("OFFSET", line), out_of_range(Some(180)));
+        let own = "[thrd:main]: in [12]: offset reset (at offset END (leader epoch -1), broker 1) to offset INVALID (leader epoch -1): failed to query logical offset END: Broker: Topic authorization failed";
+        assert_eq!(LogChange::in_line("OFFSET", own), None);
         let other = "[thrd:main]: in [12]: setting next fetch start position from offset 1 (leader epoch 0) to offset 2 (leader epoch 0)";
         assert_eq!(LogChange::in_line("OFFSET", other), None);
     }

@@ -11,9 +11,14 @@
 //! - `caller`: transactional calls, which may not come back
 //! - `intake`: from messages to a batch
 //! - `letter`: dead letters as messages that their topic takes
+//! - `log_change`: what the library says of logs that are not what they were
 //! - `settle`: what becomes of a batch's positions
 //! - [`reader`]: a consumer and its positions, kept in step
+//! - [`start`]: where a partition begins: what was committed, held against what the log holds
+//! - `start_offsets`: asks the brokers for both, beside the worker
+//! - `unfold`: a message that becomes more than fits into one commit
 //! - [`worker`]: the loop around them
+//! - `native`: calls that the binding lacks
 //! - [`connect`]: are the brokers there, and may we do what we must
 //! - [`sizes`]: do the topics that are written take what those that are read can bring
 //! - [`topics`]: what the brokers say about topics: existence, size limits, permissions

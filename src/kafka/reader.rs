@@ -33,6 +33,8 @@ use crate::service::metrics::Metrics;
 const EVENTS: usize = 16;
 /// How long a partition that was just assigned may be without its start before that is said.
 const SLOW_START: Duration = Duration::from_secs(5);
+/// How long a transaction may be open that holds up where partitions begin, and some time for its end.
+const HELD_UP: Duration = Duration::from_millis(client::TRANSACTION_TIMEOUT_MS + 10_000);
 /// How long the consumer may be unable to go to a partition's start.
 const STUCK_START: Duration = Duration::from_secs(10);
 /// How long a seek may take; it is local to the client.
@@ -69,6 +71,8 @@ pub struct Reader {
     waiting: BTreeMap<Partition, Waiting>,
     /// Why partitions wait, as it was said last.
     waits_for: String,
+    /// Since when an open transaction keeps partitions from their start.
+    unstable_since: Option<Instant>,
     stopped: BTreeSet<Partition>,
     /// Positions of partitions that were taken away since the worker last asked.
     gone: Vec<Position>,
@@ -109,6 +113,7 @@ impl Reader {
             owned: BTreeSet::new(),
             waiting: BTreeMap::new(),
             waits_for: String::new(),
+            unstable_since: None,
             stopped: BTreeSet::new(),
             gone: Vec::new(),
             revoked: false,
@@ -272,7 +277,10 @@ impl Reader {
                     waiting.start.get_or_insert(start);
                 }
             }
-            self.waits_for = answer.problem.unwrap_or_default();
+            let is_unstable = answer.problem.as_ref().is_some_and(|it| it.is_unstable);
+            self.unstable_since =
+                is_unstable.then(|| self.unstable_since.unwrap_or_else(Instant::now));
+            self.waits_for = answer.problem.map(|it| it.why).unwrap_or_default();
         }
         self.say_slow_start();
         let known: Vec<_> = self
@@ -304,12 +312,31 @@ impl Reader {
         }
         if self.waiting.is_empty() {
             self.waits_for.clear();
+            self.unstable_since = None;
             self.health.waiting(None);
         }
         if !self.held && !self.resume(&begun) {
             return Err(KafkaError::PauseResume("cannot begin".to_owned()));
         }
         Ok(())
+    }
+
+    /// Whether an open transaction keeps partitions from their start for longer than one can be open. Says so once, and again
+    /// after as long.
+    pub fn is_held_up(&mut self) -> bool {
+        let is_held_up = self
+            .unstable_since
+            .is_some_and(|since| since.elapsed() > HELD_UP);
+        if is_held_up {
+            self.unstable_since = Some(Instant::now());
+        }
+        is_held_up
+    }
+
+    /// One of this worker's partitions, whichever.
+    #[must_use]
+    pub(super) fn any_partition(&self) -> Option<Partition> {
+        self.owned.first().cloned()
     }
 
     /// A partition that waits for long says so, once for each reason.

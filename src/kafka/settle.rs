@@ -20,7 +20,7 @@ use crate::config::{Config, Guarantee};
 use crate::dead_letter::Reason;
 
 impl Worker {
-    fn is_exactly_once(&self) -> bool {
+    pub(super) fn is_exactly_once(&self) -> bool {
         self.setting.config.delivery.guarantee == Guarantee::ExactlyOnce
     }
 

@@ -48,7 +48,16 @@ pub(super) struct Answer {
     /// Where partitions begin.
     pub(super) starts: Vec<(Partition, Start)>,
     /// Why others do not begin yet; they are asked about again.
-    pub(super) problem: Option<String>,
+    pub(super) problem: Option<Problem>,
+}
+
+/// Why a partition does not begin yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// In one line, with the partition.
+    pub(super) why: String,
+    /// A transaction is open on its offset.
+    pub(super) is_unstable: bool,
 }
 
 /// Whether brokers are asked for the ids of topics.
@@ -149,7 +158,10 @@ impl Asking {
         while self.wait_for_question(&mut open) {
             let (starts, problem) = match self.ask(&open.partitions) {
                 Ok(found) => self.judge(&open.partitions, &found),
-                Err(error) => (Vec::new(), Some(error.to_string())),
+                Err(error) => {
+                    let (why, is_unstable) = (error.to_string(), false);
+                    (Vec::new(), Some(Problem { why, is_unstable }))
+                }
             };
             open.partitions
                 .retain(|partition| !starts.iter().any(|(known, _)| known == partition));
@@ -254,14 +266,17 @@ impl Asking {
         &self,
         partitions: &[Partition],
         found: &Found,
-    ) -> (Vec<(Partition, Start)>, Option<String>) {
+    ) -> (Vec<(Partition, Start)>, Option<Problem>) {
         let mut starts = Vec::new();
         let mut problem = None;
         for partition in partitions {
             match found.start(partition, self.first) {
                 Ok(start) => starts.push((partition.clone(), start)),
                 Err(why) if problem.is_none() => {
-                    problem = Some(format!("{} [{}]: {why}", partition.0, partition.1));
+                    problem = Some(Problem {
+                        is_unstable: why == NoStart::Unstable,
+                        why: format!("{} [{}]: {why}", partition.0, partition.1),
+                    });
                 }
                 Err(_) => {}
             }
@@ -321,7 +336,7 @@ struct Found {
 /// Why a partition does not begin yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum NoStart {
-    #[error("another process's transaction is open on its offset; waiting for the end of it")]
+    #[error("a transaction is open on its offset; waiting for the end of it")]
     Unstable,
     #[error("the brokers do not say {what}: {code}")]
     Unknown {

@@ -351,6 +351,14 @@ impl Worker {
         self.report();
         self.drop_revoked();
         self.reader.resume_due();
+        if self.is_exactly_once() && self.reader.is_held_up() {
+            info!(
+                worker = self.setting.number,
+                "an offset of the group stays in a transaction; those of this worker's own are discarded"
+            );
+            self.sink.discard_offsets(&mut self.reader)?;
+            self.reader.release().map_err(WorkerError::Consumer)?;
+        }
         self.reader.begin_known().map_err(WorkerError::Consumer)
     }
 

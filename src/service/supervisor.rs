@@ -229,13 +229,22 @@ async fn ask_for_limits(
 /// Runs a worker again and again until it ends by itself.
 fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
     let mut failures = 0;
+    let mut again = 0;
     loop {
         let begun = Instant::now();
         let error = match worker::run(setting.clone()) {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Again) => {
                 setting.health.left();
-                failures = 0;
+                again = if begun.elapsed() > GOOD_RUN {
+                    0
+                } else {
+                    again + 1
+                };
+                // At once, but for one that does so time and again.
+                if again > 1 {
+                    wait(setting, backoff(again - 1));
+                }
                 continue;
             }
             Err(error @ WorkerError::Unfinished(_)) => return Err(error),
@@ -260,15 +269,20 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
         setting.metrics.restarted();
         setting.health.left();
         setting.health.delivered(false);
-        let until = Instant::now() + wait;
-        while Instant::now() < until && !setting.shutdown.is_cancelled() {
-            setting.health.turned();
-            thread::sleep(Duration::from_millis(50));
-        }
+        self::wait(setting, wait);
         if setting.shutdown.is_cancelled() {
             return Ok(());
         }
         setting.health.delivered(true);
+    }
+}
+
+/// Waits before a worker begins afresh, and says that it lives.
+fn wait(setting: &Setting, wait: Duration) {
+    let until = Instant::now() + wait;
+    while Instant::now() < until && !setting.shutdown.is_cancelled() {
+        setting.health.turned();
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
