@@ -4,7 +4,7 @@
 //! what is set here holds.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -14,9 +14,11 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
 use secrecy::ExposeSecret;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::adrift::Adrift;
+use super::fencing::Lineage;
+use super::outage::{Contact, Ear};
 use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 
 /// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
@@ -240,6 +242,8 @@ pub struct View {
     pub ends: Vec<End>,
     /// How many brokers answer.
     pub brokers: usize,
+    /// Which do, and which do not.
+    pub contact: Contact,
 }
 
 /// What a consumer's callbacks leave for its worker. They run inside `poll`, on the worker's thread; the locks are
@@ -250,12 +254,29 @@ pub struct ConsumerSide {
     view: Mutex<Option<View>>,
     unbegun: Mutex<Option<RDKafkaErrorCode>>,
     pub(super) adrift: Adrift,
+    /// None for a client whose connections tell nothing of the worker.
+    ear: Option<Ear>,
 }
 
 /// How librdkafka begins what it says where it does not learn the group's offsets.
 const NO_OFFSETS: &str = "Failed to fetch committed offset";
 
 impl ConsumerSide {
+    /// That of a worker's member of the group.
+    #[must_use]
+    pub fn heard_by(ear: Ear) -> Self {
+        Self {
+            ear: Some(ear),
+            ..Self::default()
+        }
+    }
+
+    /// Why brokers do not answer, as far as it is known.
+    #[must_use]
+    pub fn why(&self) -> String {
+        self.ear.as_ref().map(Ear::why).unwrap_or_default()
+    }
+
     /// The changes since the last call, oldest first.
     pub fn changes(&self) -> Vec<Change> {
         take(&self.changes)
@@ -293,6 +314,7 @@ fn take<T: Default>(place: &Mutex<T>) -> T {
 impl ClientContext for ConsumerSide {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log("consumer", level, facility, message);
+        hear(self.ear.as_ref(), facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -307,6 +329,11 @@ impl ClientContext for ConsumerSide {
 
     fn stats(&self, statistics: Statistics) {
         self.adrift.look(&statistics);
+        let contact = self
+            .ear
+            .as_ref()
+            .map(|ear| ear.look(&statistics))
+            .unwrap_or_default();
         // A broker is listed once more as the group's coordinator, and its first address may stay beside its number.
         let brokers: BTreeSet<i32> = statistics
             .brokers
@@ -336,6 +363,7 @@ impl ClientContext for ConsumerSide {
             .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(View {
             ends,
             brokers: brokers.len(),
+            contact,
         });
     }
 }
@@ -378,9 +406,22 @@ pub type Failed = (usize, RDKafkaErrorCode);
 pub struct ProducerSide {
     failures: Mutex<Vec<Failed>>,
     pub(super) adrift: Adrift,
+    ear: Option<Ear>,
+    /// The transactional id, and what is known of its producers.
+    lineage: Option<(String, Arc<Lineage>)>,
 }
 
 impl ProducerSide {
+    /// That of a worker's producer.
+    #[must_use]
+    pub fn heard_by(ear: Ear, id: String, lineage: Arc<Lineage>) -> Self {
+        Self {
+            ear: Some(ear),
+            lineage: Some((id, lineage)),
+            ..Self::default()
+        }
+    }
+
     /// The failures since the last call.
     pub fn failures(&self) -> Vec<Failed> {
         take(&self.failures)
@@ -390,10 +431,14 @@ impl ProducerSide {
 impl ClientContext for ProducerSide {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log("producer", level, facility, message);
+        hear(self.ear.as_ref(), facility, message);
     }
 
     fn stats(&self, statistics: Statistics) {
         self.adrift.look(&statistics);
+        if let (Some((id, lineage)), Some(eos)) = (&self.lineage, &statistics.eos) {
+            lineage.look(id, eos);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -418,24 +463,33 @@ impl ProducerContext for ProducerSide {
     }
 }
 
-/// A line of librdkafka's log.
-pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => {
-            error!(client, facility, "{message}");
-        }
-        RDKafkaLogLevel::Warning => warn!(client, facility, "{message}"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => info!(client, facility, "{message}"),
-        RDKafkaLogLevel::Debug => debug!(client, facility, "{message}"),
+/// How librdkafka calls what it says of a connection that failed.
+const CONNECTION: &str = "FAIL";
+
+/// A client's ear is given what the client says of its connections.
+fn hear(ear: Option<&Ear>, facility: &str, message: &str) {
+    if facility == CONNECTION
+        && let Some(ear) = ear
+    {
+        ear.said(message);
     }
 }
 
-/// librdkafka's own notices: it goes on trying by itself, so they are warnings.
+/// A line of librdkafka's log. It goes on trying by itself and says so again and again, so only what its settings and its
+/// end are about is for everybody; that brokers are away is said by [`super::outage`].
+pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match (facility, level) {
+        ("CONFWARN", _) => warn!(client, facility, "{message}"),
+        (_, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical) => {
+            error!(client, facility, "{message}");
+        }
+        _ => debug!(client, facility, ?level, "{message}"),
+    }
+}
+
+/// librdkafka's own notices. Fatal ones end the worker, which says so.
 fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
-    warn!(client, %error, reason, "the client reports a problem");
+    debug!(client, %error, reason, "the client reports a problem");
 }
 
 #[cfg(test)]

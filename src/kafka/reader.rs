@@ -21,6 +21,7 @@ use tracing::{debug, error, info, warn};
 use super::client::{self, Change, ConsumerSide, Lag, Share};
 use super::native::Commit;
 use super::positions::{Position, Positions};
+use super::reason::is_of_connection;
 use super::worker::{Setting, TICK, WorkerError};
 use crate::config::Config;
 use crate::service::health::WorkerHealth;
@@ -77,7 +78,7 @@ impl Reader {
     pub fn new(config: &Config, share: &Share, setting: &Setting) -> Result<Self, WorkerError> {
         let settings = client::consumer(config, share)?;
         let consumer = settings
-            .create_with_context(ConsumerSide::default())
+            .create_with_context(ConsumerSide::heard_by(setting.outage.ear()))
             .map_err(WorkerError::Consumer)?;
         Ok(Self {
             consumer,
@@ -107,6 +108,9 @@ impl Reader {
     /// Says that the loop turns; breaks when the worker is to stop. For waits before the group is joined.
     pub fn wait_for_producer(&self) -> ControlFlow<()> {
         self.beat();
+        // Serves what the client has to say; there are no messages yet.
+        let _ = self.consumer.poll(Duration::ZERO);
+        self.report();
         if self.shutdown.is_cancelled() {
             ControlFlow::Break(())
         } else {
@@ -136,6 +140,8 @@ impl Reader {
             return;
         };
         self.metrics.brokers(&self.worker, view.brokers);
+        let (silent, for_long) = view.contact.silence();
+        self.health.silent(silent, for_long, context.why());
         for end in view.ends {
             // Statistics go on about partitions that are gone; their lag is the new owner's to report.
             if !self.owned.contains(&(end.topic.clone(), end.partition)) {
@@ -256,6 +262,11 @@ impl Reader {
             return ControlFlow::Break(Broken::Deadline);
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether the worker is to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shutdown.is_cancelled()
     }
 
     /// Whether the time for a stop has passed. It begins when the stop is first seen here: a wait that was under way by
@@ -474,6 +485,10 @@ impl Reader {
                     worker = self.worker,
                     "silent for longer than max.poll.interval.ms: the partitions are lost"
                 );
+            }
+            // Said by `outage`, once for all clients.
+            KafkaError::MessageConsumption(code) if is_of_connection(code) => {
+                debug!(worker = self.worker, %error, "the consumer reports a problem");
             }
             error => warn!(worker = self.worker, %error, "the consumer reports a problem"),
         }
