@@ -4,7 +4,9 @@
 //! what is set here holds.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -256,6 +258,10 @@ pub struct ConsumerSide {
     pub(super) adrift: Adrift,
     /// None for a client whose connections tell nothing of the worker.
     ear: Option<Ear>,
+    /// When brokers did not answer last, or the group took this member for gone.
+    disturbed: Mutex<Option<Instant>>,
+    /// The client has ended. What it says afterwards comes of that.
+    ended: AtomicBool,
 }
 
 /// How librdkafka begins what it says where it does not learn the group's offsets.
@@ -275,6 +281,23 @@ impl ConsumerSide {
     #[must_use]
     pub fn why(&self) -> String {
         self.ear.as_ref().map(Ear::why).unwrap_or_default()
+    }
+
+    /// When brokers did not answer last, or the group took this member for gone.
+    pub(super) fn disturbed(&self) -> Option<Instant> {
+        *self
+            .disturbed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn is_disturbed(&self) {
+        if !self.ended.load(Ordering::Relaxed) {
+            *self
+                .disturbed
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 
     /// The changes since the last call, oldest first.
@@ -314,6 +337,9 @@ fn take<T: Default>(place: &Mutex<T>) -> T {
 impl ClientContext for ConsumerSide {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log("consumer", level, facility, message);
+        if facility == FATAL {
+            self.ended.store(true, Ordering::Relaxed);
+        }
         hear(self.ear.as_ref(), facility, message);
     }
 
@@ -334,6 +360,9 @@ impl ClientContext for ConsumerSide {
             .as_ref()
             .map(|ear| ear.look(&statistics))
             .unwrap_or_default();
+        if self.ear.is_some() && contact.silence().0.is_some() {
+            self.is_disturbed();
+        }
         // A broker is listed once more as the group's coordinator, and its first address may stay beside its number.
         let brokers: BTreeSet<i32> = statistics
             .brokers
@@ -374,6 +403,7 @@ impl ConsumerContext for ConsumerSide {
             Rebalance::Assign(list) => Change::Assigned(partitions(list)),
             Rebalance::Revoke(list) => {
                 if consumer.assignment_lost() {
+                    self.is_disturbed();
                     warn!("the partitions were lost: this member was silent for too long");
                 }
                 Change::Revoked(partitions(list))
@@ -465,6 +495,8 @@ impl ProducerContext for ProducerSide {
 
 /// How librdkafka calls what it says of a connection that failed.
 const CONNECTION: &str = "FAIL";
+/// How librdkafka calls what ends a client.
+const FATAL: &str = "FATAL";
 
 /// A client's ear is given what the client says of its connections.
 fn hear(ear: Option<&Ear>, facility: &str, message: &str) {
@@ -480,7 +512,7 @@ fn hear(ear: Option<&Ear>, facility: &str, message: &str) {
 pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
     match (facility, level) {
         ("CONFWARN", _) => warn!(client, facility, "{message}"),
-        (_, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical) => {
+        (FATAL, _) | (_, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert) => {
             error!(client, facility, "{message}");
         }
         _ => debug!(client, facility, ?level, "{message}"),
@@ -494,7 +526,7 @@ fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use rdkafka::mocking::MockCluster;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};

@@ -22,6 +22,9 @@ use super::worker::{TICK, WorkerError};
 /// has its name, and the next statistics say which epoch the producer had.
 const LOOK: Duration = Duration::from_millis(5500);
 
+/// How long after brokers did not answer a member may still be fenced by its own earlier requests.
+const DISTURBED: Duration = Duration::from_mins(2);
+
 /// What the clocks here and there may differ in, and how late the coordinator may be.
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -179,8 +182,13 @@ pub(super) fn told_apart(
         }
     }
     if is_name_taken(reader) {
-        return WorkerError::NameTaken {
-            name: name.to_owned(),
+        let name = name.to_owned();
+        let disturbed = reader.consumer.context().disturbed();
+        // A member that asks again to be let in, because its broker was slow to answer, may be taken for two.
+        return if disturbed.is_some_and(|last| last.elapsed() < DISTURBED) {
+            WorkerError::NameLost { name }
+        } else {
+            WorkerError::NameTaken { name }
         };
     }
     if let Some(open) = open {

@@ -32,7 +32,7 @@ const SAY_CHANGE_AFTER: Duration = Duration::from_secs(15);
 /// What a client said last counts for this long: one that is busy elsewhere says nothing.
 const STALE_AFTER: Duration = Duration::from_secs(20);
 /// How often a broker's certificate is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A line for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -113,6 +113,16 @@ pub enum WorkerError {
         /// The name.
         name: String,
     },
+    /// The group's coordinator has a later member with this worker's name, and had not answered shortly before.
+    #[error(
+        "the consumer group has a later member with the name {name}: probably this worker itself, which asked again to join \
+         while brokers did not answer; if this comes again while they do, look for another process with the same \
+         delivery.transactional_id_prefix"
+    )]
+    NameLost {
+        /// The name.
+        name: String,
+    },
     /// The producer cannot go on.
     #[error(transparent)]
     Sink(#[from] SinkError),

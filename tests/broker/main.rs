@@ -16,10 +16,12 @@
 mod alerts;
 mod connect;
 mod delivery;
+mod fencing;
 mod generate;
 mod harness;
 mod image;
 mod outage;
+mod readiness;
 mod records;
 mod reload;
 mod stage;
