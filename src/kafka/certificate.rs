@@ -26,6 +26,7 @@ const AUTHORITIES: [&str; 6] = [
 ];
 
 // OpenSSL's numbers (x509_vfy.h).
+const NO_ISSUER: i32 = 2;
 const SELF_SIGNED: i32 = 18;
 const SELF_SIGNED_IN_CHAIN: i32 = 19;
 const NO_LOCAL_ISSUER: i32 = 20;
@@ -50,14 +51,13 @@ pub(super) fn fault(
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
     let failed = match ssl.connect(stream) {
-        Ok(_) => return None,
         Err(openssl::ssl::HandshakeError::Failure(failed)) => failed,
-        Err(_) => return None,
+        Ok(_) | Err(_) => return None,
     };
     match failed.ssl().verify_result().as_raw() {
         EXPIRED => Some(Reason::Expired),
         NOT_YET_VALID => Some(Reason::NotYetValid),
-        SELF_SIGNED | SELF_SIGNED_IN_CHAIN | 2 | NO_LOCAL_ISSUER | NOT_VERIFIED_LEAF => {
+        NO_ISSUER | SELF_SIGNED | SELF_SIGNED_IN_CHAIN | NO_LOCAL_ISSUER | NOT_VERIFIED_LEAF => {
             Some(Reason::UnknownAuthority)
         }
         WRONG_NAME | WRONG_ADDRESS => Some(Reason::WrongName),

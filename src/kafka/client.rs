@@ -515,7 +515,7 @@ pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, 
         (FATAL, _) | (_, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert) => {
             error!(client, facility, "{message}");
         }
-        _ => debug!(client, facility, ?level, "{message}"),
+        _ => debug!(client, facility, severity = ?level, "{message}"),
     }
 }
 

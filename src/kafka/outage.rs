@@ -23,6 +23,8 @@ const HUNG_AFTER: Duration = Duration::from_secs(8);
 /// A broker that was not heard for this long, though it was not asked either, proves nothing. Every client asks for
 /// metadata twice in that time.
 const UNHEARD_AFTER: Duration = Duration::from_secs(65);
+/// Statistics are made every five seconds; a client that made none for this long did not run.
+const SUSPENDED_AFTER: Duration = Duration::from_secs(8);
 /// How long the first line waits for a reason.
 const REASON_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is said that an outage lasts.
@@ -191,6 +193,7 @@ impl Outage {
         Ear {
             client: view.next_client,
             outage: Arc::clone(self),
+            last: Mutex::default(),
         }
     }
 
@@ -275,6 +278,8 @@ impl Outage {
 pub struct Ear {
     outage: Arc<Outage>,
     client: u64,
+    /// When the last statistics were made, in microseconds of librdkafka's clock, and what they said.
+    last: Mutex<Option<(i64, Contact)>>,
 }
 
 impl Drop for Ear {
@@ -316,7 +321,7 @@ impl Ear {
 
     /// Takes a consumer's statistics, and gives what they say.
     pub fn look(&self, statistics: &Statistics) -> Contact {
-        let contact = Contact::of(statistics);
+        let contact = self.contact(statistics);
         let mut view = self.outage.view();
         for address in &contact.answering {
             view.reasons.remove(address);
@@ -325,6 +330,20 @@ impl Ear {
             view.because(address, Reason::Silent, Instant::now());
         }
         view.heard(self.client, !contact.answering.is_empty(), Instant::now());
+        contact
+    }
+}
+
+impl Ear {
+    fn contact(&self, statistics: &Statistics) -> Contact {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = statistics.ts;
+        let contact = match &*last {
+            // What was suspended is this process: nobody has read yet what the brokers have answered.
+            Some((before, known)) if microseconds(made - before) > SUSPENDED_AFTER => known.clone(),
+            _ => Contact::of(statistics),
+        };
+        *last = Some((made, contact.clone()));
         contact
     }
 }
@@ -399,7 +418,11 @@ fn is_up(broker: &Broker) -> bool {
 
 /// How long nothing has come on the present connection.
 fn heard(broker: &Broker) -> Option<Duration> {
-    u64::try_from(broker.rxidle).ok().map(Duration::from_micros)
+    (broker.rxidle >= 0).then(|| microseconds(broker.rxidle))
+}
+
+fn microseconds(time: i64) -> Duration {
+    Duration::from_micros(u64::try_from(time).unwrap_or_default())
 }
 
 fn milliseconds(time: i64) -> Duration {
@@ -524,6 +547,25 @@ mod tests {
             brokers: brokers.into_iter().collect(),
             ..Statistics::default()
         }
+    }
+
+    #[test]
+    fn a_process_that_was_suspended_does_not_take_its_brokers_for_silent() {
+        let ear = Arc::new(Outage::default()).ear();
+        let at = |seconds: i64, waiting, idle| Statistics {
+            ts: seconds * 1_000_000,
+            ..statistics(
+                "steady",
+                [
+                    broker("a:1/1", "learned", waiting, idle),
+                    broker("GroupCoordinator", "logical", 0, 100_000),
+                ],
+            )
+        };
+        let silence = |seconds, waiting, idle| ear.look(&at(seconds, waiting, idle)).silence().0;
+        assert_eq!(silence(5, 1, 100_000), None);
+        assert_eq!(silence(65, 1, 60_000_000), None, "it was not there itself");
+        assert_eq!(silence(70, 1, 65_000_000), Some(Silent::Brokers));
     }
 
     #[test]

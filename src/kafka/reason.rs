@@ -190,13 +190,13 @@ pub(super) fn address(text: &str) -> Option<&str> {
         .strip_prefix("[thrd:")
         .and_then(|text| text.split_once("]: "))
         .map_or(text, |(_, text)| text);
-    text.split(": ").take(2).find_map(|part| {
-        let part = part.split_once("://").map_or(part, |(_, part)| part);
-        let part = part.split_once('/').map_or(part, |(part, _)| part);
-        let (host, port) = part.rsplit_once(':')?;
+    text.split(": ").take(2).find_map(|name| {
+        let name = name.split_once("://").map_or(name, |(_, name)| name);
+        let name = name.split_once('/').map_or(name, |(name, _)| name);
+        let (host, port) = name.rsplit_once(':')?;
         let is_address =
             !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok();
-        is_address.then_some(part)
+        is_address.then_some(name)
     })
 }
 

@@ -188,6 +188,7 @@ impl Worker {
     /// Partitions whose first failure may pass later wait there.
     fn stand_still(&mut self, entries: &[Entry], failures: &[Failure], stops: &BTreeMap<u64, i64>) {
         let now = Instant::now();
+        let mut late = 0;
         for failure in failures
             .iter()
             .filter(|failure| failure.verdict == Verdict::Retry)
@@ -207,6 +208,11 @@ impl Worker {
                 continue;
             }
             let (attempt, wait) = position.stop_at(entry.offset, now);
+            // Where no broker answers, all partitions are late at once: one is named, and the others are counted.
+            late += usize::from(failure.code == RDKafkaErrorCode::MessageTimedOut);
+            if failure.code == RDKafkaErrorCode::MessageTimedOut && late > 1 {
+                continue;
+            }
             error!(
                 topic = position.topic,
                 partition = position.partition,
@@ -216,6 +222,13 @@ impl Worker {
                 attempt,
                 retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "delivery failed: the partition stands still at this message until it can be delivered"
+            );
+        }
+        if late > 1 {
+            error!(
+                worker = self.setting.number,
+                partitions = late - 1,
+                "further partitions stand still for the same reason"
             );
         }
     }

@@ -37,14 +37,7 @@ fn an_outage_is_said_once_and_once_a_minute_and_readiness_comes_back() {
     let mut processes: Vec<Trailtag> = stages
         .iter()
         .zip(["exactly_once", "at_least_once"])
-        .map(|(stage, guarantee)| {
-            Trailtag::start(
-                &stage
-                    .settings(guarantee)
-                    .set("/workers", 2)
-                    .set("/log/level", "debug"),
-            )
-        })
+        .map(|(stage, guarantee)| Trailtag::start(&stage.settings(guarantee).set("/workers", 2)))
         .collect();
     let mut produced = 0;
     for round in ["hangs", "is gone"] {
