@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
-use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode};
+use openssl::ssl::{HandshakeError, Ssl, SslContext, SslMethod, SslVerifyMode};
 
 use super::reason::Reason;
 
@@ -50,9 +50,8 @@ pub(super) fn fault(
     let stream = TcpStream::connect_timeout(&target, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    let failed = match ssl.connect(stream) {
-        Err(openssl::ssl::HandshakeError::Failure(failed)) => failed,
-        Ok(_) | Err(_) => return None,
+    let Err(HandshakeError::Failure(failed)) = ssl.connect(stream) else {
+        return None;
     };
     match failed.ssl().verify_result().as_raw() {
         EXPIRED => Some(Reason::Expired),

@@ -173,17 +173,15 @@ impl Broker {
             .fetch_metadata(Some(topic), REQUEST)
             .map_err(|error| error.to_string())?;
         let topic = metadata.topics().first().ok_or("no such topic")?;
-        match topic.error() {
-            Some(error) => Err(RDKafkaErrorCode::from(error).to_string()),
-            None => {
-                let mut partitions: Vec<_> = topic.partitions().iter().collect();
-                partitions.sort_unstable_by_key(|partition| partition.id());
-                Ok(partitions
-                    .into_iter()
-                    .map(MetadataPartition::leader)
-                    .collect())
-            }
+        if let Some(error) = topic.error() {
+            return Err(RDKafkaErrorCode::from(error).to_string());
         }
+        let mut partitions: Vec<_> = topic.partitions().iter().collect();
+        partitions.sort_unstable_by_key(|partition| partition.id());
+        Ok(partitions
+            .into_iter()
+            .map(MetadataPartition::leader)
+            .collect())
     }
 
     /// Sends one message, waits until the broker has it, and gives its offset.
