@@ -462,10 +462,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                (2, Line::Began),
-                (62, lasts(61)),
-                (122, lasts(121)),
-                (182, lasts(181)),
+                (1, Line::Began),
+                (61, lasts(60)),
+                (121, lasts(120)),
+                (181, lasts(180)),
                 (190, Line::Ended(Duration::from_secs(189))),
             ]
         );
@@ -517,7 +517,7 @@ mod tests {
         view.because("a:1", Reason::Tls, start);
         assert_eq!(
             view.why(),
-            "connection refused (b:2); the broker's certificate has expired (a:1)"
+            "the broker's certificate has expired (a:1); connection refused (b:2)"
         );
         view.because("a:1", Reason::Refused, start);
         assert_eq!(view.why(), "connection refused (a:1, b:2)");
