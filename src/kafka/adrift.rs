@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::statistics::Statistics;
-use tracing::warn;
+use tracing::debug;
 
 use super::native;
 
@@ -33,7 +33,7 @@ impl Adrift {
         if self.0.swap(false, Ordering::Relaxed)
             && let Some(bootstrap_servers) = settings.get("bootstrap.servers")
         {
-            warn!(
+            debug!(
                 bootstrap_servers,
                 "a client has no broker left; it is given the bootstrap servers again"
             );

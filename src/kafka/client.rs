@@ -4,8 +4,9 @@
 //! what is set here holds.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -17,10 +18,12 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::adrift::Adrift;
+use super::fencing::Lineage;
 use super::log_change::{self, LogChange};
+use super::outage::{Contact, Ear};
 use super::start::FirstStart;
 use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
 
@@ -263,6 +266,8 @@ pub struct View {
     pub ends: Vec<End>,
     /// How many brokers answer.
     pub brokers: usize,
+    /// Which do, and which do not.
+    pub contact: Contact,
 }
 
 /// What a consumer's callbacks leave for its worker. They run inside `poll`, on the worker's thread; the locks are
@@ -276,16 +281,46 @@ pub struct ConsumerSide {
     /// The user wants to see what the library says at level debug.
     is_debugged: bool,
     pub(super) adrift: Adrift,
+    /// None for a client whose connections tell nothing of the worker.
+    ear: Option<Ear>,
+    /// When brokers did not answer last, or the group took this member for gone.
+    disturbed: Mutex<Option<Instant>>,
+    /// The client has ended. What it says afterwards comes of that.
+    ended: AtomicBool,
 }
 
 impl ConsumerSide {
-    /// For a consumer of this configuration.
+    /// That of a worker's member of the group.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn heard_by(ear: Ear, config: &Config) -> Self {
         let kafka = &config.kafka;
         Self {
+            ear: Some(ear),
             is_debugged: kafka.client.contains_key("debug") || kafka.consumer.contains_key("debug"),
             ..Self::default()
+        }
+    }
+
+    /// Why brokers do not answer, as far as it is known.
+    #[must_use]
+    pub fn why(&self) -> String {
+        self.ear.as_ref().map(Ear::why).unwrap_or_default()
+    }
+
+    /// When brokers did not answer last, or the group took this member for gone.
+    pub(super) fn disturbed(&self) -> Option<Instant> {
+        *self
+            .disturbed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn is_disturbed(&self) {
+        if !self.ended.load(Ordering::Relaxed) {
+            *self
+                .disturbed
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
         }
     }
 
@@ -340,6 +375,10 @@ impl ClientContext for ConsumerSide {
         if self.is_debugged || !matches!(level, RDKafkaLogLevel::Debug) {
             log("consumer", level, facility, message);
         }
+        if facility == FATAL {
+            self.ended.store(true, Ordering::Relaxed);
+        }
+        hear(self.ear.as_ref(), facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -352,6 +391,14 @@ impl ClientContext for ConsumerSide {
 
     fn stats(&self, statistics: Statistics) {
         self.adrift.look(&statistics);
+        let contact = self
+            .ear
+            .as_ref()
+            .map(|ear| ear.look(&statistics))
+            .unwrap_or_default();
+        if self.ear.is_some() && contact.silence().0.is_some() {
+            self.is_disturbed();
+        }
         // A broker is listed once more as the group's coordinator, and its first address may stay beside its number.
         let brokers: BTreeSet<i32> = statistics
             .brokers
@@ -381,6 +428,7 @@ impl ClientContext for ConsumerSide {
             .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(View {
             ends,
             brokers: brokers.len(),
+            contact,
         });
     }
 }
@@ -423,6 +471,7 @@ impl ConsumerContext for ConsumerSide {
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 if consumer.assignment_lost() {
+                    self.is_disturbed();
                     warn!("the partitions were lost: this member was silent for too long");
                 }
                 let done = if is_cooperative {
@@ -464,9 +513,22 @@ pub type Failed = (usize, RDKafkaErrorCode);
 pub struct ProducerSide {
     failures: Mutex<Vec<Failed>>,
     pub(super) adrift: Adrift,
+    ear: Option<Ear>,
+    /// The transactional id, and what is known of its producers.
+    lineage: Option<(String, Arc<Lineage>)>,
 }
 
 impl ProducerSide {
+    /// That of a worker's producer.
+    #[must_use]
+    pub fn heard_by(ear: Ear, id: String, lineage: Arc<Lineage>) -> Self {
+        Self {
+            ear: Some(ear),
+            lineage: Some((id, lineage)),
+            ..Self::default()
+        }
+    }
+
     /// The failures since the last call.
     pub fn failures(&self) -> Vec<Failed> {
         take(&self.failures)
@@ -476,10 +538,14 @@ impl ProducerSide {
 impl ClientContext for ProducerSide {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log("producer", level, facility, message);
+        hear(self.ear.as_ref(), facility, message);
     }
 
     fn stats(&self, statistics: Statistics) {
         self.adrift.look(&statistics);
+        if let (Some((id, lineage)), Some(eos)) = (&self.lineage, &statistics.eos) {
+            lineage.look(id, eos);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -504,22 +570,33 @@ impl ProducerContext for ProducerSide {
     }
 }
 
-/// A line of librdkafka's log.
-pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => {
-            error!(client, facility, "{message}");
-        }
-        RDKafkaLogLevel::Warning => warn!(client, facility, "{message}"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => info!(client, facility, "{message}"),
-        RDKafkaLogLevel::Debug => debug!(client, facility, "{message}"),
+/// How librdkafka calls what it says of a connection that failed.
+const CONNECTION: &str = "FAIL";
+/// How librdkafka calls what ends a client.
+const FATAL: &str = "FATAL";
+
+/// A client's ear is given what the client says of its connections.
+fn hear(ear: Option<&Ear>, facility: &str, message: &str) {
+    if facility == CONNECTION
+        && let Some(ear) = ear
+    {
+        ear.said(message);
     }
 }
 
-/// librdkafka's own notices: it goes on trying by itself, so they are warnings.
+/// A line of librdkafka's log. It goes on trying by itself and says so again and again, so only what its settings and its
+/// end are about is for everybody; that brokers are away is said by [`super::outage`].
+pub(super) fn log(client: &'static str, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match (facility, level) {
+        ("CONFWARN", _) => warn!(client, facility, "{message}"),
+        (FATAL, _) | (_, RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert) => {
+            error!(client, facility, "{message}");
+        }
+        _ => debug!(client, facility, severity = ?level, "{message}"),
+    }
+}
+
+/// librdkafka's own notices. Fatal ones end the worker, which says so.
 fn client_error(client: &'static str, error: &KafkaError, reason: &str) {
-    warn!(client, %error, reason, "the client reports a problem");
+    debug!(client, %error, reason, "the client reports a problem");
 }

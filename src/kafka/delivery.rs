@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdkafka::TopicPartitionList;
@@ -26,11 +26,13 @@ use tracing::{debug, warn};
 
 use super::caller::{Caller, Failed};
 use super::client::ProducerSide;
+use super::fencing::{self, Lineage};
 use super::native::admin;
+use super::outage::Outage;
 use super::positions::{Position, Positions};
 use super::reader::{Broken, Reader};
 use super::start::{Epoch, Note, Place};
-use super::worker::TICK;
+use super::worker::{Setting, TICK};
 use super::{letter, native};
 use crate::config::{Config, Guarantee};
 use crate::dead_letter::Reason;
@@ -188,13 +190,13 @@ pub enum SinkError {
         /// The call.
         call: &'static str,
     },
-    /// Another producer uses the same transactional id.
-    #[error(
-        "the transactional id {id} is used by another process as well: give each process its own delivery.transactional_id_prefix"
-    )]
+    /// The producer's epoch is not the current one any more: its transaction was ended, or its id given to another.
+    #[error("the producer of the transactional id {id} was fenced: {}", fencing::why(*open))]
     Fenced {
         /// The id.
         id: String,
+        /// For how long its transaction had been open.
+        open: Option<Duration>,
         /// What librdkafka said.
         #[source]
         error: KafkaError,
@@ -217,6 +219,11 @@ pub struct Sink {
     caller: Transactions,
     guarantee: Guarantee,
     id: String,
+    /// Who hears what its producers say.
+    outage: Arc<Outage>,
+    lineage: Arc<Lineage>,
+    /// When the transaction that is open began.
+    opened: Option<Instant>,
     routes: Vec<String>,
     unmatched: String,
     dead_letter: String,
@@ -237,14 +244,19 @@ impl Sink {
         settings: &rdkafka::ClientConfig,
         config: &Config,
         id: String,
+        setting: &Setting,
     ) -> Result<Self, SinkError> {
-        let (producer, caller) = create(settings)?;
+        let (outage, lineage) = (&setting.outage, &setting.lineage);
+        let (producer, caller) = create(settings, &id, outage, lineage)?;
         Ok(Self {
             settings: settings.clone(),
             producer,
             caller,
             guarantee: config.delivery.guarantee,
             id,
+            outage: Arc::clone(outage),
+            lineage: Arc::clone(lineage),
+            opened: None,
             routes: config
                 .routes
                 .iter()
@@ -327,6 +339,7 @@ impl Sink {
         self.producer
             .begin_transaction()
             .map_err(|error| self.fatal("begin_transaction", error))?;
+        self.opened = Some(Instant::now());
         let failures = match self.send(entries, reader) {
             ControlFlow::Continue(failures) => failures,
             ControlFlow::Break(_) => return self.abort(Outcome::Interrupted, reader),
@@ -391,6 +404,7 @@ impl Sink {
             match self.call(|producer| producer.commit_transaction(CALL), reader) {
                 Ok(()) => {
                     self.has_offered_offsets = false;
+                    self.opened = None;
                     return Ok(Outcome::Delivered);
                 }
                 // Once the offsets are in, only the coordinator can say how it ended; a partition that leaves now is
@@ -454,7 +468,8 @@ impl Sink {
             id = self.id,
             "a new producer takes the place of the old one"
         );
-        (self.producer, self.caller) = create(&self.settings)?;
+        (self.producer, self.caller) =
+            create(&self.settings, &self.id, &self.outage, &self.lineage)?;
         if self.guarantee == Guarantee::AtLeastOnce {
             return Ok(());
         }
@@ -538,6 +553,7 @@ impl Sink {
                 Err(failed) => return Err(self.failed("abort_transaction", failed)),
             }
         }
+        self.opened = None;
         // Reports of what the abort purged are of no interest.
         let _ = self.producer.context().failures();
         Ok(())
@@ -757,6 +773,7 @@ impl Sink {
         if fenced {
             SinkError::Fenced {
                 id: self.id.clone(),
+                open: self.opened.map(|opened| opened.elapsed()),
                 error,
             }
         } else {
@@ -770,9 +787,16 @@ type Transactions = Caller<ThreadedProducer<ProducerSide>>;
 /// A producer, and what makes its transactional calls.
 fn create(
     settings: &rdkafka::ClientConfig,
+    id: &str,
+    outage: &Arc<Outage>,
+    lineage: &Arc<Lineage>,
 ) -> Result<(Arc<ThreadedProducer<ProducerSide>>, Transactions), SinkError> {
     let producer = settings
-        .create_with_context(ProducerSide::default())
+        .create_with_context(ProducerSide::heard_by(
+            outage.ear(),
+            id.to_owned(),
+            Arc::clone(lineage),
+        ))
         .map_err(SinkError::Create)?;
     let producer = Arc::new(producer);
     let caller = Caller::new(Arc::clone(&producer)).map_err(SinkError::Thread)?;

@@ -284,12 +284,14 @@ mod tests {
 
     use super::*;
     use crate::kafka::delivery::Target;
+    use crate::kafka::start::Place;
     use crate::pipeline::Tally;
 
     fn blank() -> Entry {
         Entry {
             position: 1,
-            offset: 42,
+            place: Place::at(42),
+            epoch: None,
             index: None,
             before: Tally::default(),
             target: Target::DeadLetter,
@@ -467,7 +469,7 @@ mod tests {
                 prop_assert_eq!(super::tests::header(entry, PARTS), is_split.then(|| letter.parts.to_string()));
                 prop_assert_eq!(&entry.key, &entries[0].key);
                 prop_assert_eq!(super::tests::header(entry, "trailtag.reason"), Some("not_json".to_owned()));
-                prop_assert_eq!((entry.position, entry.offset), (1, 42));
+                prop_assert_eq!((entry.position, entry.place), (1, Place::at(42)));
                 let left_out = super::tests::header(entry, OMITTED).unwrap_or_default();
                 prop_assert_eq!(left_out.contains("key"), entry.key != key && key.is_some());
                 prop_assert_eq!(

@@ -8,6 +8,8 @@
 //! - [`positions`]: what each partition has read, settled and must not pass
 //! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
 //! - `adrift`: clients that have no broker left to turn to
+//! - [`outage`]: whether brokers answer, and what is said of it; `reason` and `certificate`: why they do not
+//! - [`fencing`]: why a worker lost its transaction or its name
 //! - `caller`: transactional calls, which may not come back
 //! - `intake`: from messages to a batch
 //! - `letter`: dead letters as messages that their topic takes
@@ -28,15 +30,19 @@
 
 mod adrift;
 mod caller;
+mod certificate;
 pub mod client;
 pub mod connect;
 pub mod delivery;
+pub mod fencing;
 mod intake;
 mod letter;
 mod log_change;
 mod native;
+pub mod outage;
 pub mod positions;
 pub mod reader;
+mod reason;
 mod settle;
 pub mod sizes;
 pub mod start;

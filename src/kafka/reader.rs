@@ -22,6 +22,7 @@ use super::log_change::LogChange;
 use super::native::admin::Partition;
 use super::native::{self, Commit};
 use super::positions::{Position, Positions};
+use super::reason::is_of_connection;
 use super::start::{Epoch, Start};
 use super::start_offsets::StartOffsets;
 use super::worker::{Setting, TICK, WorkerError};
@@ -96,7 +97,7 @@ impl Reader {
     pub fn new(config: &Config, share: &Share, setting: &Setting) -> Result<Self, WorkerError> {
         let settings = client::consumer(config, share)?;
         let consumer = settings
-            .create_with_context(ConsumerSide::new(config))
+            .create_with_context(ConsumerSide::heard_by(setting.outage.ear(), config))
             .map_err(WorkerError::Consumer)?;
         let start_offsets = StartOffsets::new(
             settings.clone(),
@@ -137,6 +138,9 @@ impl Reader {
     /// Says that the loop turns; breaks when the worker is to stop. For waits before the group is joined.
     pub fn wait_for_producer(&self) -> ControlFlow<()> {
         self.beat();
+        // Serves what the client has to say; there are no messages yet.
+        let _ = self.consumer.poll(Duration::ZERO);
+        self.report();
         if self.shutdown.is_cancelled() {
             ControlFlow::Break(())
         } else {
@@ -164,6 +168,8 @@ impl Reader {
             return;
         };
         self.metrics.brokers(&self.worker, view.brokers);
+        let (silent, for_long) = view.contact.silence();
+        self.health.silent(silent, for_long, context.why());
         for end in view.ends {
             // Statistics go on about partitions that are gone; their lag is the new owner's to report.
             if !self.owned.contains(&(end.topic.clone(), end.partition)) {
@@ -313,7 +319,7 @@ impl Reader {
         if self.waiting.is_empty() {
             self.waits_for.clear();
             self.unstable_since = None;
-            self.health.waiting(None);
+            self.health.waits_for_starts(None);
         }
         if !self.held && !self.resume(&begun) {
             return Err(KafkaError::PauseResume("cannot begin".to_owned()));
@@ -354,7 +360,7 @@ impl Reader {
         } else {
             &self.waits_for
         };
-        if self.health.waiting(Some(why)) {
+        if self.health.waits_for_starts(Some(why)) {
             warn!(
                 worker = self.worker,
                 partitions = slow,
@@ -433,6 +439,11 @@ impl Reader {
             return ControlFlow::Break(Broken::Deadline);
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether the worker is to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shutdown.is_cancelled()
     }
 
     /// Whether the time for a stop has passed. It begins when the stop is first seen here: a wait that was under way by
@@ -672,6 +683,10 @@ impl Reader {
             }
             // What it is about stands in the library's log, which is looked at ([`LogChange`]).
             KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => {}
+            // Said by `outage`, once for all clients.
+            KafkaError::MessageConsumption(code) if is_of_connection(code) => {
+                debug!(worker = self.worker, %error, "the consumer reports a problem");
+            }
             error => warn!(worker = self.worker, %error, "the consumer reports a problem"),
         }
         Ok(())

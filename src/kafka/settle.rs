@@ -252,6 +252,7 @@ impl Worker {
         is_smaller: bool,
     ) {
         let now = Instant::now();
+        let mut late = 0;
         for failure in failures
             .iter()
             .filter(|failure| failure.verdict != Verdict::DeadLetter)
@@ -281,6 +282,11 @@ impl Worker {
             }
             let (attempt, wait) = position.stop_at(entry.place, now);
             let hint = too_small(failure.verdict, entry, &self.setting);
+            // Where no broker answers, all partitions are late at once: one is named, and the others are counted.
+            late += usize::from(failure.code == RDKafkaErrorCode::MessageTimedOut);
+            if failure.code == RDKafkaErrorCode::MessageTimedOut && late > 1 {
+                continue;
+            }
             error!(
                 topic = position.topic,
                 partition = position.partition,
@@ -291,6 +297,13 @@ impl Worker {
                 attempt,
                 retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "delivery failed: the partition stands still at this message until it can be delivered"
+            );
+        }
+        if late > 1 {
+            error!(
+                worker = self.setting.number,
+                partitions = late - 1,
+                "further partitions stand still for the same reason"
             );
         }
     }

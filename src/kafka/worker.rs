@@ -24,8 +24,10 @@ use tracing::{info, warn};
 
 use super::client::{self, ClientError, Share};
 use super::delivery::{self, Entry, Outcome, Sink, SinkError};
+use super::fencing::{self, Lineage};
 use super::intake::{Batch, Intake, Refused, Taken, take, take_part};
 use super::log_change::LogChange;
+use super::outage::Outage;
 use super::positions::Position;
 use super::reader::Reader;
 use super::start::{Place, ResetReason};
@@ -62,6 +64,10 @@ pub struct Setting {
     pub metrics: Arc<Metrics>,
     /// Where the loop says that it turns.
     pub health: Arc<WorkerHealth>,
+    /// Whether brokers answer, shared by all workers.
+    pub outage: Arc<Outage>,
+    /// What is known of this worker's producers, the earlier ones included.
+    pub lineage: Arc<Lineage>,
     /// When this is cancelled, the worker finishes what is in flight and ends.
     pub shutdown: CancellationToken,
 }
@@ -111,6 +117,25 @@ pub enum WorkerError {
     /// A thread of the worker cannot be started, or was lost.
     #[error("a thread of the worker failed")]
     Thread(#[source] std::io::Error),
+    /// Another process is the group's member with this worker's name.
+    #[error(
+        "another process uses the name {name} as well (group.instance.id and transactional id): give each process its own \
+         delivery.transactional_id_prefix"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The group's coordinator has a later member with this worker's name, and had not answered shortly before.
+    #[error(
+        "the consumer group has a later member with the name {name}: probably this worker itself, which asked again to join \
+         while brokers did not answer; if this comes again while they do, look for another process with the same \
+         delivery.transactional_id_prefix"
+    )]
+    NameLost {
+        /// The name.
+        name: String,
+    },
     /// The producer cannot go on.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -184,11 +209,13 @@ pub fn run(setting: Setting) -> Result<End, WorkerError> {
     let config = Arc::clone(&setting.config);
     let share = Share::of(&config, setting.number, setting.workers);
     let settings = client::producer(&config, &share, setting.limits.smallest())?;
-    let sink = Sink::new(&settings, &config, share.id.clone())?;
+    let sink = Sink::new(&settings, &config, share.id.clone(), &setting)?;
     let reader = Reader::new(&config, &share, &setting)?;
+    setting.health.waits_for("the start of the producer");
     if sink.begin(&mut || reader.wait_for_producer())?.is_break() {
         return Ok(End::Stopped);
     }
+    setting.health.waited();
     reader
         .subscribe(&config.kafka.topics)
         .map_err(WorkerError::Consumer)?;
@@ -208,7 +235,14 @@ pub fn run(setting: Setting) -> Result<End, WorkerError> {
         troubles: 0,
         budget: Budget::new(share.batch_bytes()),
     };
-    let result = worker.turn();
+    let result = worker.turn().map_err(|error| {
+        fencing::told_apart(
+            error,
+            &share.id,
+            &worker.setting.lineage,
+            &mut worker.reader,
+        )
+    });
     worker.leave();
     if worker.reader.is_out_of_time() {
         // Closing the consumer would wait for a commit that no broker answers. The process ends now, and takes it along.
@@ -486,16 +520,20 @@ impl Worker {
         let transactional =
             self.setting.config.delivery.guarantee == Guarantee::ExactlyOnce && !entries.is_empty();
 
-        let outcome = self
-            .sink
-            .deliver(&mut entries, &mut self.reader)
-            .inspect_err(|_| {
-                if transactional {
-                    self.setting
-                        .metrics
-                        .transaction(Transaction::Aborted, started.elapsed());
-                }
-            })?;
+        self.setting.health.waits_for(if transactional {
+            "a transaction"
+        } else {
+            "a commit"
+        });
+        let outcome = self.sink.deliver(&mut entries, &mut self.reader);
+        self.setting.health.waited();
+        let outcome = outcome.inspect_err(|_| {
+            if transactional {
+                self.setting
+                    .metrics
+                    .transaction(Transaction::Aborted, started.elapsed());
+            }
+        })?;
         if transactional {
             let end = match outcome {
                 Outcome::Delivered => Transaction::Committed,

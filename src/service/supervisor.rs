@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
-use super::health::{self, WorkerHealth};
+use super::health::{self, Silent, WorkerHealth};
 use super::http::{self, Pages};
 use super::metrics::Metrics;
 use super::reload;
 use crate::config::Config;
 use crate::kafka::client::{self, ClientError};
 use crate::kafka::connect;
+use crate::kafka::outage::{Outage, Reason};
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
 use crate::kafka::worker::{self, End, Limits, Setting, TopicIds, WorkerError};
@@ -105,7 +106,9 @@ pub async fn run(
     let healths: Arc<[Arc<WorkerHealth>]> = (0..number)
         .map(|_| Arc::new(WorkerHealth::default()))
         .collect();
+    let outage = Arc::new(Outage::new(&client::common(&config)?));
     let done = CancellationToken::new();
+    let watch = tokio::spawn(watch(Arc::clone(&outage), done.clone()));
     let pages = Pages {
         metrics: Arc::clone(&metrics),
         workers: Arc::clone(&healths),
@@ -131,7 +134,7 @@ pub async fn run(
     };
     let limits = match limits {
         Some(limits) => Some(limits),
-        None => ask_for_limits(&config, &healths, &shutdown).await?,
+        None => ask_for_limits(&config, &healths, &outage, &shutdown).await?,
     };
     // None: told to stop before any broker answered, so that there is nothing to start.
     let limits = limits.map(Arc::new);
@@ -146,6 +149,8 @@ pub async fn run(
             topic_ids,
             metrics: Arc::clone(&metrics),
             health: Arc::clone(health),
+            outage: Arc::clone(&outage),
+            lineage: Arc::default(),
             shutdown: shutdown.clone(),
         };
         let (end, ended) = tokio::sync::oneshot::channel();
@@ -172,6 +177,7 @@ pub async fn run(
     done.cancel();
     // It ends with the shutdown; that it panicked would have been seen in the log.
     let _ = reloads.await;
+    let _ = watch.await;
     if let Ok(Err(error)) = server.await {
         error!(%error, "the pages ended with an error");
     }
@@ -179,14 +185,32 @@ pub async fn run(
     result
 }
 
+/// Says in the log when no broker answers, that it lasts, and when it is over.
+async fn watch(outage: Arc<Outage>, done: CancellationToken) {
+    while tokio::time::timeout(PAUSE, done.cancelled()).await.is_err() {
+        outage.tick();
+    }
+}
+
 /// Asks the brokers for the topics' size limits until one answers: with limits that were only guessed, documents would
 /// be dead-lettered that their topic takes. None when told to stop before.
 async fn ask_for_limits(
     config: &Arc<Config>,
     healths: &[Arc<WorkerHealth>],
+    outage: &Arc<Outage>,
     shutdown: &CancellationToken,
 ) -> Result<Option<Limits>, ServiceError> {
     let settings = client::common(config)?;
+    let ear = outage.ear();
+    let silent = |silent: Option<Silent>| {
+        for health in healths {
+            health.silent(silent, Duration::ZERO, outage.why());
+        }
+    };
+    let unanswered = |text: &str| {
+        ear.unreachable(&config.kafka.bootstrap_servers, text);
+        silent(Some(Silent::Brokers));
+    };
     loop {
         // Waiting for a broker is no reason for a restart.
         for health in healths {
@@ -204,18 +228,31 @@ async fn ask_for_limits(
             reached = answer => reached,
         };
         if let Ok(Err(complaint)) = &reached {
-            warn!(
+            debug!(
                 setting = complaint.key,
                 hint = complaint.hint,
                 "{}; asking again until one does",
                 complaint.message
             );
+            unanswered(&complaint.message);
         } else {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(None),
                 answer = topics::limits(&settings, config) => match answer {
-                    Ok(limits) => return Ok(Some(limits)),
-                    Err(error) => warn!(%error, "the brokers do not tell the topics' size limits; asking again"),
+                    Ok(limits) => {
+                        ear.answered(true);
+                        // Here, for this ear will be gone.
+                        outage.tick();
+                        silent(None);
+                        return Ok(Some(limits));
+                    }
+                    Err(error) => {
+                        let text = error.to_string();
+                        if Reason::of(&text).is_none() {
+                            warn!(%error, "the brokers do not tell the topics' size limits; asking again");
+                        }
+                        unanswered(&text);
+                    }
                 },
             }
         }
@@ -235,7 +272,7 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
         let error = match worker::run(setting.clone()) {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Again) => {
-                setting.health.left();
+                setting.health.left("a log is not what it was".to_owned());
                 again = if begun.elapsed() > GOOD_RUN {
                     0
                 } else {
@@ -259,15 +296,16 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
             failures + 1
         };
         let wait = backoff(failures);
+        let error = chain(&error);
         error!(
             worker = setting.number,
-            error = chain(&error),
+            error,
             failures,
             retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             "worker failed; it begins afresh"
         );
         setting.metrics.restarted();
-        setting.health.left();
+        setting.health.left(error);
         setting.health.delivered(false);
         self::wait(setting, wait);
         if setting.shutdown.is_cancelled() {

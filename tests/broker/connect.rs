@@ -398,9 +398,12 @@ fn settings_on(port: u16) -> Settings {
 /// Starts it where no broker is, and waits until it has noticed.
 fn start_alone(settings: &Settings) -> Trailtag {
     let trailtag = Trailtag::start(settings);
-    trailtag.wait_logged("Connection refused");
+    trailtag.wait_logged("no broker answers: connection refused (127.0.0.1:");
     assert_eq!(trailtag.http("/livez").0, 200);
-    assert_eq!(trailtag.http("/readyz").0, 503);
+    trailtag.wait_unready(
+        "worker 0: no broker answers since ",
+        "connection refused (127.0.0.1:",
+    );
     trailtag
 }
 
@@ -425,7 +428,9 @@ fn a_broker_may_come_later() {
     assert_eq!(differences(&messages, 0..1), None);
     let log = trailtag.log();
     // It did not go on with limits that it had only guessed.
-    let (_, after) = log.split_once("no broker of 127.0.0.1:").unwrap();
+    let (_, after) = log
+        .split_once("no broker answers: connection refused (127.0.0.1:")
+        .unwrap();
     assert!(after.contains("size limits of the output topics"), "{log}");
     trailtag.sigterm();
     assert!(trailtag.wait_exit(PATIENCE).success());
@@ -457,7 +462,7 @@ fn a_stop_waits_for_no_answer_of_a_broker_that_is_gone() {
         broker.produce_many(&topics[0], payloads);
         wait_until(PATIENCE, "it reads", || received(&trailtag));
         drop(broker);
-        trailtag.wait_logged("Connection refused");
+        trailtag.wait_logged("no broker answers: connection refused (127.0.0.1:");
         trailtag.sigterm();
         let status = trailtag.wait_exit(Duration::from_secs(30));
         let log = trailtag.log();

@@ -183,12 +183,12 @@ fn a_log_that_was_cut_is_read_from_the_cut(guarantee: &str) {
     produce(&stage, 0..180);
     stage.wait_settled(1);
     // Only the leader has what comes next.
-    cluster.freeze(1);
+    cluster.freeze(3);
     cluster.wait_in_sync(&stage.input, 0, &[2]);
     produce(&stage, 180..472);
     stage.wait_settled(1);
     cluster.lose(0);
-    cluster.thaw(1);
+    cluster.thaw(3);
     cluster.wait_in_sync(&stage.input, 0, &[3]);
     assert_eq!(stage.broker.anew().end_offset(&stage.input, 0), 180);
     // As many as were lost, and more: the offsets do not tell.

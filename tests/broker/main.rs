@@ -16,12 +16,14 @@
 mod alerts;
 mod connect;
 mod delivery;
+mod fencing;
 mod generate;
 mod harness;
 mod image;
 mod letters;
 mod logs;
 mod outage;
+mod readiness;
 mod records;
 mod reload;
 mod stage;

@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, Producer, ThreadedProducer};
 
 use super::java::{Server, Setup};
 use super::topics::Reports;
-use super::wait::{PATIENCE, unique};
+use super::wait::{PATIENCE, unique, wait_until};
 
 /// A cluster, and a login on it.
 pub(crate) struct Broker {
@@ -79,6 +79,21 @@ impl Broker {
         self.server.as_ref().unwrap().thaw();
     }
 
+    /// Kills a broker of the test's own, and keeps its data.
+    pub(crate) fn take_down(&self) {
+        self.server.as_ref().unwrap().take_down();
+    }
+
+    /// Starts it again, with all that it had, and waits until it serves.
+    pub(crate) fn bring_back(&self) {
+        self.server.as_ref().unwrap().bring_back();
+        // Clients that it had before may wait for long until they try again.
+        wait_until(PATIENCE, "the broker is back", || {
+            let client: BaseProducer = self.client().create().unwrap();
+            client.client().fetch_metadata(None, Duration::from_secs(1))
+        });
+    }
+
     /// Lets it go on with hardly any processor at first, as where a whole machine had hung: what it learns of the cluster
     /// comes late, and it tells clients that the cluster has no broker.
     pub(crate) fn thaw_slowly(&self) {
@@ -103,11 +118,12 @@ impl Broker {
 
     /// A transactional producer, ready to begin.
     pub(crate) fn transactional(&self) -> BaseProducer {
-        let producer: BaseProducer = self
-            .client()
-            .set("transactional.id", unique("transactions"))
-            .create()
-            .unwrap();
+        self.transactional_as(&unique("transactions"))
+    }
+
+    /// The same, with an id that another may have.
+    pub(crate) fn transactional_as(&self, id: &str) -> BaseProducer {
+        let producer: BaseProducer = self.client().set("transactional.id", id).create().unwrap();
         producer.init_transactions(PATIENCE).unwrap();
         producer
     }

@@ -20,13 +20,18 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
+        Self::start_with("3000")
+    }
+
+    /// A cluster that waits this long, in milliseconds, for a broker that says nothing before it does without it.
+    pub(crate) fn start_with(patience: &str) -> Self {
         let copies = format!(
             "default.replication.factor={BROKERS}
 offsets.topic.replication.factor={BROKERS}
 transaction.state.log.replication.factor={BROKERS}
 transaction.state.log.min.isr=2
 min.insync.replicas=2
-broker.session.timeout.ms=3000
+broker.session.timeout.ms={patience}
 broker.heartbeat.interval.ms=500
 "
         );
@@ -96,16 +101,6 @@ controller.quorum.voters=1@127.0.0.1:{}
         });
     }
 
-    /// Stops one of the others in the middle of whatever it does.
-    pub(crate) fn freeze(&self, place: usize) {
-        self.others.borrow()[place].as_ref().unwrap().freeze();
-    }
-
-    /// Lets it go on.
-    pub(crate) fn thaw(&self, place: usize) {
-        self.others.borrow()[place].as_ref().unwrap().thaw();
-    }
-
     /// Kills one of the others, with all that it has.
     pub(crate) fn lose(&self, place: usize) {
         self.others.borrow_mut()[place] = None;
@@ -115,6 +110,22 @@ controller.quorum.voters=1@127.0.0.1:{}
     pub(crate) fn replace(&self, place: usize) {
         self.others.borrow_mut()[place] = Some(Server::spawn(&self.setups[place]));
         self.wait_for_copies();
+    }
+
+    /// Stops the broker with this number in the middle of whatever it does; it stays a member of the cluster.
+    pub(crate) fn freeze(&self, number: i32) {
+        self.with(number, Server::freeze);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self, number: i32) {
+        self.with(number, Server::thaw);
+    }
+
+    /// Only the others: the first one is the tests' way in.
+    fn with(&self, number: i32, act: impl Fn(&Server)) {
+        let place = usize::try_from(number - 2).unwrap();
+        act(self.others.borrow()[place].as_ref().unwrap());
     }
 
     fn wait_for_copies(&self) {

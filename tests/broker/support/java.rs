@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -77,6 +78,8 @@ pub(crate) fn tool(class: &str, args: &[&str]) -> String {
 pub(crate) struct Setup {
     /// The port for clients; none is any that is free.
     pub(crate) port: Option<u16>,
+    /// The port of a further listener, without encryption, which the broker itself uses and its client too.
+    pub(crate) inner: Option<u16>,
     /// The cluster's id; none makes a cluster of its own.
     pub(crate) cluster: Option<String>,
     /// The listener that clients use: `PLAINTEXT` or `SASL_SSL`.
@@ -93,27 +96,35 @@ pub(crate) struct Setup {
 pub(crate) struct Server {
     /// Its client port.
     pub(crate) port: u16,
+    inner: Option<u16>,
     /// The port of its controller.
     pub(super) controller: u16,
     pub(super) cluster: String,
     /// A shell that waits for the end of its input. That end comes when this process is gone, however it went; then the
     /// shell kills the broker and removes its data.
     watchdog: Child,
+    data: PathBuf,
     log: PathBuf,
 }
 
 /// Java must not outlive the tests, even when they are killed, so it is the shell's child and the shell watches a pipe
-/// of which this process alone holds the other end.
+/// of which this process alone holds the other end. A file `down` beside the data holds a killed broker back.
 const WATCHDOG: &str = r#"
 exec 3<&0 </dev/null >>"$log" 2>&1
 trap 'rm -rf "$data"' EXIT
 "$java" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "$logging" -cp "$jars" \
     kafka.tools.StorageTool format --cluster-id "$cluster" --config "$data/server.properties" "$@" 3<&- || exit 1
-"$java" -Xms256m -Xmx1g "$logging" -cp "$jars" kafka.Kafka "$data/server.properties" 3<&- &
-server=$!
-{ cat <&3; kill -9 "$server"; } &
+{ cat <&3; touch "$data/end"; rm -f "$data/down"; kill -9 "$(cat "$data/pid")"; } &
 guard=$!
-wait "$server"
+while [ ! -e "$data/end" ]; do
+    "$java" -Xms256m -Xmx1g "$logging" -cp "$jars" kafka.Kafka "$data/server.properties" 3<&- &
+    server=$!
+    echo "$server" >"$data/pid"
+    [ ! -e "$data/end" ] || kill -9 "$server"
+    wait "$server"
+    [ -e "$data/down" ] || break
+    while [ -e "$data/down" ]; do sleep 0.1; done
+done
 kill "$guard" 2>/dev/null
 "#;
 
@@ -156,6 +167,7 @@ impl Server {
 
         Self {
             port,
+            inner: setup.inner,
             controller,
             watchdog: Command::new("sh")
                 .args(["-c", WATCHDOG, "kafka"])
@@ -173,9 +185,31 @@ impl Server {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap(),
+            data,
             log,
             cluster,
         }
+    }
+
+    /// Kills it, and keeps its data. Nothing listens on its port until [`Server::bring_back`].
+    pub(crate) fn take_down(&self) {
+        fs::write(self.data.join("down"), "").unwrap();
+        let kill = format!("kill -9 $(cat {})", self.data.join("pid").display());
+        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(sent.success(), "{kill}: {sent}");
+        wait_until(
+            PATIENCE,
+            "nothing listens on the broker's port",
+            || match TcpStream::connect(("127.0.0.1", self.port)) {
+                Err(_) => Ok(()),
+                Ok(_) => Err("something does"),
+            },
+        );
+    }
+
+    /// Starts it again, with the data that it had. It need not serve yet.
+    pub(crate) fn bring_back(&self) {
+        fs::remove_file(self.data.join("down")).unwrap();
     }
 
     /// Stops it in the middle of whatever it does, as a machine that hangs does: its connections stand, and nothing
@@ -199,7 +233,8 @@ impl Server {
     /// The same client, which begins with this broker.
     pub(crate) fn client(&self, client: &ClientConfig) -> ClientConfig {
         let mut client = client.clone();
-        client.set("bootstrap.servers", format!("127.0.0.1:{}", self.port));
+        let port = self.inner.unwrap_or(self.port);
+        client.set("bootstrap.servers", format!("127.0.0.1:{port}"));
         client
     }
 
@@ -269,6 +304,15 @@ fn properties(setup: &Setup, data: &Path, port: u16, controller: u16) -> String 
         properties,
         ..
     } = setup;
+    let inner = setup.inner.map_or_else(String::new, |inner| {
+        format!(
+            "listeners={listener}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},INNER://127.0.0.1:{inner}
+advertised.listeners={listener}://127.0.0.1:{port},INNER://127.0.0.1:{inner}
+listener.security.protocol.map={listener}:{listener},CONTROLLER:PLAINTEXT,INNER:PLAINTEXT
+inter.broker.listener.name=INNER
+"
+        )
+    });
     let logs = data.join("log");
     let logs = logs.display();
     format!(
@@ -297,7 +341,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 # Small, for a machine that builds and tests at the same time.
 log.cleaner.dedupe.buffer.size=16777216
 log.index.size.max.bytes=1048576
-{properties}
+{inner}{properties}
 "
     )
 }

@@ -4,6 +4,7 @@
 //! Nothing here asserts what trailtag does: that is for the tests.
 
 mod broker;
+mod certified;
 mod cluster;
 mod java;
 mod secure;
@@ -12,8 +13,9 @@ mod trailtag;
 mod wait;
 
 pub(crate) use broker::Broker;
+pub(crate) use certified::{Certificate, CertifiedBroker};
 pub(crate) use cluster::Cluster;
 pub(crate) use secure::{Resource, SecureBroker};
-pub(crate) use topics::Message;
+pub(crate) use topics::{Message, transaction_state};
 pub(crate) use trailtag::{Process, Settings, Trailtag, get, sum};
 pub(crate) use wait::{PATIENCE, free_port, unique, wait_until};

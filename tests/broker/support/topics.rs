@@ -17,6 +17,7 @@ use rdkafka::producer::{BaseRecord, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::broker::Broker;
+use super::java::tool;
 use super::wait::{PATIENCE, unique, wait_until};
 
 /// How long one request may take.
@@ -201,21 +202,22 @@ impl Broker {
     }
 
     /// The leader of each partition, or why the topic can't be used.
-    fn leaders(&self, topic: &str) -> Result<Vec<i32>, String> {
+    pub(crate) fn leaders(&self, topic: &str) -> Result<Vec<i32>, String> {
         let metadata = self
             .admin
             .inner()
             .fetch_metadata(Some(topic), REQUEST)
             .map_err(|error| error.to_string())?;
         let topic = metadata.topics().first().ok_or("no such topic")?;
-        match topic.error() {
-            Some(error) => Err(RDKafkaErrorCode::from(error).to_string()),
-            None => Ok(topic
-                .partitions()
-                .iter()
-                .map(MetadataPartition::leader)
-                .collect()),
+        if let Some(error) = topic.error() {
+            return Err(RDKafkaErrorCode::from(error).to_string());
         }
+        let mut partitions: Vec<_> = topic.partitions().iter().collect();
+        partitions.sort_unstable_by_key(|partition| partition.id());
+        Ok(partitions
+            .into_iter()
+            .map(MetadataPartition::leader)
+            .collect())
     }
 
     /// Sends one message, waits until the broker has it, and gives its offset.
@@ -521,4 +523,24 @@ fn block_on<F: Future>(future: F) -> F::Output {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// The state of a transactional id, as its coordinator tells it.
+pub(crate) fn transaction_state(broker: &Broker, id: &str) -> String {
+    let told = tool(
+        "org.apache.kafka.tools.TransactionsCommand",
+        &[
+            "--bootstrap-server",
+            broker.bootstrap(),
+            "describe",
+            "--transactional-id",
+            id,
+        ],
+    );
+    // A head, and below it: coordinator, id, producer id, epoch, state, …
+    let state = told
+        .lines()
+        .nth(1)
+        .and_then(|line| line.split_whitespace().nth(4));
+    state.unwrap_or(&told).to_owned()
 }

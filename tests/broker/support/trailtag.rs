@@ -139,6 +139,15 @@ impl Trailtag {
         });
     }
 
+    /// Waits until `/readyz` says no: with a text that begins so and contains that.
+    pub(crate) fn wait_unready(&self, begins: &str, contains: &str) -> String {
+        let what = format!("/readyz says `{begins}…{contains}`");
+        wait_until(PATIENCE, &what, || match self.try_http("/readyz") {
+            Ok((503, text)) if text.starts_with(begins) && text.contains(contains) => Ok(text),
+            seen => Err(format!("{seen:?}; its log:\n{}", self.process.log())),
+        })
+    }
+
     /// Where its pages are.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
