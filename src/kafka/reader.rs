@@ -230,6 +230,7 @@ impl Reader {
                         "partitions revoked"
                     );
                     self.revoked |= !partitions.is_empty();
+                    let waited = self.waiting.len();
                     for partition in partitions {
                         self.metrics.forget_lag(&partition.0, partition.1);
                         self.owned.remove(&partition);
@@ -238,6 +239,11 @@ impl Reader {
                         self.echoes.retain(|(echo, _)| *echo != partition);
                         self.gone
                             .extend(self.positions.remove(&partition.0, partition.1));
+                    }
+                    if self.waiting.len() < waited {
+                        // No more about those.
+                        let rest = self.waiting.keys().cloned().collect();
+                        self.start_offsets.ask(rest);
                     }
                 }
             }
@@ -271,8 +277,9 @@ impl Reader {
 
     /// Lets partitions begin whose start has become known. Errs when the consumer does not go there.
     pub fn begin_known(&mut self) -> Result<(), KafkaError> {
-        if self.waiting.is_empty() {
-            return Ok(());
+        if self.start_offsets.is_unsent() {
+            let waiting = self.waiting.keys().cloned().collect();
+            self.start_offsets.ask(waiting);
         }
         while let Some(answer) = self.start_offsets.answer() {
             for (partition, start) in answer.starts {
@@ -287,6 +294,9 @@ impl Reader {
             self.unstable_since =
                 is_unstable.then(|| self.unstable_since.unwrap_or_else(Instant::now));
             self.waits_for = answer.problem.map(|it| it.why).unwrap_or_default();
+        }
+        if self.waiting.is_empty() {
+            return Ok(());
         }
         self.say_slow_start();
         let known: Vec<_> = self

@@ -30,6 +30,8 @@ const ROOM: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the client is listened to that has nothing to ask.
 const IDLE: Duration = Duration::from_secs(1);
+/// How many questions may wait behind one that takes long, and how many answers for the worker to look.
+const QUEUED: usize = 16;
 /// One slice of a wait, after which the worker may be gone.
 const SLICE: Duration = Duration::from_millis(100);
 /// How long a client is kept that has nothing to ask.
@@ -71,9 +73,11 @@ pub enum TopicIds {
 
 /// The worker's side: what was asked, and what came back.
 pub(super) struct StartOffsets {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::SyncSender<Question>,
     answers: mpsc::Receiver<Answer>,
     asked: u64,
+    /// The last question found no room: the thread is in the middle of one that takes long.
+    is_unsent: bool,
     is_over: Arc<AtomicBool>,
 }
 
@@ -88,8 +92,8 @@ impl StartOffsets {
         // It is no member, and nobody asks for its statistics.
         settings.remove("group.instance.id");
         settings.remove("statistics.interval.ms");
-        let (questions, asked) = mpsc::channel();
-        let (answer, answers) = mpsc::channel();
+        let (questions, asked) = mpsc::sync_channel(QUEUED);
+        let (answer, answers) = mpsc::sync_channel(QUEUED);
         let is_over = Arc::new(AtomicBool::new(false));
         let asking = Asking {
             settings,
@@ -109,6 +113,7 @@ impl StartOffsets {
             questions,
             answers,
             asked: 0,
+            is_unsent: false,
             is_over,
         })
     }
@@ -117,9 +122,17 @@ impl StartOffsets {
     pub(super) fn ask(&mut self, partitions: Vec<Partition>) -> u64 {
         self.asked += 1;
         let number = self.asked;
-        // Fails only where the thread is gone, which it never is before this.
-        let _ = self.questions.send(Question { number, partitions });
+        // One that finds no room is not needed: the next rebalance, or the next look, asks for all that wait.
+        self.is_unsent = self
+            .questions
+            .try_send(Question { number, partitions })
+            .is_err();
         number
+    }
+
+    /// Whether the last question has to be asked again.
+    pub(super) const fn is_unsent(&self) -> bool {
+        self.is_unsent
     }
 
     /// The next answer that has come.
@@ -150,7 +163,7 @@ struct Asking {
 }
 
 impl Asking {
-    fn run(mut self, answers: &mpsc::Sender<Answer>) {
+    fn run(mut self, answers: &mpsc::SyncSender<Answer>) {
         let mut open = Question {
             number: 0,
             partitions: Vec::new(),

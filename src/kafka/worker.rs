@@ -353,7 +353,7 @@ impl Worker {
                     let offset = unfolding.message.offset();
                     let refused = self.refused.get(&(unfolding.position, offset));
                     take_part(
-                        &*unfolding.message,
+                        &unfolding.message,
                         position,
                         *part,
                         unfolding.epoch,

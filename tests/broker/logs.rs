@@ -119,7 +119,7 @@ fn an_offset_of_a_deleted_topic_counts_for_nothing_at_the_start() {
     let group: BaseConsumer = client.set("group.id", &stage.group).create().unwrap();
     wait_until(PATIENCE, "the group is empty", || {
         match stage.broker.group(&stage.group) {
-            (state, 0) if state == "Empty" => Ok(()),
+            (seen, 0) if seen == "Empty" => Ok(()),
             seen => Err(format!("{seen:?}")),
         }
     });

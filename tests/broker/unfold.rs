@@ -32,13 +32,13 @@ fn peak(trailtag: &Trailtag) -> u64 {
     kilobytes / 1024
 }
 
-fn wait_delivered(stage: &Stage<'_>, trailtag: &Trailtag, count: usize) {
+fn wait_delivered(stage: &Stage<'_>, trailtag: &Trailtag, count: f64) {
     wait_until(PATIENCE, &format!("{count} findings are out"), || {
         let seen = trailtag
             .try_http("/metrics")
             .ok()
             .and_then(|_| trailtag.metric("trailtag_forwarded_total", &[]));
-        if seen.is_some_and(|seen| seen >= count as f64) {
+        if seen.is_some_and(|seen| seen >= count) {
             Ok(())
         } else {
             Err(format!(
@@ -66,11 +66,11 @@ fn a_message_of_many_findings_leaves_in_parts(guarantee: &str) {
 
     // In the middle of it: killed, so that what is in flight is lost.
     let mut trailtag = Trailtag::start(&settings);
-    wait_delivered(&stage, &trailtag, 1_000);
+    wait_delivered(&stage, &trailtag, 1_000.0);
     trailtag.kill9();
     // Stopped, so that what is in flight is finished; and no more of the message than that.
     let mut trailtag = Trailtag::start(&settings);
-    wait_delivered(&stage, &trailtag, 500);
+    wait_delivered(&stage, &trailtag, 500.0);
     trailtag.sigterm();
     let status = trailtag.wait_exit(Duration::from_secs(20));
     assert!(status.success(), "{status}; its log:\n{}", trailtag.log());
@@ -122,7 +122,7 @@ fn a_message_of_many_findings_goes_on_with_its_next_owner() {
     let message = file(FINDINGS);
     stage.broker.produce(&stage.input, 0, None, &message, &[]);
     let mut first = stage.member("first");
-    wait_delivered(&stage, &first, 500);
+    wait_delivered(&stage, &first, 500.0);
     let mut second = stage.member("second");
     second.wait_ready();
     first.sigterm();

@@ -115,8 +115,8 @@ enum With {
 ///
 /// `send` must be the request for `operation`, and give nothing of its arguments to anything that outlives it but
 /// librdkafka; `read` must be able to read its answer.
-unsafe fn send<'a, C: ClientContext, T>(
-    client: &'a Client<C>,
+unsafe fn send<C: ClientContext, T>(
+    client: &Client<C>,
     operation: sys::rd_kafka_admin_op_t,
     patience: Duration,
     option: With,
@@ -126,7 +126,7 @@ unsafe fn send<'a, C: ClientContext, T>(
         *mut sys::rd_kafka_queue_t,
     ),
     read: unsafe fn(*mut sys::rd_kafka_event_t) -> Result<T, RDKafkaErrorCode>,
-) -> Result<Asked<'a, T>, RDKafkaErrorCode> {
+) -> Result<Asked<'_, T>, RDKafkaErrorCode> {
     let failed = RDKafkaErrorCode::Fail;
     // SAFETY: every pointer is made here, checked for null, and destroyed once; librdkafka copies the options, and keeps what
     // a request that is still open needs of the queue.
