@@ -5,9 +5,9 @@
 
 mod broker;
 mod cluster;
-mod java;
+pub(crate) mod java;
 mod secure;
-mod topics;
+pub(crate) mod topics;
 mod trailtag;
 mod wait;
 
