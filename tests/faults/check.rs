@@ -152,6 +152,9 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Verdict {
             verdict.gone
         ));
     }
+    if verdict.gone == 0 && evidence.log_loses {
+        broken.push("the input has lost nothing, so that the fault was none".into());
+    }
     if !strange.is_empty() {
         broken.push(format!("strange {}: {}", strange.len(), first(&strange)));
     }
@@ -167,13 +170,10 @@ fn same_bytes(evidence: &Evidence<'_>, letter: &Message, source: Source) -> bool
     match place {
         Ok(place) => {
             let message = &evidence.log[place];
-            message.payload == letter.payload
-                || evidence.log_loses
-                    && !message
-                        .payload
-                        .as_deref()
-                        .and_then(read)
-                        .is_some_and(|(number, _)| number == source.number)
+            let now = message.payload.as_deref().and_then(read);
+            // What stands there now may be another one.
+            let replaced = now.is_none_or(|(number, _)| number != source.number);
+            message.payload == letter.payload || evidence.log_loses && replaced
         }
         Err(_) => evidence.log_loses,
     }
@@ -372,8 +372,9 @@ mod tests {
             let broken = verdict.broken.last().unwrap();
             assert!(broken.starts_with("strange 1: \"never sent"), "{verdict:?}");
         }
+        // Behind all others, so that the order holds.
         let other_place = judged(|_, topics| {
-            topics.output[0].headers[0].1 = Some(b"a/b/0/9".to_vec());
+            topics.output[4].headers[0].1 = Some(b"a/b/0/9".to_vec());
         });
         assert_eq!(other_place.lost, 1, "{other_place:?}");
         assert_eq!(other_place.broken.len(), 2, "{other_place:?}");
@@ -438,5 +439,7 @@ mod tests {
             topics.output.push(new);
         });
         assert_eq!((fine.lost, fine.broken.len()), (0, 0), "{fine:?}");
+        let no_fault = judged(|evidence, _| evidence.log_loses = true);
+        assert_eq!(no_fault.broken.len(), 1, "{no_fault:?}");
     }
 }

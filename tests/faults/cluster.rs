@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer as _;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 use super::certificates::Certificates;
@@ -189,15 +190,15 @@ log.dirs={}
         let mut pairs = Vec::new();
         let brokers = (1..=BROKERS)
             .map(|number| {
-                let [plain, proxied, secure, to_proxied, to_secure] =
+                let [plain, unsecured, secure, to_unsecured, to_secure] =
                     std::array::from_fn(|_| free_port());
-                pairs.push((format!("plain-{number}"), to_proxied, proxied));
+                pairs.push((format!("plain-{number}"), to_unsecured, unsecured));
                 pairs.push((format!("secure-{number}"), to_secure, secure));
                 let properties = format!(
                     "{common}node.id={number}
 process.roles=broker
-listeners=PLAIN://127.0.0.1:{plain},PROXIED://127.0.0.1:{proxied},SECURE://127.0.0.1:{secure}
-advertised.listeners=PLAIN://127.0.0.1:{plain},PROXIED://127.0.0.1:{to_proxied},SECURE://127.0.0.1:{to_secure}
+listeners=PLAIN://127.0.0.1:{plain},PROXIED://127.0.0.1:{unsecured},SECURE://127.0.0.1:{secure}
+advertised.listeners=PLAIN://127.0.0.1:{plain},PROXIED://127.0.0.1:{to_unsecured},SECURE://127.0.0.1:{to_secure}
 log.dirs={}
 listener.name.secure.ssl.keystore.location={}
 listener.name.secure.ssl.keystore.password={}
@@ -295,6 +296,12 @@ listener.name.secure.ssl.keystore.password={}
         }
     }
 
+    /// Whether there is a broker of this number, and it runs.
+    pub(crate) fn runs(&self, number: i32) -> bool {
+        let place = usize::try_from(number - 1).ok();
+        place.is_some_and(|place| self.brokers[place].child.is_some())
+    }
+
     pub(crate) fn start_broker(&mut self, number: usize) {
         let broker = &mut self.brokers[number - 1];
         if broker.child.is_none() {
@@ -322,10 +329,7 @@ listener.name.secure.ssl.keystore.password={}
             if known < BROKERS {
                 return Err(format!("there are {known} brokers"));
             }
-            let partitions = metadata
-                .topics()
-                .iter()
-                .flat_map(|topic| topic.partitions());
+            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
             let missing = partitions
                 .filter(|partition| {
                     partition.isr().len() < partition.replicas().len() || partition.leader() < 0

@@ -235,12 +235,12 @@ fn stream(broker: &Broker, topic: &str, plan: Plan, orders: &Orders, acknowledge
             // A full queue empties itself; a partition that is not there yet is found.
             while let Err((error, refused)) = producer.send(record) {
                 let code = error.rdkafka_error_code();
-                let passes = [
+                let temporary = [
                     RDKafkaErrorCode::QueueFull,
                     RDKafkaErrorCode::UnknownPartition,
                 ];
                 assert!(
-                    code.is_some_and(|code| passes.contains(&code)),
+                    code.is_some_and(|code| temporary.contains(&code)),
                     "{topic}: {error}"
                 );
                 if stopped() {

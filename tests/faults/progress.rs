@@ -40,7 +40,7 @@ impl Tail {
                 .fetch_watermarks(&self.topic, number, REQUEST)
                 .map_err(|error| error.to_string())?;
             if *next < end {
-                ends.insert(partition, end);
+                ends.insert(number, end);
             }
         }
         let start = Instant::now();
@@ -48,25 +48,26 @@ impl Tail {
             if start.elapsed() > REQUEST {
                 return Err(format!("{}: nothing came", self.topic));
             }
-            let (partition, next) = match reader.poll(Duration::from_millis(500)) {
+            let message = match reader.poll(Duration::from_millis(500)) {
                 None => continue,
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    let partition = usize::try_from(partition).unwrap();
-                    // Marks of transactions stand there, which nobody sees.
-                    (partition, ends.get(&partition).copied().unwrap_or_default())
+                    // Marks of transactions may stand there, which nobody sees; or it is a new leader that does not know
+                    // yet how much all have. So the next look begins behind the last message.
+                    ends.remove(&partition);
+                    continue;
                 }
                 Some(Err(error)) => return Err(error.to_string()),
                 Some(Ok(message)) => {
                     let message = owned(&message);
                     let letter = of_dead_letter(&message).map(|(source, _)| source);
                     origins.extend(of_document(&message).or(letter));
-                    let partition = usize::try_from(message.partition).unwrap();
-                    (partition, message.offset + 1)
+                    self.next[usize::try_from(message.partition).unwrap()] = message.offset + 1;
+                    message
                 }
             };
-            self.next[partition] = self.next[partition].max(next);
-            if ends.get(&partition).is_some_and(|end| next >= *end) {
-                ends.remove(&partition);
+            let end = ends.get(&message.partition);
+            if end.is_some_and(|end| message.offset + 1 >= *end) {
+                ends.remove(&message.partition);
             }
         }
         Ok(())

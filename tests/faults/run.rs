@@ -20,7 +20,7 @@ use super::watch::Seen;
 
 /// How long everything may take to be settled after a fault: longer than the longest time-out of a client or a broker,
 /// one after another, on a machine that builds and tests at the same time.
-const RECOVERY: Duration = Duration::from_mins(4);
+const RECOVERY: Duration = Duration::from_mins(3);
 /// How long it works before anything happens to it.
 const BEFORE: usize = 100;
 const OUTPUTS: usize = 2;
@@ -248,6 +248,7 @@ impl<'a> Run<'a> {
             }
         }
         self.cluster.heal();
+        let log = self.read_input();
         let broker = self.cluster.broker();
         let read = |topic: &str| {
             broker.wait_settled(topic);

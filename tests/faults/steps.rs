@@ -260,7 +260,8 @@ impl Run<'_> {
                     .tool("org.apache.kafka.tools.LeaderElectionCommand", &args)
             }));
             let leaders = self.cluster.broker().leaders(&self.input)?;
-            if leaders.iter().all(|leader| *leader > 0) {
+            // One that was killed a moment ago is still called so.
+            if leaders.iter().all(|leader| self.cluster.runs(*leader)) {
                 Ok(())
             } else {
                 Err(format!("{leaders:?}"))
