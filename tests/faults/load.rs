@@ -152,6 +152,8 @@ impl Load {
     pub(crate) fn pause(&self) {
         self.orders.pause.store(true, Ordering::Relaxed);
         super::support::wait_until(Duration::from_mins(6), "the stream has paused", || {
+            let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+            assert!(!ended, "the stream has ended: its thread says why");
             if self.orders.paused.load(Ordering::Relaxed) {
                 Ok(())
             } else {
@@ -235,14 +237,12 @@ fn stream(broker: &Broker, topic: &str, plan: Plan, orders: &Orders, acknowledge
             // A full queue empties itself; a partition that is not there yet is found.
             while let Err((error, refused)) = producer.send(record) {
                 let code = error.rdkafka_error_code();
-                let temporary = [
-                    RDKafkaErrorCode::QueueFull,
-                    RDKafkaErrorCode::UnknownPartition,
-                ];
-                assert!(
-                    code.is_some_and(|code| temporary.contains(&code)),
-                    "{topic}: {error}"
-                );
+                match code {
+                    Some(RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::UnknownPartition) => {}
+                    // Where a log has lost what it acknowledged, an idempotent producer is at its end.
+                    Some(RDKafkaErrorCode::Fatal) => producer = sender(broker, acknowledged),
+                    _ => panic!("{topic}: {error}"),
+                }
                 if stopped() {
                     return;
                 }
