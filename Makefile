@@ -21,6 +21,7 @@ demo: build-tools ## Build, and watch trailtag work on synthetic CloudTrail; nee
 test: build-tools ## Every test, on a real Kafka, Elasticsearch and OpenSearch that the tests start
 	$(install)/packages.sh test
 	$(install)/kafka.sh
+	$(install)/toxiproxy.sh
 	$(install)/java.sh
 	$(install)/elasticsearch.sh
 	$(install)/opensearch.sh
@@ -35,6 +36,13 @@ test-quick: build-tools ## The tests that need no broker
 	$(install)/victorialogs.sh
 	cargo test --lib --bins $(quick)
 	cargo test --doc
+
+.PHONY: faults
+faults: build-tools ## The fault campaign, an hour, for docs/reliability.md; ROWS=pattern runs some of it
+	$(install)/packages.sh test
+	$(install)/kafka.sh
+	$(install)/toxiproxy.sh
+	TRAILTAG_FAULTS_ROWS='$(ROWS)' cargo test --test faults -- --ignored --nocapture the_whole_campaign
 
 .PHONY: test-observability
 test-observability: build-tools ## Alerts, dashboard and metrics, on a Prometheus that scrapes the program

@@ -15,7 +15,7 @@ use super::wait::{PATIENCE, unique, wait_until};
 /// A cluster, and a login on it.
 pub(crate) struct Broker {
     client: ClientConfig,
-    pub(super) admin: AdminClient<DefaultClientContext>,
+    pub(crate) admin: AdminClient<DefaultClientContext>,
     pub(super) producer: ThreadedProducer<Reports>,
     /// Where we started it ourselves; it ends with this.
     server: Option<Server>,
@@ -54,7 +54,7 @@ impl Broker {
 
     /// A login on a cluster. An `idempotent` producer never sends twice; but it is lost for good once the broker refuses
     /// it, which is no use to a login that waits for a grant.
-    pub(super) fn new(client: ClientConfig, idempotent: bool, server: Option<Server>) -> Self {
+    pub(crate) fn new(client: ClientConfig, idempotent: bool, server: Option<Server>) -> Self {
         let mut producer = client.clone();
         producer
             .set("enable.idempotence", idempotent.to_string())

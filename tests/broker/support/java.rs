@@ -291,7 +291,8 @@ impl Drop for Server {
     }
 }
 
-fn logging() -> String {
+/// The option of the Java runtime that has Kafka log to standard error.
+pub(crate) fn logging() -> String {
     format!(
         "-Dlog4j2.configurationFile={}",
         HOME.join("log4j2.yaml").display()

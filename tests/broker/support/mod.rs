@@ -6,9 +6,9 @@
 mod broker;
 mod certified;
 mod cluster;
-mod java;
+pub(crate) mod java;
 mod secure;
-mod topics;
+pub(crate) mod topics;
 mod trailtag;
 mod wait;
 

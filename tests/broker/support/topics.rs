@@ -188,7 +188,7 @@ impl Broker {
     }
 
     /// How many partitions of the cluster miss one of `copies`.
-    pub(super) fn missing_copies(&self, copies: usize) -> Result<usize, String> {
+    pub(crate) fn missing_copies(&self, copies: usize) -> Result<usize, String> {
         let metadata = self
             .admin
             .inner()
@@ -428,7 +428,7 @@ impl Broker {
         )
     }
 
-    fn reader(&self, group: &str, isolation: &str) -> BaseConsumer {
+    pub(crate) fn reader(&self, group: &str, isolation: &str) -> BaseConsumer {
         self.client()
             .set("group.id", group)
             .set("isolation.level", isolation)
@@ -441,7 +441,7 @@ impl Broker {
     }
 }
 
-fn owned(message: &rdkafka::message::BorrowedMessage<'_>) -> Message {
+pub(crate) fn owned(message: &rdkafka::message::BorrowedMessage<'_>) -> Message {
     let headers = message
         .headers()
         .into_iter()
@@ -512,13 +512,13 @@ impl ProducerContext for Reports {
     }
 }
 
-fn options() -> AdminOptions {
+pub(crate) fn options() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(REQUEST))
         .operation_timeout(Some(REQUEST))
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
