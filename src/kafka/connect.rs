@@ -242,8 +242,9 @@ fn unreachable(config: &Config, listener: &Listener) -> Complaint {
 
 fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Complaint> {
     let group = &config.kafka.group_id;
-    match admin::may_read_group(consumer.client(), group, PATIENCE)
+    match admin::describe_group(consumer.client(), group, PATIENCE)
         .and_then(|asked| asked.answer(PATIENCE))
+        .map(|group| group.read)
     {
         Ok(true) => None,
         Ok(false) | Err(RDKafkaErrorCode::GroupAuthorizationFailed) => Some(Complaint::new(

@@ -19,6 +19,7 @@
 //! - [`start`]: where a partition begins: what was committed, held against what the log holds
 //! - `start_offsets`: asks the brokers for both, beside the worker
 //! - `unfold`: a message that becomes more than fits into one commit
+//! - [`unowned`]: partitions that no member of the group was given
 //! - [`worker`]: the loop around them
 //! - `native`: calls that the binding lacks
 //! - [`connect`]: are the brokers there, and may we do what we must
@@ -49,4 +50,5 @@ pub mod start;
 mod start_offsets;
 pub mod topics;
 mod unfold;
+pub mod unowned;
 pub mod worker;

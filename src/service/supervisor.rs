@@ -22,6 +22,7 @@ use crate::kafka::connect;
 use crate::kafka::outage::{Outage, Reason};
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
+use crate::kafka::unowned;
 use crate::kafka::worker::{self, End, Limits, Setting, TopicIds, WorkerError};
 use crate::pipeline::Pipeline;
 
@@ -138,6 +139,18 @@ pub async fn run(
     };
     // None: told to stop before any broker answered, so that there is nothing to start.
     let limits = limits.map(Arc::new);
+    if limits.is_some() && topic_ids == TopicIds::Asked {
+        let (config, shutdown) = (Arc::clone(&config), shutdown.clone());
+        // A thread that nobody waits for: a stop must not take as long as an answer.
+        thread::Builder::new()
+            .name("unowned".to_owned())
+            .spawn(move || {
+                if let Err(error) = unowned::watch(&config, number, &shutdown) {
+                    warn!(%error, "the group is not watched");
+                }
+            })
+            .map_err(ServiceError::Thread)?;
+    }
     let mut ends = Vec::with_capacity(number);
     for ((worker, health), limits) in healths.iter().enumerate().zip(limits.iter().cycle()) {
         let setting = Setting {

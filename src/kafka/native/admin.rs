@@ -19,6 +19,7 @@ use rdkafka_sys::rd_kafka_admin_op_t::{
     RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
     RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, RD_KAFKA_ADMIN_OP_LISTOFFSETS,
 };
+use rdkafka_sys::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE;
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 
 use super::{Owned, milliseconds};
@@ -38,6 +39,8 @@ pub(in crate::kafka) struct TopicAnswer {
     pub(in crate::kafka) error: Option<RDKafkaErrorCode>,
     /// The id that it keeps until it is deleted; none from brokers before Kafka 2.8.
     pub(in crate::kafka) id: Option<String>,
+    /// How many partitions it has.
+    pub(in crate::kafka) partitions: usize,
     /// We may read it.
     pub(in crate::kafka) read: bool,
     /// We may write it.
@@ -239,7 +242,10 @@ unsafe fn topic(description: *const sys::rd_kafka_TopicDescription_t) -> TopicAn
         let list =
             sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count);
         let operations = slice(list, count);
+        let mut partitions = 0;
+        sys::rd_kafka_TopicDescription_partitions(description, &raw mut partitions);
         TopicAnswer {
+            partitions,
             name: text(sys::rd_kafka_TopicDescription_name(description)),
             error: (code != RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into()),
             id: id(sys::rd_kafka_TopicDescription_topic_id(description)),
@@ -264,12 +270,32 @@ unsafe fn id(uuid: *const sys::rd_kafka_Uuid_t) -> Option<String> {
     }
 }
 
-/// Asks whether we may read as a member of a group; it need not exist yet.
-pub(in crate::kafka) fn may_read_group<'a, C: ClientContext>(
+/// What the brokers say of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::kafka) struct GroupAnswer {
+    /// We may read as a member of it.
+    pub(in crate::kafka) read: bool,
+    /// Its partitions are dealt out, and nobody comes or goes.
+    pub(in crate::kafka) is_stable: bool,
+    /// Its members.
+    pub(in crate::kafka) members: Vec<GroupMember>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::kafka) struct GroupMember {
+    /// The name of a static member.
+    pub(in crate::kafka) instance: Option<String>,
+    /// What it was given.
+    pub(in crate::kafka) partitions: Vec<Partition>,
+}
+
+/// Asks about a group, what we may do included; it need not exist yet.
+pub(in crate::kafka) fn describe_group<'a, C: ClientContext>(
     client: &'a Client<C>,
     group: &str,
     patience: Duration,
-) -> Result<Asked<'a, bool>, RDKafkaErrorCode> {
+) -> Result<Asked<'a, GroupAnswer>, RDKafkaErrorCode> {
     let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
     let mut names = [name.as_ptr()];
     // SAFETY: the name outlives the call that copies it.
@@ -288,7 +314,7 @@ pub(in crate::kafka) fn may_read_group<'a, C: ClientContext>(
                     queue,
                 );
             },
-            may_read,
+            group_of,
         )
     }
 }
@@ -296,7 +322,7 @@ pub(in crate::kafka) fn may_read_group<'a, C: ClientContext>(
 /// # Safety
 ///
 /// `event` must be the live answer to DescribeConsumerGroups.
-unsafe fn may_read(event: *mut sys::rd_kafka_event_t) -> Result<bool, RDKafkaErrorCode> {
+unsafe fn group_of(event: *mut sys::rd_kafka_event_t) -> Result<GroupAnswer, RDKafkaErrorCode> {
     // SAFETY: what the result points to is owned by the event.
     unsafe {
         let result = sys::rd_kafka_event_DescribeConsumerGroups_result(event);
@@ -317,7 +343,47 @@ unsafe fn may_read(event: *mut sys::rd_kafka_event_t) -> Result<bool, RDKafkaErr
             description,
             &raw mut count,
         );
-        Ok(slice(list, count).contains(&RD_KAFKA_ACL_OPERATION_READ))
+        let members = sys::rd_kafka_ConsumerGroupDescription_member_count(description);
+        Ok(GroupAnswer {
+            read: slice(list, count).contains(&RD_KAFKA_ACL_OPERATION_READ),
+            is_stable: sys::rd_kafka_ConsumerGroupDescription_state(description)
+                == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE,
+            members: (0..members)
+                .map(|place| sys::rd_kafka_ConsumerGroupDescription_member(description, place))
+                .filter(|member| !member.is_null())
+                .map(|member| group_member(member))
+                .collect(),
+        })
+    }
+}
+
+/// Copies one member.
+///
+/// # Safety
+///
+/// `member` must be one of a live DescribeConsumerGroups result.
+unsafe fn group_member(member: *const sys::rd_kafka_MemberDescription_t) -> GroupMember {
+    // SAFETY: the caller vouches for `member`; name and assignment live as long as it does.
+    unsafe {
+        let instance = sys::rd_kafka_MemberDescription_group_instance_id(member);
+        let assignment = sys::rd_kafka_MemberDescription_assignment(member);
+        let list = if assignment.is_null() {
+            std::ptr::null()
+        } else {
+            sys::rd_kafka_MemberAssignment_partitions(assignment)
+        };
+        let elements = if list.is_null() {
+            &[]
+        } else {
+            slice((*list).elems, usize::try_from((*list).cnt).unwrap_or(0))
+        };
+        GroupMember {
+            instance: (!instance.is_null()).then(|| text(instance)),
+            partitions: elements
+                .iter()
+                .map(|element| (text(element.topic), element.partition))
+                .collect(),
+        }
     }
 }
 
