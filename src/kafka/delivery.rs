@@ -11,147 +11,36 @@
 //! Every wait is cut into slices between which the consumer is polled with its partitions paused, so that this member
 //! stays in its group while a broker is away.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod send;
+
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{Producer, ThreadedProducer};
 use tracing::{debug, warn};
 
 use super::caller::{Caller, Failed};
 use super::client::ProducerSide;
+use super::entry::{Entry, Failure, Target, Verdict, first_failures};
 use super::fencing::{self, Lineage};
+use super::native;
 use super::native::admin;
 use super::outage::Outage;
 use super::positions::{Position, Positions};
 use super::reader::{Broken, Reader};
 use super::start::{Epoch, Note, Place};
 use super::worker::{Setting, TICK};
-use super::{letter, native};
 use crate::config::{Config, Guarantee};
-use crate::dead_letter::Reason;
-use crate::pipeline::Tally;
 
 /// One slice of a wait.
 const SLICE: Duration = Duration::from_millis(500);
 /// How long one transactional call may block: the loop must turn in between.
 const CALL: Duration = Duration::from_secs(5);
-
-/// Where a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Target {
-    /// A route, by its place in the configuration.
-    Route(usize),
-    /// The topic for messages in which nothing matched.
-    Unmatched,
-    /// The topic for what cannot be read or sent.
-    DeadLetter,
-}
-
-/// One message to be produced.
-#[derive(Debug)]
-pub struct Entry {
-    /// The [`Position::id`] of the partition that it came from.
-    pub position: u64,
-    /// Where the partition goes back to when this fails: the message that it came from, and how many of that message's
-    /// elements were done before those of this part.
-    pub place: Place,
-    /// The leader epoch of that message.
-    pub epoch: Epoch,
-    /// The record's place within that message.
-    pub index: Option<u32>,
-    /// What the partition's unsettled messages before that one became.
-    pub before: Tally,
-    /// Where it goes.
-    pub target: Target,
-    /// The key.
-    pub key: Option<Vec<u8>>,
-    /// The headers; taken when it is sent.
-    pub headers: Option<OwnedHeaders>,
-    /// The value; none is a null. The parts of a dead letter share theirs.
-    pub payload: Option<Bytes>,
-    /// The timestamp in milliseconds since the epoch; none is the time of sending.
-    pub timestamp: Option<i64>,
-    /// For a dead letter: why it is one, and what of it this is.
-    pub letter: Option<Letter>,
-}
-
-/// What a message to the dead-letter topic is: a dead letter, or a part of one.
-#[derive(Debug, Clone)]
-pub struct Letter {
-    /// Why it is one.
-    pub reason: Reason,
-    /// The same, for a person.
-    pub error: Arc<str>,
-    /// Which part this is, counted from 1.
-    pub part: usize,
-    /// How many parts there are; 1 where it was not divided.
-    pub parts: usize,
-    /// What was left out of the original message, as its header says; empty where nothing was.
-    pub omitted: &'static str,
-    /// The bytes that the topic's size limit counts.
-    pub size: usize,
-    /// Headers of the original message are in it.
-    pub with_headers: bool,
-}
-
-impl Entry {
-    /// The bytes that this takes in memory, and about as many on the wire.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let headers = |headers: &OwnedHeaders| letter::headers_size(headers.as_borrowed());
-        self.key.as_ref().map_or(0, Vec::len)
-            + self.payload.as_ref().map_or(0, Bytes::len)
-            + self.headers.as_ref().map_or(0, headers)
-            + 256
-    }
-}
-
-/// What a failed delivery asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Try again: it may pass.
-    Retry,
-    /// The broker refuses this document for what it is: it would refuse it again.
-    DeadLetter,
-    /// The broker refuses this dead letter for its size: a smaller one may pass.
-    Smaller,
-}
-
-impl Verdict {
-    /// What the failure of a message for `target` asks for. A dead letter is never given up.
-    #[must_use]
-    pub const fn of(code: RDKafkaErrorCode, target: Target) -> Self {
-        match code {
-            RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord => match target
-            {
-                Target::Route(_) | Target::Unmatched => Self::DeadLetter,
-                Target::DeadLetter if matches!(code, RDKafkaErrorCode::InvalidRecord) => {
-                    Self::Retry
-                }
-                Target::DeadLetter => Self::Smaller,
-            },
-            _ => Self::Retry,
-        }
-    }
-}
-
-/// A message of the batch that was not delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure {
-    /// Its place in the batch.
-    pub entry: usize,
-    /// Why.
-    pub code: RDKafkaErrorCode,
-    /// What it asks for.
-    pub verdict: Verdict,
-}
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -591,123 +480,6 @@ impl Sink {
         })
     }
 
-    /// Hands everything to the producer and waits for every report. Breaks when the reader does.
-    fn send(
-        &mut self,
-        entries: &mut [Entry],
-        reader: &mut Reader,
-    ) -> ControlFlow<Broken, Vec<Failure>> {
-        self.epoch = (self.epoch + 1) % EPOCHS;
-        let _ = self.producer.context().failures();
-        let mut failures = Vec::new();
-        let mut is_alone = true;
-        // Partitions with a failure: what comes after it is read again, and would be there twice.
-        let mut failed = BTreeSet::new();
-        for (place, entry) in entries.iter_mut().enumerate() {
-            if failed.contains(&entry.position) {
-                continue;
-            }
-            let is_apart = self.is_apart(entry);
-            if is_apart && !is_alone {
-                self.wait(reader)?;
-            }
-            let headers = entry.headers.take();
-            let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(
-                self.topic(entry),
-                tag(self.epoch, place),
-            );
-            record.key = entry.key.as_deref();
-            record.payload = entry.payload.as_deref();
-            record.timestamp = entry.timestamp;
-            record.headers = headers;
-            let mut is_empty = false;
-            loop {
-                match self.producer.send(record) {
-                    Ok(()) => break,
-                    // It alone is larger than the whole queue.
-                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _))
-                        if is_empty =>
-                    {
-                        failures.push((place, RDKafkaErrorCode::MessageSizeTooLarge));
-                        break;
-                    }
-                    // Back-pressure: what is queued must leave first.
-                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
-                        record = again;
-                        is_empty = native::flush(&self.producer, SLICE);
-                        if !is_empty {
-                            self.idle(reader)?;
-                        }
-                    }
-                    Err((error, _)) => {
-                        let code = error
-                            .rdkafka_error_code()
-                            .unwrap_or(RDKafkaErrorCode::Unknown);
-                        failures.push((place, code));
-                        break;
-                    }
-                }
-            }
-            if is_apart {
-                self.wait(reader)?;
-                failures.extend(self.reported());
-                if failures.iter().any(|(failure, _)| *failure == place) {
-                    failed.insert(entry.position);
-                }
-            }
-            is_alone = is_apart;
-        }
-        self.wait(reader)?;
-        failures.extend(self.reported());
-        ControlFlow::Continue(self.judge(entries, failures, reader))
-    }
-
-    /// The messages of this batch, by place, that were reported as failed since the last call.
-    fn reported(&self) -> impl Iterator<Item = (usize, RDKafkaErrorCode)> {
-        let epoch = self.epoch;
-        let reports = self.producer.context().failures().into_iter();
-        reports
-            .filter(move |(tag, _)| tag % EPOCHS == epoch)
-            .map(|(tag, code)| (tag / EPOCHS, code))
-    }
-
-    /// What each failure asks for. A broker judges a produce batch as a whole: innocent messages fail with the one that
-    /// is too large. So each is tried again, apart from the others, before it is judged.
-    fn judge(
-        &mut self,
-        entries: &[Entry],
-        failures: Vec<(usize, RDKafkaErrorCode)>,
-        reader: &Reader,
-    ) -> Vec<Failure> {
-        let is_only = entries.len() == 1;
-        let mut suspects = Vec::new();
-        let judge = |(place, code)| {
-            let entry: Option<&Entry> = entries.get(place);
-            let is_certain = is_only || entry.is_some_and(|entry| self.is_apart(entry));
-            let verdict = Verdict::of(code, entry.map_or(Target::DeadLetter, |it| it.target));
-            if verdict != Verdict::Retry && !is_certain {
-                suspects.extend(entry.map(|entry| (entry.position, entry.place.offset)));
-            }
-            Failure {
-                entry: place,
-                code,
-                verdict: if is_certain { verdict } else { Verdict::Retry },
-            }
-        };
-        let failures: Vec<_> = failures.into_iter().map(judge).collect();
-        if failures.is_empty() && !self.suspects.is_empty() {
-            for entry in entries {
-                self.suspects.remove(&(entry.position, entry.place.offset));
-            }
-        }
-        self.suspects.extend(suspects);
-        self.suspects.retain(|(id, offset)| {
-            let position = reader.positions.find(*id);
-            position.is_some_and(|position| *offset >= position.settled.offset)
-        });
-        failures
-    }
-
     fn wait(&self, reader: &mut Reader) -> ControlFlow<Broken> {
         while !native::flush(&self.producer, SLICE) {
             self.idle(reader)?;
@@ -817,29 +589,6 @@ const fn is_collateral(code: RDKafkaErrorCode) -> bool {
         code,
         RDKafkaErrorCode::State | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
     )
-}
-
-/// How many batches are told apart by their tags.
-const EPOCHS: usize = 1 << 16;
-
-const fn tag(epoch: usize, place: usize) -> usize {
-    place * EPOCHS + epoch
-}
-
-/// Where each partition's first failed message is, by the position's id.
-#[must_use]
-pub fn first_failures<'a>(entries: &'a [Entry], failures: &[Failure]) -> BTreeMap<u64, &'a Entry> {
-    let mut stops: BTreeMap<u64, &Entry> = BTreeMap::new();
-    for entry in failures
-        .iter()
-        .filter_map(|failure| entries.get(failure.entry))
-    {
-        let stop = stops.entry(entry.position).or_insert(entry);
-        if entry.place < stop.place {
-            *stop = entry;
-        }
-    }
-    stops
 }
 
 /// The offsets to commit: where `reached` says, of every partition for which it is beyond what is settled.

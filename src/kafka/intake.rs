@@ -8,7 +8,7 @@ use rdkafka::message::{
     BorrowedHeaders, BorrowedMessage, Header, Message, OwnedHeaders, OwnedMessage,
 };
 
-use super::delivery::{Entry, Target};
+use super::entry::{Entry, Target};
 use super::letter::{self, Original};
 use super::native;
 use super::positions::{Admission, Position, Positions};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
 
-use super::delivery::{Entry, Letter};
+use super::entry::{Entry, Letter};
 use super::native;
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
@@ -283,7 +283,7 @@ mod tests {
     use rdkafka::message::Headers as _;
 
     use super::*;
-    use crate::kafka::delivery::Target;
+    use crate::kafka::entry::Target;
     use crate::kafka::start::Place;
     use crate::pipeline::Tally;
 

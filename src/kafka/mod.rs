@@ -6,6 +6,7 @@
 //!
 //! - [`client`]: settings, security, what librdkafka tells us
 //! - [`positions`]: what each partition has read, settled and must not pass
+//! - [`entry`]: what a batch is made of
 //! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
 //! - `adrift`: clients that have no broker left to turn to
 //! - [`outage`]: whether brokers answer, and what is said of it; `reason` and `certificate`: why they do not
@@ -35,6 +36,7 @@ mod certificate;
 pub mod client;
 pub mod connect;
 pub mod delivery;
+pub mod entry;
 pub mod fencing;
 mod intake;
 mod letter;

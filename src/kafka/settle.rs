@@ -11,7 +11,8 @@ use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, warn};
 
-use super::delivery::{Entry, Failure, Outcome, Target, Verdict, first_failures};
+use super::delivery::Outcome;
+use super::entry::{Entry, Failure, Target, Verdict, first_failures};
 use super::intake::Refused;
 use super::letter::{self, LEAST_LIMIT};
 use super::positions::{Position, backoff};

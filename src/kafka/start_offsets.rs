@@ -34,6 +34,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const QUEUED: usize = 16;
 /// One slice of a wait, after which the worker may be gone.
 const SLICE: Duration = Duration::from_millis(100);
+/// After so many tries in which some brokers did not answer and others did, a new client looks for the right ones.
+const HALF_ANSWERED: u32 = 2;
 /// How long a client is kept that has nothing to ask.
 const KEPT: Duration = Duration::from_mins(10);
 
@@ -105,6 +107,7 @@ impl StartOffsets {
             client: None,
             patience: SHORTEST,
             one_by_one: false,
+            half_answered: 0,
         };
         thread::Builder::new()
             .name("start-offsets".to_owned())
@@ -160,6 +163,8 @@ struct Asking {
     patience: Duration,
     /// Ask about the log of each partition by itself: one without a leader holds up the answer for all.
     one_by_one: bool,
+    /// Tries in a row in which some brokers answered and others did not.
+    half_answered: u32,
 }
 
 impl Asking {
@@ -261,7 +266,18 @@ impl Asking {
             ends: wait.all(lasts),
             stable_ends: wait.all(stables),
         };
-        self.client = Some(client);
+        let is_complete = found.group.is_ok() && found.begins.is_ok() && found.ends.is_ok();
+        self.half_answered = if found.topics.is_ok() && !is_complete {
+            self.half_answered + 1
+        } else {
+            0
+        };
+        if self.half_answered < HALF_ANSWERED {
+            self.client = Some(client);
+        } else {
+            // It may go on asking a coordinator or a leader that hangs, and that another broker has replaced.
+            self.half_answered = 0;
+        }
         let took = begun.elapsed();
         self.patience = if took < patience {
             (took * ROOM).clamp(SHORTEST, LONGEST)

@@ -11,11 +11,12 @@
 //! from the committed offset; a message that failed is tried again after a growing wait, and nothing behind it in its
 //! partition is read meanwhile. The other partitions go on.
 
+mod changed_logs;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use tokio::sync::watch;
@@ -23,14 +24,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::client::{self, ClientError, Share};
-use super::delivery::{self, Entry, Outcome, Sink, SinkError};
+use super::delivery::{Outcome, Sink, SinkError};
+use super::entry::Entry;
 use super::fencing::{self, Lineage};
 use super::intake::{Batch, Intake, Refused, Taken, take, take_part};
-use super::log_change::LogChange;
 use super::outage::Outage;
 use super::positions::Position;
 use super::reader::Reader;
-use super::start::{Place, ResetReason};
 pub use super::start_offsets::TopicIds;
 use super::unfold::{Next, Unfolding};
 use crate::config::{Config, Guarantee};
@@ -271,62 +271,6 @@ impl Worker {
         }
         self.drain()?;
         Ok(End::Stopped)
-    }
-
-    /// Logs are not what they were: what was read of them before counts, and what comes next is asked anew, by clients that
-    /// remember nothing of the old logs. librdkafka would not read a topic again whose leader epochs begin anew, nor a
-    /// partition that it stopped.
-    fn leave_changed_logs(&mut self) -> Result<End, WorkerError> {
-        self.unfolding = None;
-        let changes = self.reader.log_changes();
-        if self.reader.positions.any_in_flight() {
-            self.commit()?;
-        }
-        let mut offsets = TopicPartitionList::new();
-        for change in changes {
-            match change {
-                LogChange::TopicRecreated { topic } => info!(
-                    topic,
-                    "the topic was deleted and made again; its partitions begin anew"
-                ),
-                LogChange::OutOfRange {
-                    topic,
-                    partition,
-                    cut,
-                } => {
-                    if let Some(position) = self.reader.positions.of(&topic, partition) {
-                        let place = self.place_in_changed_log(position, cut);
-                        // Without an epoch: the next start goes by where the log begins and ends.
-                        delivery::add_place(&mut offsets, position, place, None);
-                    }
-                }
-            }
-        }
-        if let Err(error) = self.reader.commit(&offsets) {
-            // The next start meets the same log, and the same offset.
-            warn!(worker = self.setting.number, %error, "where changed logs go on was not committed");
-        }
-        Ok(End::Again)
-    }
-
-    /// Where a partition goes on whose position is not within its log any more.
-    fn place_in_changed_log(&self, position: &Position, cut: Option<i64>) -> Place {
-        let settled = position.settled;
-        let Some(cut) = cut.filter(|cut| *cut < settled.offset) else {
-            return settled;
-        };
-        self.setting.metrics.offset_reset(ResetReason::Truncated);
-        warn!(
-            topic = position.topic,
-            partition = position.partition,
-            reason = ResetReason::Truncated.as_str(),
-            position = settled.offset,
-            goes_on_at = cut,
-            messages_gone = settled.offset - cut,
-            messages_read_again = 0,
-            "the log was cut: messages that were read are not in it any more, and new ones take their offsets"
-        );
-        Place::at(cut)
     }
 
     /// Takes the next part of a message that becomes more than fits into one commit.

@@ -140,16 +140,7 @@ pub async fn run(
     // None: told to stop before any broker answered, so that there is nothing to start.
     let limits = limits.map(Arc::new);
     if limits.is_some() && topic_ids == TopicIds::Asked {
-        let (config, shutdown) = (Arc::clone(&config), shutdown.clone());
-        // A thread that nobody waits for: a stop must not take as long as an answer.
-        thread::Builder::new()
-            .name("unowned".to_owned())
-            .spawn(move || {
-                if let Err(error) = unowned::watch(&config, number, &shutdown) {
-                    warn!(%error, "the group is not watched");
-                }
-            })
-            .map_err(ServiceError::Thread)?;
+        watch_group(&config, number, &shutdown)?;
     }
     let mut ends = Vec::with_capacity(number);
     for ((worker, health), limits) in healths.iter().enumerate().zip(limits.iter().cycle()) {
@@ -274,6 +265,24 @@ async fn ask_for_limits(
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+}
+
+/// Looks after the group, on a thread that nobody waits for: a stop must not take as long as an answer.
+fn watch_group(
+    config: &Arc<Config>,
+    workers: usize,
+    shutdown: &CancellationToken,
+) -> Result<(), ServiceError> {
+    let (config, shutdown) = (Arc::clone(config), shutdown.clone());
+    thread::Builder::new()
+        .name("unowned".to_owned())
+        .spawn(move || {
+            if let Err(error) = unowned::watch(&config, workers, &shutdown) {
+                warn!(%error, "the group is not watched for partitions that no member was given");
+            }
+        })
+        .map_err(ServiceError::Thread)?;
+    Ok(())
 }
 
 /// Runs a worker again and again until it ends by itself.

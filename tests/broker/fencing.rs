@@ -21,7 +21,11 @@ fn assert_says(log: &str, said: &[&str]) {
 
 /// A worker that hangs in the middle of a transaction, and how many messages were produced by then.
 fn in_a_transaction(stage: &Stage<'_>) -> (Trailtag, usize) {
-    let mut trailtag = Trailtag::start(&stage.settings("exactly_once"));
+    let settings = stage
+        .settings("exactly_once")
+        // The look at the transaction takes seconds, in which it must stay in its group.
+        .set("/kafka/consumer/session.timeout.ms", "45000");
+    let mut trailtag = Trailtag::start(&settings);
     trailtag.wait_ready();
     let produced = stage.while_messages_come(1, || {
         wait_until(PATIENCE, "it hangs in a transaction", || {

@@ -1,0 +1,178 @@
+//! Partitions that were assigned, until they begin where the group goes on.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use tracing::{debug, warn};
+
+use super::Reader;
+use crate::kafka::client;
+use crate::kafka::native::admin::Partition;
+use crate::kafka::start::Start;
+
+/// How long a partition that was just assigned may be without its start before that is said.
+const SLOW_START: Duration = Duration::from_secs(5);
+/// How long a transaction may be open that holds up where partitions begin, and some time for its end.
+const HELD_UP: Duration = Duration::from_millis(client::TRANSACTION_TIMEOUT_MS + 10_000);
+/// How long the consumer may be unable to go to a partition's start.
+const STUCK_START: Duration = Duration::from_secs(10);
+
+/// A partition that was assigned and has not begun.
+pub(super) struct Waiting {
+    /// The first question that asked for its start.
+    question: u64,
+    /// When it was assigned.
+    since: Instant,
+    /// Its start, once it is known.
+    start: Option<Start>,
+}
+
+impl Reader {
+    /// Partitions that were assigned stand still until it is known where the group goes on.
+    pub(super) fn wait_for_starts(&mut self, partitions: Vec<Partition>) {
+        let mut asked: BTreeSet<_> = self.waiting.keys().cloned().collect();
+        asked.extend(partitions.iter().cloned());
+        if asked.is_empty() {
+            return;
+        }
+        let question = self.start_offsets.ask(asked.into_iter().collect());
+        let since = Instant::now();
+        for partition in partitions {
+            let waiting = Waiting {
+                question,
+                since,
+                start: None,
+            };
+            self.waiting.insert(partition, waiting);
+        }
+    }
+
+    /// Whether partitions wait for their start.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Lets partitions begin whose start has become known. Errs when the consumer does not go there.
+    pub fn begin_known(&mut self) -> Result<(), KafkaError> {
+        if self.start_offsets.is_unsent() {
+            let waiting = self.waiting.keys().cloned().collect();
+            self.start_offsets.ask(waiting);
+        }
+        while let Some(answer) = self.start_offsets.answer() {
+            for (partition, start) in answer.starts {
+                // Since then it may have been another member's, which went on from there.
+                if let Some(waiting) = self.waiting.get_mut(&partition)
+                    && waiting.question <= answer.number
+                {
+                    waiting.start.get_or_insert(start);
+                }
+            }
+            let is_unstable = answer.problem.as_ref().is_some_and(|it| it.is_unstable);
+            self.unstable_since =
+                is_unstable.then(|| self.unstable_since.unwrap_or_else(Instant::now));
+            self.waits_for = answer.problem.map(|it| it.why).unwrap_or_default();
+        }
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.say_slow_start();
+        let known: Vec<_> = self
+            .waiting
+            .iter()
+            .filter_map(|(partition, waiting)| Some((partition.clone(), waiting.start.clone()?)))
+            .collect();
+        let targets = known
+            .iter()
+            .map(|(partition, start)| (partition.clone(), start.place.offset, start.epoch));
+        let refused = self.try_seek(targets)?;
+        let mut begun = Vec::new();
+        for (partition, start) in known {
+            if let Some(error) = refused.get(&partition) {
+                // The client has not begun with the partition yet, or is still ending with it.
+                let is_stuck = self
+                    .waiting
+                    .get(&partition)
+                    .is_some_and(|waiting| waiting.since.elapsed() > STUCK_START);
+                if is_stuck {
+                    return Err(error.clone());
+                }
+                continue;
+            }
+            self.waiting.remove(&partition);
+            self.say_start(&partition, &start);
+            self.positions.begin(&partition.0, partition.1, &start);
+            begun.push(partition);
+        }
+        if self.waiting.is_empty() {
+            self.waits_for.clear();
+            self.unstable_since = None;
+            self.health.waits_for_starts(None);
+        }
+        if !self.held && !self.resume(&begun) {
+            return Err(KafkaError::PauseResume("cannot begin".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether an open transaction keeps partitions from their start for longer than one can be open. Says so once, and again
+    /// after as long.
+    pub fn is_held_up(&mut self) -> bool {
+        let is_held_up = self
+            .unstable_since
+            .is_some_and(|since| since.elapsed() > HELD_UP);
+        if is_held_up {
+            self.unstable_since = Some(Instant::now());
+        }
+        is_held_up
+    }
+
+    /// One of this worker's partitions, whichever.
+    #[must_use]
+    pub(in crate::kafka) fn any_partition(&self) -> Option<Partition> {
+        self.owned.first().cloned()
+    }
+
+    /// A partition that waits for long says so, once for each reason.
+    fn say_slow_start(&self) {
+        let slow = self
+            .waiting
+            .values()
+            .filter(|waiting| waiting.since.elapsed() > SLOW_START)
+            .count();
+        if slow == 0 {
+            return;
+        }
+        let why = if self.waits_for.is_empty() {
+            "no answer yet"
+        } else {
+            &self.waits_for
+        };
+        if self.health.waits_for_starts(Some(why)) {
+            warn!(
+                worker = self.worker,
+                partitions = slow,
+                why,
+                "partitions wait: the brokers do not say where the group goes on"
+            );
+        }
+    }
+
+    fn say_start(&self, (topic, partition): &Partition, start: &Start) {
+        debug!(worker = self.worker, topic, partition, place = ?start.place, "partition begins");
+        if let Some(reset) = &start.reset {
+            self.metrics.offset_reset(reset.reason);
+            warn!(
+                topic,
+                partition,
+                reason = reset.reason.as_str(),
+                committed = reset.from,
+                goes_on_at = start.place.offset,
+                messages_gone = reset.gone,
+                messages_read_again = reset.again,
+                "the log is not what it was when the group committed its offset"
+            );
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a worker does where a log is not what it was.
+
+use rdkafka::TopicPartitionList;
+use tracing::{info, warn};
+
+use super::{End, Worker, WorkerError};
+use crate::kafka::delivery;
+use crate::kafka::log_change::LogChange;
+use crate::kafka::positions::Position;
+use crate::kafka::start::{Place, ResetReason};
+
+impl Worker {
+    /// Logs are not what they were: what was read of them before counts, and what comes next is asked anew, by clients that
+    /// remember nothing of the old logs. librdkafka would not read a topic again whose leader epochs begin anew, nor a
+    /// partition that it stopped.
+    pub(super) fn leave_changed_logs(&mut self) -> Result<End, WorkerError> {
+        self.unfolding = None;
+        let changes = self.reader.log_changes();
+        if self.reader.positions.any_in_flight() {
+            self.commit()?;
+        }
+        let mut offsets = TopicPartitionList::new();
+        for change in changes {
+            match change {
+                LogChange::TopicRecreated { topic } => info!(
+                    topic,
+                    "the topic was deleted and made again; its partitions begin anew"
+                ),
+                LogChange::OutOfRange {
+                    topic,
+                    partition,
+                    cut,
+                } => {
+                    if let Some(position) = self.reader.positions.of(&topic, partition) {
+                        let place = self.place_in_changed_log(position, cut);
+                        // Without an epoch: the next start goes by where the log begins and ends.
+                        delivery::add_place(&mut offsets, position, place, None);
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.reader.commit(&offsets) {
+            // The next start meets the same log, and the same offset.
+            warn!(worker = self.setting.number, %error, "where changed logs go on was not committed");
+        }
+        Ok(End::Again)
+    }
+
+    /// Where a partition goes on whose position is not within its log any more.
+    fn place_in_changed_log(&self, position: &Position, cut: Option<i64>) -> Place {
+        let settled = position.settled;
+        let Some(cut) = cut.filter(|cut| *cut < settled.offset) else {
+            return settled;
+        };
+        self.setting.metrics.offset_reset(ResetReason::Truncated);
+        warn!(
+            topic = position.topic,
+            partition = position.partition,
+            reason = ResetReason::Truncated.as_str(),
+            position = settled.offset,
+            goes_on_at = cut,
+            messages_gone = settled.offset - cut,
+            messages_read_again = 0,
+            "the log was cut: messages that were read are not in it any more, and new ones take their offsets"
+        );
+        Place::at(cut)
+    }
+}
