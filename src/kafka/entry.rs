@@ -26,7 +26,7 @@ pub enum Target {
 /// One message to be produced.
 #[derive(Debug)]
 pub struct Entry {
-    /// The [`Position::id`] of the partition that it came from.
+    /// The [`super::positions::Position::id`] of the partition that it came from.
     pub position: u64,
     /// Where the partition goes back to when this fails: the message that it came from, and how many of that message's
     /// elements were done before those of this part.

@@ -73,6 +73,18 @@ pub enum TopicIds {
     Unknown,
 }
 
+impl TopicIds {
+    /// Limits that are known before anybody was asked are those of the mock cluster.
+    #[must_use]
+    pub const fn where_limits_are_known(are_known: bool) -> Self {
+        if are_known {
+            Self::Unknown
+        } else {
+            Self::Asked
+        }
+    }
+}
+
 /// The worker's side: what was asked, and what came back.
 pub(super) struct StartOffsets {
     questions: mpsc::SyncSender<Question>,

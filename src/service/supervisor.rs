@@ -129,10 +129,7 @@ pub async fn run(
         "serving /metrics, /livez and /readyz"
     );
 
-    let topic_ids = match &limits {
-        Some(_) => TopicIds::Unknown,
-        None => TopicIds::Asked,
-    };
+    let topic_ids = TopicIds::where_limits_are_known(limits.is_some());
     let limits = match limits {
         Some(limits) => Some(limits),
         None => ask_for_limits(&config, &healths, &outage, &shutdown).await?,
