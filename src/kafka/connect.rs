@@ -242,7 +242,7 @@ fn unreachable(config: &Config, listener: &Listener) -> Complaint {
 
 fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Complaint> {
     let group = &config.kafka.group_id;
-    match admin::describe_group(consumer.client(), group, PATIENCE)
+    match admin::describe_group(consumer.client(), group)
         .and_then(|asked| asked.answer(PATIENCE))
         .map(|group| group.read)
     {

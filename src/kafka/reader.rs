@@ -88,7 +88,6 @@ impl Reader {
             .map_err(WorkerError::Consumer)?;
         let start_offsets = StartOffsets::new(
             settings.clone(),
-            config.kafka.group_id.clone(),
             client::first_start(config),
             setting.topic_ids,
         )

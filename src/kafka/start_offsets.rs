@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -99,7 +100,6 @@ impl StartOffsets {
     /// Starts the thread. `settings` are the member's own.
     pub(super) fn new(
         mut settings: ClientConfig,
-        group: String,
         first: FirstStart,
         topic_ids: TopicIds,
     ) -> std::io::Result<Self> {
@@ -111,7 +111,6 @@ impl StartOffsets {
         let is_over = Arc::new(AtomicBool::new(false));
         let asking = Asking {
             settings,
-            group,
             first,
             topic_ids,
             questions: asked,
@@ -165,7 +164,6 @@ impl Drop for StartOffsets {
 /// The thread's side.
 struct Asking {
     settings: ClientConfig,
-    group: String,
     first: FirstStart,
     topic_ids: TopicIds,
     questions: mpsc::Receiver<Question>,
@@ -254,7 +252,6 @@ impl Asking {
         let native = client.client();
         let topics: BTreeSet<&str> = partitions.iter().map(|(topic, _)| &**topic).collect();
         let topics: Vec<&str> = topics.into_iter().collect();
-        let group = admin::group_offsets(native, &self.group, partitions, patience);
         let described = (self.topic_ids == TopicIds::Asked)
             .then(|| admin::describe_topics(native, &topics, patience));
         let at_once = if self.one_by_one { 1 } else { partitions.len() };
@@ -271,9 +268,12 @@ impl Asking {
         } else {
             Vec::new()
         };
+        let topics = described.map_or_else(|| Ok(Vec::new()), |asked| wait.one(asked));
+        let answered_in = begun.elapsed();
+        let group = self.committed(&client, partitions, topics.is_ok(), answered_in);
         let found = Found {
-            group: wait.one(group),
-            topics: described.map_or_else(|| Ok(Vec::new()), |asked| wait.one(asked)),
+            group,
+            topics,
             begins: wait.all(firsts),
             ends: wait.all(lasts),
             stable_ends: wait.all(stables),
@@ -296,11 +296,58 @@ impl Asking {
         } else {
             (patience * 2).min(LONGEST)
         };
-        // Next time it is known which of them have no leader.
-        self.one_by_one = partitions.len() > 1
-            && found.group.is_ok()
-            && (found.begins.is_err() || found.ends.is_err());
+        // Next time it is known which of them are not answered.
+        self.one_by_one = partitions.len() > 1 && found.topics.is_ok() && !is_complete;
         Ok(found)
+    }
+
+    /// What the group has committed. librdkafka asks for it again and again while a transaction is open on one of the
+    /// offsets, and says nothing of the others: then each is asked for by itself.
+    ///
+    /// This is not an admin request, since one that is given up before the coordinator is found ends the process
+    /// ([`admin::describe_group`]).
+    fn committed(
+        &self,
+        client: &BaseConsumer<ConsumerSide>,
+        partitions: &[Partition],
+        do_brokers_answer: bool,
+        answered_in: Duration,
+    ) -> Result<ByPartition<Option<GroupOffset>>, RDKafkaErrorCode> {
+        let (at_once, patience) = if self.one_by_one {
+            (1, (answered_in * ROOM).clamp(IDLE, SHORTEST))
+        } else {
+            (partitions.len(), self.patience)
+        };
+        let mut all = ByPartition::new();
+        for some in partitions.chunks(at_once.max(1)) {
+            let mut list = TopicPartitionList::with_capacity(some.len());
+            for (topic, partition) in some {
+                list.add_partition(topic, *partition);
+            }
+            match client.committed_offsets(list, patience) {
+                Ok(list) => all.extend(admin::committed_in(&list)),
+                Err(error) => {
+                    let code = error
+                        .rdkafka_error_code()
+                        .unwrap_or(RDKafkaErrorCode::Unknown);
+                    let [partition] = some else {
+                        return Err(code);
+                    };
+                    // Others are answered, or other questions: most probably a transaction is open on this one.
+                    let code = match code {
+                        RDKafkaErrorCode::OperationTimedOut if do_brokers_answer => {
+                            RDKafkaErrorCode::UnstableOffsetCommit
+                        }
+                        code => code,
+                    };
+                    all.insert(partition.clone(), Err(code));
+                }
+            }
+            if self.is_over.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     fn judge(
@@ -377,7 +424,9 @@ struct Found {
 /// Why a partition does not begin yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum NoStart {
-    #[error("a transaction is open on its offset; waiting for the end of it")]
+    #[error(
+        "its offset is not told, most probably since a transaction is open on it; waiting for the end of it"
+    )]
     Unstable,
     #[error("the brokers do not say {what}: {code}")]
     Unknown {
@@ -461,9 +510,8 @@ mod tests {
         settings
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .set("group.id", "group");
-        let group = "group".to_owned();
         let first = FirstStart::Earliest;
-        let mut offsets = StartOffsets::new(settings, group, first, TopicIds::Unknown).unwrap();
+        let mut offsets = StartOffsets::new(settings, first, TopicIds::Unknown).unwrap();
         let partitions: Vec<_> = (0..3).map(|number| ("in".to_owned(), number)).collect();
         let number = offsets.ask(partitions.clone());
         let begun = Instant::now();

@@ -100,9 +100,9 @@ fn look(
     };
     // What it says is heard; it has no messages.
     while known.poll(Duration::ZERO).is_some() {}
-    let answers = ask(&known, config);
+    // One that did not answer is dropped with its questions.
+    let (group, have) = ask(&known, config).map_err(KafkaError::AdminOp)?;
     *client = Some(known);
-    let (group, have) = answers.map_err(KafkaError::AdminOp)?;
     if !group.is_stable {
         return Ok(None);
     }
@@ -117,7 +117,7 @@ fn ask(
 ) -> Result<(GroupAnswer, Vec<(String, usize)>), RDKafkaErrorCode> {
     let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
     let native = client.client();
-    let group = admin::describe_group(native, &config.kafka.group_id, PATIENCE)?;
+    let group = admin::describe_group(native, &config.kafka.group_id)?;
     let topics = admin::describe_topics(native, &topics, PATIENCE)?;
     let have = topics
         .answer(PATIENCE)?

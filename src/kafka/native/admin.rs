@@ -17,7 +17,7 @@ use rdkafka_sys::rd_kafka_AclOperation_t::{
 };
 use rdkafka_sys::rd_kafka_admin_op_t::{
     RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-    RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, RD_KAFKA_ADMIN_OP_LISTOFFSETS,
+    RD_KAFKA_ADMIN_OP_LISTOFFSETS,
 };
 use rdkafka_sys::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE;
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -104,8 +104,6 @@ impl<T> Asked<'_, T> {
 enum With {
     /// The answer is to say what we may do.
     Permissions,
-    /// Offsets of open transactions are held back.
-    StableOnly,
     /// The answer is to be what a reader of committed messages sees.
     CommittedOnly,
     /// Nothing.
@@ -152,9 +150,6 @@ unsafe fn send<C: ClientContext, T>(
         let refused = match option {
             With::Permissions => {
                 sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.pointer(), 1)
-            }
-            With::StableOnly => {
-                sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.pointer(), 1)
             }
             With::CommittedOnly => sys::rd_kafka_AdminOptions_set_isolation_level(
                 options.pointer(),
@@ -290,11 +285,17 @@ pub(in crate::kafka) struct GroupMember {
     pub(in crate::kafka) partitions: Vec<Partition>,
 }
 
+/// The longest that librdkafka may be told to wait.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// Asks about a group, what we may do included; it need not exist yet.
+///
+/// A question for a coordinator that librdkafka gives up before it has found the coordinator ends the process when it finds
+/// it (`rd_kafka_admin_coord_request` fails what was destroyed). So it is never given up there: who has waited long enough
+/// drops the client.
 pub(in crate::kafka) fn describe_group<'a, C: ClientContext>(
     client: &'a Client<C>,
     group: &str,
-    patience: Duration,
 ) -> Result<Asked<'a, GroupAnswer>, RDKafkaErrorCode> {
     let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
     let mut names = [name.as_ptr()];
@@ -303,7 +304,7 @@ pub(in crate::kafka) fn describe_group<'a, C: ClientContext>(
         send(
             client,
             RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
-            patience,
+            LONGEST,
             With::Permissions,
             |native, options, queue| {
                 sys::rd_kafka_DescribeConsumerGroups(
@@ -387,86 +388,35 @@ unsafe fn group_member(member: *const sys::rd_kafka_MemberDescription_t) -> Grou
     }
 }
 
-/// Asks what a group has committed for these partitions: none where it has nothing, and an error where a transaction is
-/// open on the offset.
-pub(in crate::kafka) fn group_offsets<'a, C: ClientContext>(
-    client: &'a Client<C>,
-    group: &str,
-    partitions: &[Partition],
-    patience: Duration,
-) -> Result<Asked<'a, ByPartition<Option<GroupOffset>>>, RDKafkaErrorCode> {
-    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
-    let list = list(partitions, Offset::Invalid)?;
-    // SAFETY: name and list outlive the call that copies them, and the group the one that copies it.
-    unsafe {
-        let group = Owned::new(
-            sys::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), list.ptr()),
-            sys::rd_kafka_ListConsumerGroupOffsets_destroy,
-        )
-        .ok_or(RDKafkaErrorCode::Fail)?;
-        let mut groups = [group.pointer()];
-        send(
-            client,
-            RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
-            patience,
-            With::StableOnly,
-            |native, options, queue| {
-                sys::rd_kafka_ListConsumerGroupOffsets(
-                    native,
-                    groups.as_mut_ptr(),
-                    groups.len(),
-                    options,
-                    queue,
-                );
-            },
-            offsets_of_group,
-        )
-    }
-}
-
-/// # Safety
-///
-/// `event` must be the live answer to ListConsumerGroupOffsets.
-unsafe fn offsets_of_group(
-    event: *mut sys::rd_kafka_event_t,
-) -> Result<ByPartition<Option<GroupOffset>>, RDKafkaErrorCode> {
-    // SAFETY: what the result points to is owned by the event.
-    unsafe {
-        let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(event);
-        if result.is_null() {
-            return Err(RDKafkaErrorCode::Fail);
-        }
-        let mut count = 0;
-        let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
-        let Some(&group) = slice(groups, count).first() else {
-            return Err(RDKafkaErrorCode::Fail);
-        };
-        let error = sys::rd_kafka_group_result_error(group);
-        if !error.is_null() {
-            return Err(sys::rd_kafka_error_code(error).into());
-        }
-        let list = sys::rd_kafka_group_result_partitions(group);
-        if list.is_null() {
-            return Err(RDKafkaErrorCode::Fail);
-        }
-        let length = usize::try_from((*list).cnt).unwrap_or(0);
-        Ok(slice((*list).elems, length)
-            .iter()
-            .map(|element| {
-                let partition = (text(element.topic), element.partition);
-                if element.err != RD_KAFKA_RESP_ERR_NO_ERROR {
-                    return (partition, Err(element.err.into()));
-                }
+/// What a group has committed for the partitions of a list that librdkafka has filled in: none where it has nothing.
+pub(in crate::kafka) fn committed_in(
+    list: &TopicPartitionList,
+) -> ByPartition<Option<GroupOffset>> {
+    // SAFETY: the list and what its elements point to live as long as the borrow.
+    let elements = unsafe {
+        let list = list.ptr();
+        slice((*list).elems, usize::try_from((*list).cnt).unwrap_or(0))
+    };
+    elements
+        .iter()
+        .map(|element| {
+            // SAFETY: as above.
+            let (topic, metadata) = unsafe {
                 let metadata = slice(element.metadata.cast::<u8>(), element.metadata_size);
-                let offset = (element.offset >= 0).then(|| GroupOffset {
+                (text(element.topic), metadata)
+            };
+            let offset = if element.err == RD_KAFKA_RESP_ERR_NO_ERROR {
+                Ok((element.offset >= 0).then(|| GroupOffset {
                     offset: element.offset,
                     epoch: epoch(element),
                     metadata: String::from_utf8_lossy(metadata).into_owned(),
-                });
-                (partition, Ok(offset))
-            })
-            .collect())
-    }
+                }))
+            } else {
+                Err(element.err.into())
+            };
+            ((topic, element.partition), offset)
+        })
+        .collect()
 }
 
 /// Asks where partitions begin or end.
