@@ -5,6 +5,8 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trailtag::config::{Config, Route};
@@ -319,6 +321,56 @@ proptest! {
         prop_assert_eq!(together.dead_letters, dead_letters);
         prop_assert_eq!(sum, added);
         prop_assert!(sum.dead_lettered == 0);
+    }
+
+    /// A message that is taken part by part, or interrupted and begun again after each part, gives what it gives as a whole.
+    #[test]
+    fn parts_of_a_message_are_the_message(seed: u64, shape in shape(), broken in 0usize..4, budget in 1usize..200_000) {
+        let pipeline = pipeline();
+        let mut generator = Generator::new(&Options { seed, match_rate: 0.4, shape });
+        let mut payload = Vec::new();
+        for _ in 0..broken {
+            payload.extend_from_slice(b"{\"eventName\":\"RemoveRoleFromInstanceProfile\",\n");
+        }
+        generator.write(7, &mut payload);
+        let (tally, whole) = process(&pipeline, &payload);
+
+        let mut parts = Outputs::default();
+        parts.budget = Some(budget);
+        let (mut documents, mut dead_letters, mut sum) = (Vec::new(), Vec::new(), Tally::default());
+        let rest = pipeline.process_in_parts(&payload, &ORIGIN, &mut parts, &mut |outputs, tally, _| {
+            documents.append(&mut outputs.documents);
+            dead_letters.append(&mut outputs.dead_letters);
+            sum.add(tally);
+            ControlFlow::Continue(())
+        });
+        documents.append(&mut parts.documents);
+        dead_letters.append(&mut parts.dead_letters);
+        sum.add(&rest);
+        prop_assert_eq!(&documents, &whole.documents);
+        prop_assert_eq!(&dead_letters, &whole.dead_letters);
+        prop_assert_eq!(sum, tally);
+
+        let (mut documents, mut dead_letters, mut sum) = (Vec::new(), Vec::new(), Tally::default());
+        let mut done = 0;
+        loop {
+            let mut outputs = Outputs::default();
+            outputs.budget = Some(budget);
+            outputs.done = done;
+            sum.add(&pipeline.process(&payload, &ORIGIN, &mut outputs));
+            documents.append(&mut outputs.documents);
+            dead_letters.append(&mut outputs.dead_letters);
+            match outputs.interrupted_at {
+                Some(at) => {
+                    prop_assert!(at > done, "each part takes one element at the least");
+                    done = at;
+                }
+                None => break,
+            }
+        }
+        prop_assert_eq!(documents, whole.documents);
+        prop_assert_eq!(dead_letters, whole.dead_letters);
+        prop_assert_eq!(sum, tally);
     }
 
     /// Whatever bytes come, there is a result, and every record is exactly one of the three.
