@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use secrecy::ExposeSecret;
 use tracing::{debug, error, warn};
@@ -434,39 +434,20 @@ impl ClientContext for ConsumerSide {
 }
 
 impl ConsumerContext for ConsumerSide {
-    /// Takes and gives partitions. One that is taken is paused at once, at its end, which is a place that every log has: the
-    /// worker learns where the group goes on, and lets it begin there. The library would ask by itself, and begin at the start of the topic
-    /// where it is interrupted in that (`rd_kafka_assignment_apply_offsets`), or never begin where the answer is an error
-    /// (confluentinc/librdkafka#5586).
+    /// Takes and gives partitions. That one is ours is acknowledged at once; the client is given it when it is known where the
+    /// group goes on ([`super::reader::Reader::begin_known`]). The library would ask by itself, and begin at the start of the
+    /// topic where it is interrupted in that (`rd_kafka_assignment_apply_offsets`), or never begin where the answer is an
+    /// error (confluentinc/librdkafka#5586).
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
         event: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        let is_cooperative = matches!(
-            consumer.rebalance_protocol(),
-            RebalanceProtocol::Cooperative
-        );
         let partitions = partitions(list);
         let (change, done) = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                let done = list
-                    .set_all_offsets(Offset::End)
-                    .and_then(|()| {
-                        if is_cooperative {
-                            consumer.incremental_assign(list)
-                        } else {
-                            consumer.assign(list)
-                        }
-                    })
-                    .and_then(|()| {
-                        if partitions.is_empty() {
-                            Ok(())
-                        } else {
-                            consumer.pause(list)
-                        }
-                    });
+                let done = consumer.incremental_assign(&TopicPartitionList::new());
                 (Change::Assigned(partitions), done)
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
@@ -474,11 +455,9 @@ impl ConsumerContext for ConsumerSide {
                     self.is_disturbed();
                     warn!("the partitions were lost: this member was silent for too long");
                 }
-                let done = if is_cooperative {
-                    consumer.incremental_unassign(list)
-                } else {
-                    consumer.unassign()
-                };
+                let done = consumer
+                    .assignment()
+                    .and_then(|given| consumer.incremental_unassign(&both(list, &given)));
                 (Change::Revoked(partitions), done)
             }
             other => {
@@ -496,6 +475,18 @@ impl ConsumerContext for ConsumerSide {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .push(change);
     }
+}
+
+/// The partitions of a list that stand in another one too.
+fn both(list: &TopicPartitionList, other: &TopicPartitionList) -> TopicPartitionList {
+    let mut both = TopicPartitionList::new();
+    for element in list.elements() {
+        let (topic, partition) = (element.topic(), element.partition());
+        if other.find_partition(topic, partition).is_some() {
+            both.add_partition(topic, partition);
+        }
+    }
+    both
 }
 
 fn partitions(list: &rdkafka::TopicPartitionList) -> Vec<(String, i32)> {

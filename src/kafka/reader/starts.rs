@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use tracing::{debug, warn};
 
 use super::Reader;
 use crate::kafka::client;
+use crate::kafka::native;
 use crate::kafka::native::admin::Partition;
 use crate::kafka::start::Start;
 
@@ -26,6 +29,8 @@ pub(super) struct Waiting {
     since: Instant,
     /// Its start, once it is known.
     start: Option<Start>,
+    /// The client has it.
+    is_given: bool,
 }
 
 impl Reader {
@@ -43,6 +48,7 @@ impl Reader {
                 question,
                 since,
                 start: None,
+                is_given: false,
             };
             self.waiting.insert(partition, waiting);
         }
@@ -78,11 +84,17 @@ impl Reader {
             return Ok(());
         }
         self.say_slow_start();
+        if self.held {
+            // They would flow.
+            return Ok(());
+        }
         let known: Vec<_> = self
             .waiting
             .iter()
             .filter_map(|(partition, waiting)| Some((partition.clone(), waiting.start.clone()?)))
             .collect();
+        self.give(&known)?;
+        // With the leader epoch that goes with it, the broker says whether its log still has what came before.
         let targets = known
             .iter()
             .map(|(partition, start)| (partition.clone(), start.place.offset, start.epoch));
@@ -90,7 +102,7 @@ impl Reader {
         let mut begun = Vec::new();
         for (partition, start) in known {
             if let Some(error) = refused.get(&partition) {
-                // The client has not begun with the partition yet, or is still ending with it.
+                // The client is still ending with it, from the last time that it was ours.
                 let is_stuck = self
                     .waiting
                     .get(&partition)
@@ -105,13 +117,39 @@ impl Reader {
             self.positions.begin(&partition.0, partition.1, &start);
             begun.push(partition);
         }
+        // librdkafka keeps a pause beyond the assignment.
+        if !self.resume(&begun) {
+            return Err(KafkaError::PauseResume("cannot begin".to_owned()));
+        }
         if self.waiting.is_empty() {
             self.waits_for.clear();
             self.unstable_since = None;
             self.health.waits_for_starts(None);
         }
-        if !self.held && !self.resume(&begun) {
-            return Err(KafkaError::PauseResume("cannot begin".to_owned()));
+        Ok(())
+    }
+
+    /// Gives the client partitions to read, from their start on.
+    fn give(&mut self, known: &[(Partition, Start)]) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, start) in known {
+            if let Some(waiting) = self.waiting.get_mut(partition)
+                && !waiting.is_given
+            {
+                waiting.is_given = true;
+                let offset = start.place.offset;
+                native::add_offset(
+                    &mut list,
+                    &partition.0,
+                    partition.1,
+                    offset,
+                    start.epoch,
+                    "",
+                )?;
+            }
+        }
+        if list.count() > 0 {
+            self.consumer.incremental_assign(&list)?;
         }
         Ok(())
     }
