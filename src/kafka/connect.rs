@@ -16,8 +16,8 @@ use super::client::{self, ClientError, Share};
 use super::native::admin::{self, TopicAnswer};
 use crate::config::{Action, Config, Guarantee};
 
-/// How long to wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for one answer, where nothing is known of the network.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look at what the client says meanwhile.
 const SLICE: Duration = Duration::from_millis(100);
 /// How long to wait for another broker once one has refused us.
@@ -56,7 +56,7 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
     let mut names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    if let Err(complaint) = reach(&consumer, config) {
+    if let Err(complaint) = reach(&consumer, config, PATIENCE) {
         return Ok(vec![complaint]);
     }
     let answers = match admin::describe_topics(consumer.client(), &names, PATIENCE)
@@ -83,12 +83,12 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
     Ok(complaints)
 }
 
-/// Waits until a broker answers; else says what keeps it from that. Blocks for some seconds.
-pub fn reachable(config: &Config) -> Result<(), Complaint> {
+/// Waits until a broker answers; else says what keeps it from that. Blocks for as long as `patience`.
+pub fn reachable(config: &Config, patience: Duration) -> Result<(), Complaint> {
     let settings = client::common(config)
         .map_err(|error| Complaint::new("kafka.security", error.to_string(), "correct it"))?;
     let consumer = group_member(&settings, config).map_err(|error| refused_settings(&error))?;
-    reach(&consumer, config)
+    reach(&consumer, config, patience)
 }
 
 /// A topic of the configuration.
@@ -187,8 +187,12 @@ fn refused_settings(error: &KafkaError) -> Complaint {
 }
 
 /// Waits until a broker answers.
-fn reach(consumer: &BaseConsumer<Listener>, config: &Config) -> Result<(), Complaint> {
-    let mut deadline = Instant::now() + PATIENCE;
+fn reach(
+    consumer: &BaseConsumer<Listener>,
+    config: &Config,
+    patience: Duration,
+) -> Result<(), Complaint> {
+    let mut deadline = Instant::now() + patience;
     let mut refused = false;
     while consumer.client().fetch_cluster_id(SLICE).is_none() {
         // Serves the client's error events, which say more than "timed out" does.
@@ -199,7 +203,7 @@ fn reach(consumer: &BaseConsumer<Listener>, config: &Config) -> Result<(), Compl
             deadline = deadline.min(Instant::now() + SECOND_OPINION);
         }
         if Instant::now() >= deadline {
-            return Err(unreachable(config, consumer.context()));
+            return Err(unreachable(config, consumer.context(), patience));
         }
     }
     Ok(())
@@ -212,7 +216,7 @@ const fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-fn unreachable(config: &Config, listener: &Listener) -> Complaint {
+fn unreachable(config: &Config, listener: &Listener, patience: Duration) -> Complaint {
     let servers = config.kafka.bootstrap_servers.join(", ");
     if let Some(said) = listener.said(|code| code == RDKafkaErrorCode::Authentication) {
         let user = &config.kafka.security.sasl.username;
@@ -232,7 +236,7 @@ fn unreachable(config: &Config, listener: &Listener) -> Complaint {
     let said = listener
         .said(|_| true)
         .unwrap_or_else(|| "no answer".to_owned());
-    let seconds = PATIENCE.as_secs();
+    let seconds = patience.as_secs();
     Complaint::new(
         "kafka.bootstrap_servers",
         format!("no broker of {servers} answered within {seconds} s: {said}"),

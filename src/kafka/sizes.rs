@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rdkafka::error::KafkaError;
 
 use super::client::{self, ClientError};
+use super::connect;
 use super::letter::{self, LEAST_LIMIT};
 use super::topics;
 use crate::config::{Action, Config};
@@ -30,7 +31,7 @@ pub async fn notes(config: &Config) -> Result<Vec<String>, SizesError> {
     names.extend(config.kafka.topics.iter().map(String::as_str));
     names.sort_unstable();
     names.dedup();
-    let known = topics::describe(&settings, &names)
+    let known = topics::describe(&settings, &names, connect::PATIENCE)
         .await
         .map_err(SizesError::Unanswered)?;
     Ok(compare(config, &names, &known))

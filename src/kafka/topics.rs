@@ -14,8 +14,6 @@ use super::client;
 use super::worker::Limits;
 use crate::config::{Action, Config};
 
-/// How long to wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What a broker takes when it was not told otherwise (its `message.max.bytes`).
 pub const DEFAULT_LIMIT: usize = 1_048_588;
 
@@ -37,10 +35,14 @@ pub fn written(config: &Config) -> Vec<&str> {
 }
 
 /// Asks how large a message each written topic takes. A topic that does not exist or does not say takes what brokers
-/// take by default. Errs when no broker answers.
-pub async fn limits(settings: &ClientConfig, config: &Config) -> Result<Limits, KafkaError> {
+/// take by default. Errs when no broker answers within `patience`.
+pub async fn limits(
+    settings: &ClientConfig,
+    config: &Config,
+    patience: Duration,
+) -> Result<Limits, KafkaError> {
     let topics = written(config);
-    let known = describe(settings, &topics).await?;
+    let known = describe(settings, &topics, patience).await?;
     for topic in topics.iter().filter(|topic| !known.contains_key(**topic)) {
         warn!(
             topic,
@@ -75,6 +77,7 @@ impl ClientContext for Logged {
 pub(super) async fn describe(
     settings: &ClientConfig,
     topics: &[&str],
+    patience: Duration,
 ) -> Result<BTreeMap<String, usize>, KafkaError> {
     let admin: AdminClient<Logged> = AdminClient::from_config_and_context(settings, Logged)?;
     let resources: Vec<_> = topics
@@ -84,7 +87,7 @@ pub(super) async fn describe(
     let answers = admin
         .describe_configs(
             &resources,
-            &AdminOptions::new().request_timeout(Some(PATIENCE)),
+            &AdminOptions::new().request_timeout(Some(patience)),
         )
         .await?;
     let mut known = BTreeMap::new();

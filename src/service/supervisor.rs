@@ -3,6 +3,7 @@
 //! One thread a worker, and one for the pages. A worker that fails in a way that needs new clients is begun afresh in
 //! place, after a growing wait; the process ends only when it is told to, or when the stop takes too long.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,6 +29,9 @@ use crate::pipeline::Pipeline;
 
 /// A worker that ran this long before it failed begins its waits anew.
 const GOOD_RUN: Duration = Duration::from_mins(1);
+
+/// How long brokers are waited for at the most before a new client asks.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// How long to wait before the brokers are asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -212,20 +216,19 @@ async fn ask_for_limits(
         ear.unreachable(&config.kafka.bootstrap_servers, text);
         silent(Some(Silent::Brokers));
     };
+    // On a slow network a connection takes many round trips, and a new client has to make one.
+    let mut patience = connect::PATIENCE;
     loop {
-        // Waiting for a broker is no reason for a restart.
-        for health in healths {
-            health.turned();
-        }
         let (asked, answer) = tokio::sync::oneshot::channel();
         let asking = Arc::clone(config);
         // A thread that nobody waits for: a stop must not take as long as the answer.
         thread::Builder::new()
             .name("reach".to_owned())
-            .spawn(move || asked.send(connect::reachable(&asking)))
+            .spawn(move || asked.send(connect::reachable(&asking, patience)))
             .map_err(ServiceError::Thread)?;
         let reached = tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
+            never = live(healths) => match never {},
             reached = answer => reached,
         };
         if let Ok(Err(complaint)) = &reached {
@@ -239,7 +242,8 @@ async fn ask_for_limits(
         } else {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(None),
-                answer = topics::limits(&settings, config) => match answer {
+                never = live(healths) => match never {},
+                answer = topics::limits(&settings, config, patience) => match answer {
                     Ok(limits) => {
                         ear.answered(true);
                         // Here, for this ear will be gone.
@@ -261,6 +265,17 @@ async fn ask_for_limits(
             () = shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep(PAUSE) => {}
         }
+        patience = (patience * 2).min(LONGEST);
+    }
+}
+
+/// Says again and again that the workers live, and never ends: waiting for a broker is no reason for a restart.
+async fn live(healths: &[Arc<WorkerHealth>]) -> Infallible {
+    loop {
+        for health in healths {
+            health.turned();
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 
