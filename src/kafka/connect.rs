@@ -14,10 +14,13 @@ use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 use super::client::{self, ClientError, Share};
 use super::native::admin::{self, TopicAnswer};
+use super::topics::Asker;
 use crate::config::{Action, Config, Guarantee};
 
 /// How long to wait for one answer, where nothing is known of the network.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The setting that an unanswered question hangs on.
+const SERVERS: &str = "kafka.bootstrap_servers";
 /// How often to look at what the client says meanwhile.
 const SLICE: Duration = Duration::from_millis(100);
 /// How long to wait for another broker once one has refused us.
@@ -35,6 +38,12 @@ pub struct Complaint {
 }
 
 impl Complaint {
+    /// Whether nothing is known to be wrong: no broker answered.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        self.key == SERVERS
+    }
+
     fn new(key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -83,12 +92,30 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
     Ok(complaints)
 }
 
-/// Waits until a broker answers; else says what keeps it from that. Blocks for as long as `patience`.
-pub fn reachable(config: &Config, patience: Duration) -> Result<(), Complaint> {
-    let settings = client::common(config)
-        .map_err(|error| Complaint::new("kafka.security", error.to_string(), "correct it"))?;
-    let consumer = group_member(&settings, config).map_err(|error| refused_settings(&error))?;
-    reach(&consumer, config, patience)
+/// Clients that wait for a broker to answer. They go on connecting from one wait to the next, since a connection takes many
+/// round trips on a slow network.
+pub struct Contact {
+    consumer: BaseConsumer<Listener>,
+    /// Asks for the topics' size limits.
+    pub asker: Asker,
+}
+
+impl Contact {
+    /// Clients that begin to connect.
+    pub fn new(config: &Config) -> Result<Self, Complaint> {
+        let settings = client::common(config)
+            .map_err(|error| Complaint::new("kafka.security", error.to_string(), "correct it"))?;
+        Ok(Self {
+            consumer: group_member(&settings, config).map_err(|error| refused_settings(&error))?,
+            asker: Asker::new(&settings).map_err(|error| refused_settings(&error))?,
+        })
+    }
+
+    /// Waits until a broker answers; else says what keeps it from that. Blocks for as long as `patience`.
+    pub fn reach(&self, config: &Config, patience: Duration) -> Result<(), Complaint> {
+        self.consumer.context().forget();
+        reach(&self.consumer, config, patience)
+    }
 }
 
 /// A topic of the configuration.
@@ -238,7 +265,7 @@ fn unreachable(config: &Config, listener: &Listener, patience: Duration) -> Comp
         .unwrap_or_else(|| "no answer".to_owned());
     let seconds = patience.as_secs();
     Complaint::new(
-        "kafka.bootstrap_servers",
+        SERVERS,
         format!("no broker of {servers} answered within {seconds} s: {said}"),
         "check the addresses, that the brokers run, and kafka.security.protocol",
     )
@@ -298,6 +325,14 @@ struct Listener {
 }
 
 impl Listener {
+    /// What was said before says nothing of now.
+    fn forget(&self) {
+        self.said
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clear();
+    }
+
     /// What was said first with a code of that kind.
     fn said(&self, kind: impl Fn(RDKafkaErrorCode) -> bool) -> Option<String> {
         self.said

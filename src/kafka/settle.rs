@@ -53,12 +53,10 @@ impl Worker {
                         .find(*id)
                         .is_some_and(|position| *offset >= position.settled.offset)
                 });
-                self.setting.health.delivered(true);
             }
             Outcome::Uncommitted(error) => {
                 // The documents stand; only the offsets are late. The next commit includes them.
                 self.forwarded(entries.iter());
-                self.setting.health.delivered(false);
                 self.commit_later(&error);
                 self.pause_after_trouble();
             }
@@ -66,7 +64,6 @@ impl Worker {
                 failures,
                 uncommitted,
             } => {
-                self.setting.health.delivered(false);
                 self.budget.failed();
                 if let Some(error) = &uncommitted {
                     self.commit_later(error);
@@ -74,7 +71,6 @@ impl Worker {
                 self.failed(entries, &failures, uncommitted.is_none())?;
             }
             Outcome::Aborted(reason) => {
-                self.setting.health.delivered(false);
                 self.budget.failed();
                 warn!(
                     worker = self.setting.number,
@@ -85,10 +81,7 @@ impl Worker {
                 self.rewind_all()?;
                 self.pause_after_trouble();
             }
-            Outcome::Interrupted => {
-                self.setting.health.delivered(false);
-                self.rewind_all()?;
-            }
+            Outcome::Interrupted => self.rewind_all()?,
         }
         Ok(())
     }

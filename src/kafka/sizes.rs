@@ -31,9 +31,12 @@ pub async fn notes(config: &Config) -> Result<Vec<String>, SizesError> {
     names.extend(config.kafka.topics.iter().map(String::as_str));
     names.sort_unstable();
     names.dedup();
-    let known = topics::describe(&settings, &names, connect::PATIENCE)
-        .await
-        .map_err(SizesError::Unanswered)?;
+    let asked = async {
+        topics::Asker::new(&settings)?
+            .describe(&names, connect::PATIENCE)
+            .await
+    };
+    let known = asked.await.map_err(SizesError::Unanswered)?;
     Ok(compare(config, &names, &known))
 }
 

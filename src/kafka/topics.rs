@@ -37,12 +37,12 @@ pub fn written(config: &Config) -> Vec<&str> {
 /// Asks how large a message each written topic takes. A topic that does not exist or does not say takes what brokers
 /// take by default. Errs when no broker answers within `patience`.
 pub async fn limits(
-    settings: &ClientConfig,
+    asker: &Asker,
     config: &Config,
     patience: Duration,
 ) -> Result<Limits, KafkaError> {
     let topics = written(config);
-    let known = describe(settings, &topics, patience).await?;
+    let known = asker.describe(&topics, patience).await?;
     for topic in topics.iter().filter(|topic| !known.contains_key(**topic)) {
         warn!(
             topic,
@@ -73,33 +73,38 @@ impl ClientContext for Logged {
     }
 }
 
-/// The size limit of each topic for which the brokers tell it.
-pub(super) async fn describe(
-    settings: &ClientConfig,
-    topics: &[&str],
-    patience: Duration,
-) -> Result<BTreeMap<String, usize>, KafkaError> {
-    let admin: AdminClient<Logged> = AdminClient::from_config_and_context(settings, Logged)?;
-    let resources: Vec<_> = topics
-        .iter()
-        .map(|topic| ResourceSpecifier::Topic(topic))
-        .collect();
-    let answers = admin
-        .describe_configs(
-            &resources,
-            &AdminOptions::new().request_timeout(Some(patience)),
-        )
-        .await?;
-    let mut known = BTreeMap::new();
-    for (topic, answer) in topics.iter().zip(answers) {
-        // The binding passes over what a broker says of one topic alone: then the answer is empty.
-        let limit = answer.ok().and_then(|resource| {
-            let entry = resource.get("max.message.bytes")?;
-            entry.value.as_ref()?.parse().ok()
-        });
-        if let Some(limit) = limit {
-            known.insert((*topic).to_owned(), limit);
-        }
+/// A client that asks, kept over the tries: on a slow network a connection takes many round trips.
+pub struct Asker(AdminClient<Logged>);
+
+impl Asker {
+    /// A client that begins to connect.
+    pub fn new(settings: &ClientConfig) -> Result<Self, KafkaError> {
+        AdminClient::from_config_and_context(settings, Logged).map(Self)
     }
-    Ok(known)
+
+    /// The size limit of each topic for which the brokers tell it.
+    pub(super) async fn describe(
+        &self,
+        topics: &[&str],
+        patience: Duration,
+    ) -> Result<BTreeMap<String, usize>, KafkaError> {
+        let resources: Vec<_> = topics
+            .iter()
+            .map(|topic| ResourceSpecifier::Topic(topic))
+            .collect();
+        let options = AdminOptions::new().request_timeout(Some(patience));
+        let answers = self.0.describe_configs(&resources, &options).await?;
+        let mut known = BTreeMap::new();
+        for (topic, answer) in topics.iter().zip(answers) {
+            // The binding passes over what a broker says of one topic alone: then the answer is empty.
+            let limit = answer.ok().and_then(|resource| {
+                let entry = resource.get("max.message.bytes")?;
+                entry.value.as_ref()?.parse().ok()
+            });
+            if let Some(limit) = limit {
+                known.insert((*topic).to_owned(), limit);
+            }
+        }
+        Ok(known)
+    }
 }

@@ -13,7 +13,7 @@
 
 mod changed_logs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,7 @@ use super::intake::{Batch, Intake, Refused, Taken, take, take_part};
 use super::outage::Outage;
 use super::positions::Position;
 use super::reader::Reader;
+use super::start::Place;
 pub use super::start_offsets::TopicIds;
 use super::unfold::{Next, Unfolding};
 use crate::config::{Config, Guarantee};
@@ -163,6 +164,8 @@ pub(super) struct Worker {
     pub(super) batch: Batch,
     /// By the id of the position and the offset.
     pub(super) refused: BTreeMap<(u64, i64), Vec<Refused>>,
+    /// The ids of positions with something that was not delivered at the last try.
+    undelivered: BTreeSet<u64>,
     /// A message that becomes more than fits into one commit, and whose rest comes next.
     unfolding: Option<Unfolding>,
     /// Batches that failed in a row with no message to blame.
@@ -231,6 +234,7 @@ pub fn run(setting: Setting) -> Result<End, WorkerError> {
         outputs,
         batch: Batch::default(),
         refused: BTreeMap::new(),
+        undelivered: BTreeSet::new(),
         unfolding: None,
         troubles: 0,
         budget: Budget::new(share.batch_bytes()),
@@ -328,6 +332,9 @@ impl Worker {
         self.reader.beat();
         self.report();
         self.drop_revoked();
+        // What is not this worker's any more, others deliver.
+        let health = &self.setting.health;
+        health.delivered(self.undelivered.is_empty());
         self.reader.resume_due();
         if self.is_exactly_once() && self.reader.is_held_up() {
             info!(
@@ -494,7 +501,20 @@ impl Worker {
             Outcome::Uncommitted(_) | Outcome::Aborted(_) | Outcome::Interrupted => true,
         };
         let in_flight = self.in_flight();
+        let health = &self.setting.health;
+        health.delivered(matches!(outcome, Outcome::Delivered));
+        let tried: Vec<_> = self
+            .reader
+            .positions
+            .iter()
+            .map(|position| (position.id, position.next))
+            .collect();
         self.settle(&entries, outcome)?;
+        let is_left = |(id, next): (u64, Place)| {
+            let position = self.reader.positions.find(id);
+            position.is_some_and(|it| it.settled < next).then_some(id)
+        };
+        self.undelivered = tried.into_iter().filter_map(is_left).collect();
         self.reader.check().map_err(WorkerError::Consumer)?;
         if unanswered && self.reader.is_out_of_time() {
             return Err(WorkerError::Unfinished(in_flight));
@@ -524,6 +544,7 @@ impl Worker {
             self.batch.hurry = false;
         }
         self.refused.retain(|(id, _), _| !is_gone(*id));
+        self.undelivered.retain(|id| !is_gone(*id));
     }
 
     fn report(&mut self) {
@@ -541,7 +562,7 @@ impl Worker {
         while self.reader.positions.any_in_flight() {
             let before = self.in_flight();
             self.commit()?;
-            if self.in_flight() == 0 && !self.setting.health.is_delivering() {
+            if self.in_flight() == 0 && !self.undelivered.is_empty() {
                 warn!(
                     worker = self.setting.number,
                     messages = before,

@@ -92,12 +92,13 @@ impl WorkerHealth {
     /// The worker begins afresh, because of this.
     pub fn left(&self, error: String) {
         self.joined.store(false, Ordering::Relaxed);
+        self.delivering.store(true, Ordering::Relaxed);
         let mut trouble = self.trouble();
         trouble.failed = Some(error);
         trouble.waits = None;
     }
 
-    /// The last delivery was acknowledged, or was not.
+    /// The last delivery was acknowledged, or is for others to try again; or it was not.
     pub fn delivered(&self, acknowledged: bool) {
         self.delivering.store(acknowledged, Ordering::Relaxed);
     }
@@ -142,12 +143,6 @@ impl WorkerHealth {
     /// It is over.
     pub fn waited(&self) {
         self.trouble().waits = None;
-    }
-
-    /// Whether the last delivery was acknowledged.
-    #[must_use]
-    pub fn is_delivering(&self) -> bool {
-        self.delivering.load(Ordering::Relaxed)
     }
 
     /// Whether the loop turned lately.

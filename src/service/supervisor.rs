@@ -19,7 +19,7 @@ use super::metrics::Metrics;
 use super::reload;
 use crate::config::Config;
 use crate::kafka::client::{self, ClientError};
-use crate::kafka::connect;
+use crate::kafka::connect::{self, Complaint, Contact};
 use crate::kafka::outage::{Outage, Reason};
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
@@ -136,7 +136,7 @@ pub async fn run(
     let topic_ids = TopicIds::where_limits_are_known(limits.is_some());
     let limits = match limits {
         Some(limits) => Some(limits),
-        None => ask_for_limits(&config, &healths, &outage, &shutdown).await?,
+        None => ask_for_limits(&config, &healths, &outage, &shutdown).await,
     };
     // None: told to stop before any broker answered, so that there is nothing to start.
     let limits = limits.map(Arc::new);
@@ -204,8 +204,7 @@ async fn ask_for_limits(
     healths: &[Arc<WorkerHealth>],
     outage: &Arc<Outage>,
     shutdown: &CancellationToken,
-) -> Result<Option<Limits>, ServiceError> {
-    let settings = client::common(config)?;
+) -> Option<Limits> {
     let ear = outage.ear();
     let silent = |silent: Option<Silent>| {
         for health in healths {
@@ -216,57 +215,73 @@ async fn ask_for_limits(
         ear.unreachable(&config.kafka.bootstrap_servers, text);
         silent(Some(Silent::Brokers));
     };
-    // On a slow network a connection takes many round trips, and a new client has to make one.
+    let mut kept = None;
     let mut patience = connect::PATIENCE;
     loop {
-        let (asked, answer) = tokio::sync::oneshot::channel();
-        let asking = Arc::clone(config);
-        // A thread that nobody waits for: a stop must not take as long as the answer.
-        thread::Builder::new()
-            .name("reach".to_owned())
-            .spawn(move || asked.send(connect::reachable(&asking, patience)))
-            .map_err(ServiceError::Thread)?;
-        let reached = tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
             never = live(healths) => match never {},
-            reached = answer => reached,
-        };
-        if let Ok(Err(complaint)) = &reached {
-            debug!(
-                setting = complaint.key,
-                hint = complaint.hint,
-                "{}; asking again until one does",
-                complaint.message
-            );
-            unanswered(&complaint.message);
-        } else {
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(None),
-                never = live(healths) => match never {},
-                answer = topics::limits(&settings, config, patience) => match answer {
-                    Ok(limits) => {
-                        ear.answered(true);
-                        // Here, for this ear will be gone.
-                        outage.tick();
-                        silent(None);
-                        return Ok(Some(limits));
-                    }
-                    Err(error) => {
-                        let text = error.to_string();
-                        if Reason::of(&text).is_none() {
-                            warn!(%error, "the brokers do not tell the topics' size limits; asking again");
-                        }
-                        unanswered(&text);
-                    }
-                },
-            }
+            answer = ask_once(&mut kept, config, patience) => match answer {
+                Ok(limits) => {
+                    ear.answered(true);
+                    // Here, for this ear will be gone.
+                    outage.tick();
+                    silent(None);
+                    return Some(limits);
+                }
+                Err(text) => unanswered(&text),
+            },
         }
         tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
+            () = shutdown.cancelled() => return None,
             () = tokio::time::sleep(PAUSE) => {}
         }
         patience = (patience * 2).min(LONGEST);
     }
+}
+
+/// Asks once for the topics' size limits, by the client of the last try where that may still be answered. An error says
+/// what keeps the brokers from answering.
+async fn ask_once(
+    kept: &mut Option<Arc<Contact>>,
+    config: &Arc<Config>,
+    patience: Duration,
+) -> Result<Limits, String> {
+    let told = |complaint: Complaint| {
+        debug!(
+            setting = complaint.key,
+            hint = complaint.hint,
+            "{}; asking again until one does",
+            complaint.message
+        );
+        complaint.message
+    };
+    let contact = match kept.take() {
+        Some(contact) => contact,
+        None => Arc::new(Contact::new(config).map_err(told)?),
+    };
+    let (asked, answer) = tokio::sync::oneshot::channel();
+    let (asking, reached) = (Arc::clone(config), Arc::clone(&contact));
+    // A thread that nobody waits for: a stop must not take as long as the answer.
+    thread::Builder::new()
+        .name("reach".to_owned())
+        .spawn(move || asked.send(reached.reach(&asking, connect::PATIENCE)))
+        .map_err(|error| format!("a thread cannot be started: {error}"))?;
+    // A client that was refused, or has waited long, is made anew, with what its files hold then.
+    let is_kept = patience < LONGEST;
+    if let Ok(Err(complaint)) = answer.await {
+        *kept = Some(contact).filter(|_| is_kept && complaint.is_silence());
+        return Err(told(complaint));
+    }
+    let limits = topics::limits(&contact.asker, config, patience).await;
+    *kept = Some(contact).filter(|_| is_kept);
+    limits.map_err(|error| {
+        let text = error.to_string();
+        if Reason::of(&text).is_none() {
+            warn!(%error, "the brokers do not tell the topics' size limits; asking again");
+        }
+        text
+    })
 }
 
 /// Says again and again that the workers live, and never ends: waiting for a broker is no reason for a restart.
@@ -340,12 +355,10 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
         );
         setting.metrics.restarted();
         setting.health.left(error);
-        setting.health.delivered(false);
         self::wait(setting, wait);
         if setting.shutdown.is_cancelled() {
             return Ok(());
         }
-        setting.health.delivered(true);
     }
 }
 
