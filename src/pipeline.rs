@@ -1,9 +1,14 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
+mod unreadable;
+
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
+pub use unreadable::MOST_ELEMENTS;
+use unreadable::Unreadable;
+
+use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Rejection, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{Identity, Record, RecordError};
 use crate::config::{Config, Route, Validate};
@@ -65,6 +70,8 @@ pub struct Outputs {
     pub done: u32,
     /// The bytes of outputs beyond which a message is interrupted; none takes every message whole.
     pub budget: Option<usize>,
+    /// What each dead letter of the next message has beside its payload and its error: the message's key and headers.
+    pub letter_extra: usize,
     /// Where the last message was interrupted: so many of its elements are done, and there are more.
     pub interrupted_at: Option<u32>,
     /// The bytes of the outputs so far, of which `budget` is the limit.
@@ -96,8 +103,12 @@ impl Outputs {
     }
 
     fn dead_letter(&mut self, dead_letter: DeadLetter) {
-        self.bytes += dead_letter.payload.len() + dead_letter.error.len() + OVERHEAD;
+        self.bytes += self.letter_size(&dead_letter);
         self.dead_letters.push(dead_letter);
+    }
+
+    fn letter_size(&self, letter: &DeadLetter) -> usize {
+        letter.payload.len() + letter.error.len() + self.letter_extra + OVERHEAD
     }
 
     fn is_full(&self) -> bool {
@@ -135,6 +146,13 @@ impl Tally {
         if let Some(count) = self.dead_letters.get_mut(reason as usize) {
             *count += 1;
         }
+    }
+
+    /// Takes a dead letter back.
+    fn recall_dead_letter(&mut self, reason: Reason) {
+        let mut letter = Self::default();
+        letter.dead_letter(reason);
+        self.subtract(&letter);
     }
 
     /// Counts an element that carries no record.
@@ -204,6 +222,7 @@ pub enum Explained<'a> {
 #[derive(Debug)]
 pub struct Pipeline {
     limits: Limits,
+    max_unreadable: u32,
     prefilter: Prefilter,
     detector: Detector,
     catalogue: Catalogue,
@@ -236,6 +255,7 @@ impl Pipeline {
                 depth: config.input.max_depth,
                 validate: config.input.validate == Validate::Full,
             },
+            max_unreadable: config.input.max_unreadable,
             prefilter: Prefilter::new(detector.literals()),
             detector,
             catalogue,
@@ -261,19 +281,33 @@ impl Pipeline {
     /// ends, the rest is left, and [`Outputs::interrupted_at`] says where: the same message with that number of elements
     /// done goes on from there. One element is always taken, however large what it becomes.
     pub fn process(&self, payload: &[u8], origin: &Origin<'_>, out: &mut Outputs) -> Tally {
-        if out.done == 0 && !self.limits.validate && self.prefilter.is_one_ignored_record(payload) {
+        self.ignored(payload, out).unwrap_or_else(|| {
+            self.process_in_parts(payload, origin, out, &mut |_, _, _| ControlFlow::Break(()))
+        })
+    }
+
+    /// What becomes of a message that is one record in which no rule can match; none for any other, which is not told from
+    /// such a one by more than a look.
+    #[inline]
+    pub fn ignored(&self, payload: &[u8], out: &mut Outputs) -> Option<Tally> {
+        let is_ignored =
+            out.done == 0 && !self.limits.validate && self.prefilter.is_one_ignored_record(payload);
+        is_ignored.then(|| {
             out.interrupted_at = None;
-            return Tally {
+            Tally {
                 ignored: 1,
                 ..Tally::default()
-            };
-        }
-        self.process_in_parts(payload, origin, out, &mut |_, _, _| ControlFlow::Break(()))
+            }
+        })
     }
 
     /// As [`Pipeline::process`], for a message whose outputs do not fit the budget: each time they reach it, `part` is given
     /// them, the tally since the last part, and how many elements are done, and takes what it wants from the outputs.
     /// Where it breaks, the rest is left. What comes after the last part stays in `out`; its tally is returned.
+    ///
+    /// Where more elements cannot be read than [`crate::config::Input::max_unreadable`], they do not become a dead letter
+    /// each, but one together: the message. So does a message of more elements than [`MOST_ELEMENTS`], of which the rest is
+    /// not looked at. Which it is, is found anew wherever the message goes on.
     pub fn process_in_parts(
         &self,
         payload: &[u8],
@@ -283,27 +317,48 @@ impl Pipeline {
     ) -> Tally {
         let mut tally = Tally::default();
         let mut elements = 0;
+        let mut unreadable = Unreadable::up_to(self.max_unreadable);
         // Lent out, so that a part may be taken while a message is open.
         let mut scratch = std::mem::take(&mut out.scratch);
         out.interrupted_at = None;
         out.bytes = 0;
-        envelope::open(payload, &self.limits, &mut scratch, &mut |element| {
+        envelope::open_until(payload, &self.limits, &mut scratch, &mut |element| {
             let place = elements;
+            if place == MOST_ELEMENTS {
+                unreadable.is_cut = true;
+                return ControlFlow::Break(());
+            }
             elements += 1;
-            if place < out.done || out.interrupted_at.is_some() {
-                return;
+            if place < out.done {
+                if let Some(fault) = self.fault(&element) {
+                    unreadable.pass_over(fault);
+                }
+                return ControlFlow::Continue(());
             }
             if out.is_full() {
                 if part(out, &tally, place).is_break() {
                     out.interrupted_at = Some(place);
-                    return;
+                    return ControlFlow::Break(());
                 }
                 tally = Tally::default();
                 out.bytes = 0;
+                unreadable.has_left();
             }
-            self.element(element, origin, out, &mut tally);
+            self.element(element, origin, out, &mut tally, &mut unreadable);
+            ControlFlow::Continue(())
         });
         out.scratch = scratch;
+        if out.interrupted_at.is_none()
+            && let Some((reason, error)) = unreadable.together(elements)
+        {
+            tally.dead_letter(reason);
+            out.dead_letter(DeadLetter {
+                reason,
+                error,
+                index: None,
+                payload: payload.to_vec(),
+            });
+        }
         tally
     }
 
@@ -313,17 +368,12 @@ impl Pipeline {
         origin: &Origin<'_>,
         out: &mut Outputs,
         tally: &mut Tally,
+        unreadable: &mut Unreadable,
     ) {
         match element {
             Element::Skipped(kind) => tally.skip(kind),
             Element::Rejected(rejection) => {
-                tally.dead_letter(rejection.reason);
-                out.dead_letter(DeadLetter {
-                    reason: rejection.reason,
-                    error: rejection.error,
-                    index: rejection.index,
-                    payload: rejection.bytes.to_vec(),
-                });
+                unreadable.take(rejection, out, tally);
             }
             Element::Record(raw) => match self.record(&raw, origin, out) {
                 Ok(None) => tally.ignored += 1,
@@ -331,11 +381,26 @@ impl Pipeline {
                     tally.matched += 1;
                     tally.finding(level);
                 }
-                Err(dead_letter) => {
+                Err(NotSent::Unreadable(error)) => {
+                    unreadable.take(rejection_of(&raw, error), out, tally);
+                }
+                Err(NotSent::Whole(dead_letter)) => {
                     tally.dead_letter(dead_letter.reason);
                     out.dead_letter(dead_letter);
                 }
             },
+        }
+    }
+
+    /// Why an element cannot be read, if that is so.
+    fn fault(&self, element: &Element<'_>) -> Option<(Reason, String)> {
+        match element {
+            Element::Skipped(_) => None,
+            Element::Rejected(rejection) => Some((rejection.reason, rejection.error.clone())),
+            Element::Record(raw) => {
+                let error = self.wanted(raw).err()?;
+                Some((Reason::InvalidJson, error))
+            }
         }
     }
 
@@ -382,21 +447,10 @@ impl Pipeline {
         raw: &RawRecord<'_>,
         origin: &Origin<'_>,
         out: &mut Outputs,
-    ) -> Result<Option<Level>, DeadLetter> {
-        if !self.prefilter.may_match(raw.json) {
+    ) -> Result<Option<Level>, NotSent> {
+        let Some(record) = self.wanted(raw).map_err(NotSent::Unreadable)? else {
             return Ok(None);
-        }
-        let unreadable = |error: &RecordError| DeadLetter {
-            reason: Reason::InvalidJson,
-            error: chain(error),
-            index: Some(raw.index),
-            payload: raw.json.to_vec(),
         };
-        let identity = Identity::of(raw.json).map_err(|error| unreadable(&error))?;
-        if !self.detector.wants(&identity) {
-            return Ok(None);
-        }
-        let record = Record::parse(raw.json).map_err(|error| unreadable(&error))?;
         let Some(detection) = self.detector.evaluate(&record, Context::of(origin, raw)) else {
             return Ok(None);
         };
@@ -441,12 +495,48 @@ impl Pipeline {
         if too_large.is_empty() {
             return Ok(Some(finding.level()));
         }
-        Err(DeadLetter {
+        Err(NotSent::Whole(DeadLetter {
             reason: Reason::DocumentTooLarge,
             error: too_large.join("; "),
             index: Some(raw.index),
             payload: raw.json.to_vec(),
-        })
+        }))
+    }
+
+    /// A record that rules may match, parsed; none for one that they cannot. An error says why it cannot be read.
+    fn wanted<'a>(&self, raw: &RawRecord<'a>) -> Result<Option<Record<'a>>, String> {
+        let unreadable = |error: RecordError| chain(&error);
+        if !self.prefilter.may_match(raw.json)
+            || !self
+                .detector
+                .wants(&Identity::of(raw.json).map_err(unreadable)?)
+        {
+            return Ok(None);
+        }
+        Record::parse(raw.json).map(Some).map_err(unreadable)
+    }
+}
+
+/// Why nothing, or not everything, of a record is sent.
+enum NotSent {
+    /// It cannot be read.
+    Unreadable(String),
+    /// It goes to the dead-letter topic.
+    Whole(DeadLetter),
+}
+
+impl From<DeadLetter> for NotSent {
+    fn from(dead_letter: DeadLetter) -> Self {
+        Self::Whole(dead_letter)
+    }
+}
+
+const fn rejection_of<'a>(raw: &RawRecord<'a>, error: String) -> Rejection<'a> {
+    Rejection {
+        reason: Reason::InvalidJson,
+        error,
+        index: Some(raw.index),
+        bytes: raw.json,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -20,6 +21,9 @@ use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
 
 /// The name of standard input as an origin.
 const STDIN: &str = "stdin";
+
+/// How many bytes of documents are written together.
+const PART: usize = 4 << 20;
 
 /// `trailtag process`.
 #[derive(Debug, Args)]
@@ -236,19 +240,47 @@ impl<W: Write> Work<W> {
             timestamp: None,
         };
         self.messages += 1;
-        let tally = self.pipeline.process(payload, &origin, &mut self.outputs);
-        self.tally.add(&tally);
-        for mut document in self.outputs.documents.drain(..) {
-            into_one_line(&mut document.payload);
-            document.payload.push(b'\n');
-            self.documents
-                .write_all(&document.payload)
-                .map_err(Failure::stdout)?;
+        let Self {
+            pipeline,
+            outputs,
+            documents,
+            dead_letters,
+            tally: sum,
+            ..
+        } = self;
+        // What a small payload becomes may be larger than memory: it is written as it comes.
+        outputs.budget = Some(PART);
+        let mut failure = None;
+        let mut write = |outputs: &mut Outputs| {
+            for mut document in outputs.documents.drain(..) {
+                into_one_line(&mut document.payload);
+                document.payload.push(b'\n');
+                documents
+                    .write_all(&document.payload)
+                    .map_err(Failure::stdout)?;
+            }
+            outputs
+                .dead_letters
+                .drain(..)
+                .try_for_each(|letter| dead_letters.write(&letter, &origin))
+        };
+        let tally = pipeline.ignored(payload, outputs).unwrap_or_else(|| {
+            pipeline.process_in_parts(payload, &origin, outputs, &mut |outputs, tally, _| {
+                sum.add(tally);
+                match write(outputs) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failure = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            })
+        });
+        if let Some(failure) = failure {
+            return Err(failure);
         }
-        for letter in self.outputs.dead_letters.drain(..) {
-            self.dead_letters.write(&letter, &origin)?;
-        }
-        Ok(())
+        sum.add(&tally);
+        write(outputs)
     }
 
     fn flush(&mut self) -> Result<(), Failure> {

@@ -493,6 +493,7 @@ mod tests {
                 config.delivery.commit_interval = Duration::ZERO;
                 config.shutdown_grace = Duration::ZERO;
                 config.input.max_depth = 0;
+                config.input.max_unreadable = 0;
                 config.input.max_decoded_bytes = 0;
                 config.workers = 1025;
                 config.kafka.memory_budget = 1024;
@@ -500,6 +501,7 @@ mod tests {
             "delivery.batch_records: `0` is too small; write 1 or more\n\
              input.max_decoded_bytes: `0` is too small; write 1 or more\n\
              input.max_depth: `0` is too small; write 1 or more\n\
+             input.max_unreadable: `0` is too small; write 1 or more\n\
              kafka.bootstrap_servers: is empty; name at least one\n\
              kafka.group_id: is empty; name it\n\
              kafka.memory_budget: `1024` is too small; write 4194304 or more\n\

@@ -276,6 +276,10 @@ pub struct Input {
     /// How many layers may be nested.
     #[schemars(range(min = 1))]
     pub max_depth: usize,
+    /// How many unreadable elements of one message become a dead letter each. With one more, the whole message becomes a
+    /// single dead letter, which says how many they are.
+    #[schemars(range(min = 1))]
+    pub max_unreadable: u32,
     /// Whether what no rule can want is parsed all the same.
     pub validate: Validate,
 }
@@ -285,6 +289,7 @@ impl Default for Input {
         Self {
             max_decoded_bytes: 64 * 1024 * 1024,
             max_depth: 6,
+            max_unreadable: 100,
             validate: Validate::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! From messages to a batch: each message is processed at once, and only what it became is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -137,12 +138,21 @@ pub(super) fn take(
         timestamp,
     };
     outputs.done = position.elements_done(offset);
-    let mut tally = pipeline.process(payload, &origin, outputs);
+    let ignored = pipeline.ignored(payload, outputs);
+    let may_leave = ignored.is_none() || setting.config.unmatched.action == Action::Forward;
+    // They are looked up in the message, and most messages are ignored.
+    let headers = if may_leave { message.headers() } else { None };
+    let mut tally = ignored.unwrap_or_else(|| {
+        outputs.letter_extra = letter_extra(message.key(), headers);
+        pipeline.process_in_parts(payload, &origin, outputs, &mut |_, _, _| {
+            ControlFlow::Break(())
+        })
+    });
     let epoch = native::leader_epoch(message);
     let refused = refused.get(&(position.id, offset));
     let source = Source {
         message,
-        headers: message.headers(),
+        headers,
         position: position.id,
         place: Place {
             offset,
@@ -189,6 +199,11 @@ pub(super) fn take(
             }
         }
     }
+}
+
+/// What a dead letter has of its message beside the bytes that are unreadable.
+pub(super) fn letter_extra(key: Option<&[u8]>, headers: Option<&BorrowedHeaders>) -> usize {
+    key.map_or(0, <[u8]>::len) + headers.map_or(0, letter::headers_size)
 }
 
 /// Keeps the outputs of a part of a message.

@@ -10,8 +10,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::message::{Message, OwnedHeaders, OwnedMessage};
 
+use super::intake::letter_extra;
 use super::start::{Epoch, Place};
 use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
 
@@ -101,6 +102,8 @@ fn unfold(
         offset: message.offset(),
         timestamp: message.timestamp().to_millis(),
     };
+    let headers = message.headers().map(OwnedHeaders::as_borrowed);
+    outputs.letter_extra = letter_extra(message.key(), headers);
     let part = |outputs: &mut Outputs, tally: &Tally, next| Part {
         outputs: Outputs {
             documents: std::mem::take(&mut outputs.documents),

@@ -57,7 +57,7 @@ impl Walk<'_> {
                 return;
             };
             start = skip_space(text, end);
-            if start == text.len() {
+            if start == text.len() || self.is_over {
                 return;
             }
             if text.get(start) != text.first() {
@@ -123,6 +123,7 @@ impl Walk<'_> {
             }
             start = skip_space(text, start);
             match text.get(start) {
+                _ if self.is_over => return,
                 None => return,
                 Some(b'{') => {}
                 Some(_) if line_end < text.len() && start < line_end => {

@@ -164,6 +164,15 @@ impl From<io::Error> for LayerError {
     }
 }
 
+/// The least that a compressed layer takes from the limit on decoded bytes. Decoders have their price, and what they read
+/// has one that need not come out of them again: empty frames, empty blocks, and the tables that belong to them. JSON
+/// decodes to five times its compressed size and more, and seldom to less than this.
+pub(super) fn price(data: &[u8]) -> usize {
+    const A_DECODER: usize = 4096;
+    const A_BYTE: usize = 2;
+    data.len().saturating_mul(A_BYTE).max(A_DECODER)
+}
+
 /// Decompresses into an empty buffer, at most `limit` bytes of it.
 pub(super) fn decompress(
     codec: Codec,
@@ -180,19 +189,23 @@ pub(super) fn decompress(
             decoder.window_log_max(window_log(limit))?;
             fill(decoder, limit, into)
         }
-        Codec::Lz4 => {
-            let mut rest = data;
-            while !rest.is_empty() {
-                let frame = rest;
-                fill(lz4_flex::frame::FrameDecoder::new(&mut rest), limit, into)?;
-                let read = frame.len() - rest.len();
-                if !lz4_is_complete(frame.get(..read).unwrap_or_default()) {
-                    return Err(LayerError::Corrupt("the frame has no end mark".to_owned()));
-                }
-            }
-            Ok(())
-        }
+        Codec::Lz4 => lz4(data, limit, into),
     }
+}
+
+/// Frames, one after another, by one decoder: it has its buffers anew for each frame that it is made for.
+fn lz4(data: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), LayerError> {
+    let mut decoder = lz4_flex::frame::FrameDecoder::new(data);
+    let mut rest = data;
+    while !rest.is_empty() {
+        fill(&mut decoder, limit, into)?;
+        let read = rest.len() - decoder.get_ref().len();
+        if !lz4_is_complete(rest.get(..read).unwrap_or_default()) {
+            return Err(LayerError::Corrupt("the frame has no end mark".to_owned()));
+        }
+        rest = decoder.get_ref();
+    }
+    Ok(())
 }
 
 /// The largest window that a zstd frame may ask for, as a power of two: what the limit can need, within what the

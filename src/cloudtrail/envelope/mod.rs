@@ -6,6 +6,8 @@
 //! walks through both, holds the limits, and sees to it that a broken element loses only itself. It never parses a
 //! record, and on a warm [`Scratch`] it allocates nothing for plain JSON.
 
+use std::ops::ControlFlow;
+
 mod documents;
 mod forms;
 mod layers;
@@ -23,6 +25,19 @@ pub fn open(
     scratch: &mut Scratch,
     each: &mut dyn FnMut(Element<'_>),
 ) {
+    open_until(payload, limits, scratch, &mut |element| {
+        each(element);
+        ControlFlow::Continue(())
+    });
+}
+
+/// As [`open`], until `each` breaks.
+pub fn open_until(
+    payload: &[u8],
+    limits: &Limits,
+    scratch: &mut Scratch,
+    each: &mut dyn FnMut(Element<'_>) -> ControlFlow<()>,
+) {
     walk::Walk::new(payload, limits, scratch, each).run();
 }
 
@@ -30,5 +45,7 @@ pub fn open(
 mod laws;
 #[cfg(test)]
 mod limits_tests;
+#[cfg(test)]
+mod price_tests;
 #[cfg(test)]
 mod tests;

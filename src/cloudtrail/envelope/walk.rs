@@ -1,5 +1,7 @@
 //! The walk through one message: layers, documents, lists, wrappers, until an element is reached.
 
+use std::ops::ControlFlow;
+
 use serde::de::IgnoredAny;
 
 use super::documents::begins_as_s3_file;
@@ -25,7 +27,9 @@ pub(super) struct Walk<'w> {
     decoded_bytes: usize,
     remaining: usize,
     scratch: &'w mut Scratch,
-    each: &'w mut dyn FnMut(Element<'_>),
+    each: &'w mut dyn FnMut(Element<'_>) -> ControlFlow<()>,
+    /// Nobody wants further elements.
+    pub(super) is_over: bool,
     /// How many elements there were.
     index: u32,
 }
@@ -49,7 +53,7 @@ impl<'w> Walk<'w> {
         payload: &'w [u8],
         limits: &Limits,
         scratch: &'w mut Scratch,
-        each: &'w mut dyn FnMut(Element<'_>),
+        each: &'w mut dyn FnMut(Element<'_>) -> ControlFlow<()>,
     ) -> Self {
         Self {
             payload,
@@ -59,6 +63,7 @@ impl<'w> Walk<'w> {
             remaining: limits.decoded_bytes,
             scratch,
             each,
+            is_over: false,
             index: 0,
         }
     }
@@ -83,18 +88,23 @@ impl<'w> Walk<'w> {
         index
     }
 
+    fn give(&mut self, element: Element<'_>) {
+        self.is_over = self.is_over || (self.each)(element).is_break();
+    }
+
     fn skip(&mut self, skip: Skip) {
         self.next_index();
-        (self.each)(Element::Skipped(skip));
+        self.give(Element::Skipped(skip));
     }
 
     fn reject(&mut self, reason: Reason, error: String, place: Place<'_>) {
         let index = self.next_index();
-        (self.each)(Element::Rejected(Rejection {
+        let bytes = place.element.unwrap_or(self.payload);
+        self.give(Element::Rejected(Rejection {
             reason,
             error,
             index: place.element.map(|_| index),
-            bytes: place.element.unwrap_or(self.payload),
+            bytes,
         }));
     }
 
@@ -169,8 +179,15 @@ impl<'w> Walk<'w> {
                 let Some(place) = self.deeper(place) else {
                     return;
                 };
+                let price = layers::price(data);
+                if price > self.remaining {
+                    let (codec, size) = (codec.as_str(), data.len());
+                    let in_layer = format!("{codec}, whose {size} bytes count as {price}");
+                    return self.too_large(&in_layer, place);
+                }
                 self.decoded(
                     codec.as_str(),
+                    price,
                     place,
                     |limit, into| layers::decompress(codec, data, limit, into),
                     |walk, data| walk.bytes(data, place),
@@ -194,16 +211,19 @@ impl<'w> Walk<'w> {
     fn base64(&mut self, text: &[u8], place: Place<'_>) {
         self.decoded(
             "base64",
+            0,
             place,
             |limit, into| layers::decode_base64(text, limit, into),
             |walk, data| walk.bytes(data, place),
         );
     }
 
-    /// Decodes a layer into a buffer, within what is left of the message's limit, and goes on with it.
+    /// Decodes a layer into a buffer, within what is left of the message's limit, and goes on with it. It takes `price` from
+    /// the limit, however little it decodes to.
     fn decoded(
         &mut self,
         layer: &str,
+        price: usize,
         place: Place<'_>,
         decode: impl FnOnce(usize, &mut Vec<u8>) -> Result<(), LayerError>,
         then: impl FnOnce(&mut Self, &[u8]),
@@ -213,20 +233,12 @@ impl<'w> Walk<'w> {
         debug_assert!(buffer.len() <= self.remaining, "a layer exceeded its limit");
         match outcome {
             Ok(()) => {
-                self.remaining = self.remaining.saturating_sub(buffer.len());
+                self.remaining = self.remaining.saturating_sub(price.max(buffer.len()));
                 then(self, &buffer);
             }
-            Err(LayerError::TooLarge) => {
-                // Whatever else is in this message, it has had its share: each bomb would cost as much again.
-                self.remaining = 0;
-                let error = format!(
-                    "the message decodes to more than {} bytes (in {layer})",
-                    self.decoded_bytes
-                );
-                self.reject(Reason::DecodedTooLarge, error, place);
-            }
+            Err(LayerError::TooLarge) => self.too_large(layer, place),
             Err(LayerError::Corrupt(error)) => {
-                self.remaining = self.remaining.saturating_sub(buffer.len());
+                self.remaining = self.remaining.saturating_sub(price.max(buffer.len()));
                 let error = format!("the {layer} layer does not decode: {error}");
                 self.reject(Reason::CorruptLayer, error, place);
             }
@@ -234,9 +246,20 @@ impl<'w> Walk<'w> {
         self.scratch.give_back(buffer);
     }
 
+    fn too_large(&mut self, layer: &str, place: Place<'_>) {
+        // Whatever else is in this message, it has had its share: each bomb would cost as much again.
+        self.remaining = 0;
+        let error = format!(
+            "the message decodes to more than {} bytes (in {layer})",
+            self.decoded_bytes
+        );
+        self.reject(Reason::DecodedTooLarge, error, place);
+    }
+
     // Lists and values.
 
-    /// The elements of the array that opens at `open`. The place past it; none if it broke and took the rest with it.
+    /// The elements of the array that opens at `open`. The place past it; none if it broke and took the rest with it, or
+    /// if the rest is not wanted.
     pub(super) fn list(
         &mut self,
         text: &[u8],
@@ -251,6 +274,9 @@ impl<'w> Walk<'w> {
                 Ok(Some(start)) => {
                     is_empty = false;
                     let end = self.item(text, start, place, items)?;
+                    if self.is_over {
+                        return None;
+                    }
                     elements.resume(end);
                 }
                 Ok(None) => break,
@@ -339,6 +365,7 @@ impl<'w> Walk<'w> {
         }
         self.decoded(
             "JSON string",
+            0,
             place,
             |limit, into| {
                 text::unescape(inside, limit, into).map_err(|error| match error {
@@ -389,7 +416,7 @@ impl<'w> Walk<'w> {
             ) => {
                 if self.is_valid(object.json, place) {
                     let index = self.next_index();
-                    (self.each)(Element::Record(RawRecord {
+                    self.give(Element::Record(RawRecord {
                         json: object.json,
                         envelope: envelope.unwrap_or(place.envelope),
                         index,
@@ -441,6 +468,7 @@ impl<'w> Walk<'w> {
                 Body::Bytes(text) => self.base64_value(text, place),
                 Body::Structure => self.decoded(
                     "OpenTelemetry",
+                    0,
                     place,
                     |limit, into| {
                         otel::write(carrier.value, limit, into).map_err(|error| match error {
