@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 pub use unreadable::MOST_ELEMENTS;
-use unreadable::Unreadable;
+use unreadable::{Unread, Unreadable, dead_letter};
 
-use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Rejection, Scratch, Skip};
+use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{Identity, Record, RecordError};
 use crate::config::{Config, Route, Validate};
@@ -103,12 +103,9 @@ impl Outputs {
     }
 
     fn dead_letter(&mut self, dead_letter: DeadLetter) {
-        self.bytes += self.letter_size(&dead_letter);
+        let text = dead_letter.payload.len() + dead_letter.error.len();
+        self.bytes += text + self.letter_extra + OVERHEAD;
         self.dead_letters.push(dead_letter);
-    }
-
-    fn letter_size(&self, letter: &DeadLetter) -> usize {
-        letter.payload.len() + letter.error.len() + self.letter_extra + OVERHEAD
     }
 
     fn is_full(&self) -> bool {
@@ -146,13 +143,6 @@ impl Tally {
         if let Some(count) = self.dead_letters.get_mut(reason as usize) {
             *count += 1;
         }
-    }
-
-    /// Takes a dead letter back.
-    fn recall_dead_letter(&mut self, reason: Reason) {
-        let mut letter = Self::default();
-        letter.dead_letter(reason);
-        self.subtract(&letter);
     }
 
     /// Counts an element that carries no record.
@@ -307,7 +297,7 @@ impl Pipeline {
     ///
     /// Where more elements cannot be read than [`crate::config::Input::max_unreadable`], they do not become a dead letter
     /// each, but one together: the message. So does a message of more elements than [`MOST_ELEMENTS`], of which the rest is
-    /// not looked at. Which it is, is found anew wherever the message goes on.
+    /// not looked at.
     pub fn process_in_parts(
         &self,
         payload: &[u8],
@@ -316,92 +306,102 @@ impl Pipeline {
         part: &mut dyn FnMut(&mut Outputs, &Tally, u32) -> ControlFlow<()>,
     ) -> Tally {
         let mut tally = Tally::default();
-        let mut elements = 0;
-        let mut unreadable = Unreadable::up_to(self.max_unreadable);
         // Lent out, so that a part may be taken while a message is open.
         let mut scratch = std::mem::take(&mut out.scratch);
         out.interrupted_at = None;
         out.bytes = 0;
-        envelope::open_until(payload, &self.limits, &mut scratch, &mut |element| {
-            let place = elements;
-            if place == MOST_ELEMENTS {
-                unreadable.is_cut = true;
-                return ControlFlow::Break(());
-            }
-            elements += 1;
-            if place < out.done {
-                if let Some(fault) = self.fault(&element) {
-                    unreadable.pass_over(fault);
+        let mut unreadable = None;
+        let mut done = out.done;
+        loop {
+            let mut elements = 0;
+            let mut is_asked = false;
+            envelope::open_until(payload, &self.limits, &mut scratch, &mut |element| {
+                let place = elements;
+                elements += 1;
+                if place < done {
+                    return ControlFlow::Continue(());
                 }
-                return ControlFlow::Continue(());
-            }
-            if out.is_full() {
-                if part(out, &tally, place).is_break() {
-                    out.interrupted_at = Some(place);
+                if out.is_full() {
+                    if part(out, &tally, place).is_break() {
+                        out.interrupted_at = Some(place);
+                        return ControlFlow::Break(());
+                    }
+                    tally = Tally::default();
+                    out.bytes = 0;
+                }
+                let taken = if place == MOST_ELEMENTS {
+                    Err(Unread::rest(payload))
+                } else {
+                    self.element(element, payload, origin, out, &mut tally)
+                };
+                if let Err(unread) = taken {
+                    let Some(unreadable) = &unreadable else {
+                        (is_asked, done) = (true, place);
+                        return ControlFlow::Break(());
+                    };
+                    if let Some(letter) = unread.letter(place, unreadable, payload) {
+                        tally.dead_letter(letter.reason);
+                        out.dead_letter(letter);
+                    }
+                }
+                if place == MOST_ELEMENTS {
                     return ControlFlow::Break(());
                 }
-                tally = Tally::default();
-                out.bytes = 0;
-                unreadable.has_left();
-            }
-            self.element(element, origin, out, &mut tally, &mut unreadable);
-            ControlFlow::Continue(())
-        });
-        out.scratch = scratch;
-        if out.interrupted_at.is_none()
-            && let Some((reason, error)) = unreadable.together(elements)
-        {
-            tally.dead_letter(reason);
-            out.dead_letter(DeadLetter {
-                reason,
-                error,
-                index: None,
-                payload: payload.to_vec(),
+                ControlFlow::Continue(())
             });
+            if !is_asked {
+                break;
+            }
+            // Whether there are many is asked before the first one leaves, and with no other copy of the message unfolded.
+            unreadable = Some(self.unreadable(payload, &mut scratch));
         }
+        out.scratch = scratch;
         tally
     }
 
-    fn element(
+    /// Counts the elements of a message that cannot be read.
+    fn unreadable(&self, payload: &[u8], scratch: &mut Scratch) -> Unreadable {
+        let mut unreadable = Unreadable::up_to(self.max_unreadable);
+        envelope::open_until(payload, &self.limits, scratch, &mut |element| {
+            let fault = match element {
+                Element::Skipped(_) => None,
+                Element::Rejected(rejection) => Some((rejection.reason, rejection.error)),
+                Element::Record(raw) => {
+                    let error = self.wanted(&raw).err();
+                    error.map(|error| (Reason::InvalidJson, error))
+                }
+            };
+            unreadable.count(fault)
+        });
+        unreadable
+    }
+
+    fn element<'a>(
         &self,
-        element: Element<'_>,
+        element: Element<'a>,
+        payload: &[u8],
         origin: &Origin<'_>,
         out: &mut Outputs,
         tally: &mut Tally,
-        unreadable: &mut Unreadable,
-    ) {
+    ) -> Result<(), Unread<'a>> {
         match element {
             Element::Skipped(kind) => tally.skip(kind),
-            Element::Rejected(rejection) => {
-                unreadable.take(rejection, out, tally);
-            }
+            Element::Rejected(rejection) => return Err(rejection.into()),
             Element::Record(raw) => match self.record(&raw, origin, out) {
                 Ok(None) => tally.ignored += 1,
                 Ok(Some(level)) => {
                     tally.matched += 1;
                     tally.finding(level);
                 }
-                Err(NotSent::Unreadable(error)) => {
-                    unreadable.take(rejection_of(&raw, error), out, tally);
-                }
-                Err(NotSent::Whole(dead_letter)) => {
-                    tally.dead_letter(dead_letter.reason);
-                    out.dead_letter(dead_letter);
+                Err(NotSent::Unreadable(error)) => return Err(Unread::record(&raw, error)),
+                Err(NotSent::Unsendable(reason, error)) => {
+                    tally.dead_letter(reason);
+                    let index = Some(raw.index);
+                    out.dead_letter(dead_letter(reason, error, index, raw.json, payload));
                 }
             },
         }
-    }
-
-    /// Why an element cannot be read, if that is so.
-    fn fault(&self, element: &Element<'_>) -> Option<(Reason, String)> {
-        match element {
-            Element::Skipped(_) => None,
-            Element::Rejected(rejection) => Some((rejection.reason, rejection.error.clone())),
-            Element::Record(raw) => {
-                let error = self.wanted(raw).err()?;
-                Some((Reason::InvalidJson, error))
-            }
-        }
+        Ok(())
     }
 
     /// Says of every element of one message what [`Pipeline::process`] makes of it, and why.
@@ -495,12 +495,10 @@ impl Pipeline {
         if too_large.is_empty() {
             return Ok(Some(finding.level()));
         }
-        Err(NotSent::Whole(DeadLetter {
-            reason: Reason::DocumentTooLarge,
-            error: too_large.join("; "),
-            index: Some(raw.index),
-            payload: raw.json.to_vec(),
-        }))
+        Err(NotSent::Unsendable(
+            Reason::DocumentTooLarge,
+            too_large.join("; "),
+        ))
     }
 
     /// A record that rules may match, parsed; none for one that they cannot. An error says why it cannot be read.
@@ -521,23 +519,8 @@ impl Pipeline {
 enum NotSent {
     /// It cannot be read.
     Unreadable(String),
-    /// It goes to the dead-letter topic.
-    Whole(DeadLetter),
-}
-
-impl From<DeadLetter> for NotSent {
-    fn from(dead_letter: DeadLetter) -> Self {
-        Self::Whole(dead_letter)
-    }
-}
-
-const fn rejection_of<'a>(raw: &RawRecord<'a>, error: String) -> Rejection<'a> {
-    Rejection {
-        reason: Reason::InvalidJson,
-        error,
-        index: Some(raw.index),
-        bytes: raw.json,
-    }
+    /// It can, and becomes a dead letter for this reason.
+    Unsendable(Reason, String),
 }
 
 fn document(
@@ -546,14 +529,10 @@ fn document(
     finding: &Finding<'_>,
     raw: &RawRecord<'_>,
     last_size: &mut usize,
-) -> Result<Document, DeadLetter> {
+) -> Result<Document, NotSent> {
     let mut payload = Vec::with_capacity(*last_size + *last_size / 16);
-    format::write(route, finding, &mut payload).map_err(|error| DeadLetter {
-        reason: Reason::InvalidJson,
-        error: error.to_string(),
-        index: Some(raw.index),
-        payload: raw.json.to_vec(),
-    })?;
+    format::write(route, finding, &mut payload)
+        .map_err(|error| NotSent::Unsendable(Reason::InvalidJson, error.to_string()))?;
     *last_size = payload.len();
     if payload.capacity() > payload.len() + payload.len() / 4 {
         // Documents wait for their transaction by the thousand.

@@ -3,24 +3,113 @@
 //! A few bytes unfold into millions of elements. Were each a dead letter, they would cost whoever reads the dead-letter
 //! topic, and us, a million times what they cost their sender.
 
-use super::{Outputs, Tally};
-use crate::cloudtrail::envelope::Rejection;
+use std::ops::ControlFlow;
+
+use crate::cloudtrail::envelope::{RawRecord, Rejection};
 use crate::dead_letter::{DeadLetter, Reason};
 
 /// How many elements of one message are looked at. The largest files of CloudTrail have some ten thousand.
 pub const MOST_ELEMENTS: u32 = 1 << 20;
 
-/// The elements of one message that cannot be read.
+/// One element that cannot be read; or the rest of a message of too many elements.
+pub(super) struct Unread<'a> {
+    reason: Reason,
+    error: String,
+    index: Option<u32>,
+    bytes: &'a [u8],
+}
+
+impl<'a> From<Rejection<'a>> for Unread<'a> {
+    fn from(rejection: Rejection<'a>) -> Self {
+        Self {
+            reason: rejection.reason,
+            error: rejection.error,
+            index: rejection.index,
+            bytes: rejection.bytes,
+        }
+    }
+}
+
+impl<'a> Unread<'a> {
+    /// A record that does not parse.
+    pub(super) const fn record(raw: &RawRecord<'a>, error: String) -> Self {
+        Self {
+            reason: Reason::InvalidJson,
+            error,
+            index: Some(raw.index),
+            bytes: raw.json,
+        }
+    }
+
+    /// What comes after the most elements that are looked at.
+    pub(super) fn rest(payload: &'a [u8]) -> Self {
+        Self {
+            reason: Reason::DecodedTooLarge,
+            error: format!(
+                "the message has more than {MOST_ELEMENTS} elements; the rest of them was not looked at"
+            ),
+            index: None,
+            bytes: payload,
+        }
+    }
+
+    /// The dead letter of the element at `place`; none where it goes with the whole message's.
+    pub(super) fn letter(self, place: u32, all: &Unreadable, payload: &[u8]) -> Option<DeadLetter> {
+        let Some((first, reason, error)) = all.together() else {
+            return Some(dead_letter(
+                self.reason,
+                self.error,
+                self.index,
+                self.bytes,
+                payload,
+            ));
+        };
+        (place == first).then(|| DeadLetter {
+            reason,
+            error,
+            index: None,
+            payload: payload.to_vec(),
+        })
+    }
+}
+
+/// The largest element that leaves by itself where its message is smaller. CloudTrail's records have at most this.
+const LARGEST_RECORD: usize = 256 << 10;
+
+/// The dead letter of one element: its bytes; or the message, where a few bytes of that unfold into them.
+pub(super) fn dead_letter(
+    reason: Reason,
+    error: String,
+    index: Option<u32>,
+    bytes: &[u8],
+    message: &[u8],
+) -> DeadLetter {
+    let size = bytes.len();
+    if size <= LARGEST_RECORD.max(message.len()) {
+        return DeadLetter {
+            reason,
+            error,
+            index,
+            payload: bytes.to_vec(),
+        };
+    }
+    let element = index.map_or_else(String::new, |index| format!(" {index}"));
+    DeadLetter {
+        reason,
+        error: format!("element{element}, which decodes to {size} bytes: {error}"),
+        index: None,
+        payload: message.to_vec(),
+    }
+}
+
+/// All of them.
 pub(super) struct Unreadable {
     /// How many become a dead letter each.
     most: u32,
     seen: u32,
-    /// What is wrong with the first one.
-    first: Option<(Reason, String)>,
-    /// Their letters among those of the part that is being made.
-    letters: Vec<usize>,
-    /// The message has more elements than are looked at.
-    pub(super) is_cut: bool,
+    elements: u32,
+    /// Where the first one is, and what is wrong with it.
+    first: Option<(u32, Reason, String)>,
 }
 
 impl Unreadable {
@@ -28,61 +117,36 @@ impl Unreadable {
         Self {
             most,
             seen: 0,
+            elements: 0,
             first: None,
-            letters: Vec::new(),
-            is_cut: false,
         }
     }
 
-    /// One that an earlier part has seen to.
-    pub(super) fn pass_over(&mut self, fault: (Reason, String)) {
-        self.seen += 1;
-        self.first.get_or_insert(fault);
+    /// Counts the next element.
+    pub(super) fn count(&mut self, fault: Option<(Reason, String)>) -> ControlFlow<()> {
+        if self.elements == MOST_ELEMENTS {
+            return ControlFlow::Break(());
+        }
+        if let Some((reason, error)) = fault {
+            self.seen += 1;
+            self.first.get_or_insert((self.elements, reason, error));
+        }
+        self.elements += 1;
+        ControlFlow::Continue(())
     }
 
-    /// The part leaves.
-    pub(super) fn has_left(&mut self) {
-        self.letters.clear();
-    }
-
-    /// One that becomes a dead letter; or the one too many, which takes the letters of those before it back.
-    pub(super) fn take(&mut self, rejection: Rejection<'_>, out: &mut Outputs, tally: &mut Tally) {
-        self.seen += 1;
-        if self.seen <= self.most {
-            tally.dead_letter(rejection.reason);
-            self.first
-                .get_or_insert_with(|| (rejection.reason, rejection.error.clone()));
-            self.letters.push(out.dead_letters.len());
-            out.dead_letter(DeadLetter {
-                reason: rejection.reason,
-                error: rejection.error,
-                index: rejection.index,
-                payload: rejection.bytes.to_vec(),
-            });
-            return;
-        }
-        self.first
-            .get_or_insert((rejection.reason, rejection.error));
-        for place in self.letters.drain(..).rev() {
-            let letter = out.dead_letters.remove(place);
-            out.bytes -= out.letter_size(&letter);
-            tally.recall_dead_letter(letter.reason);
-        }
-    }
-
-    /// Why the message as a whole becomes a dead letter, if it does.
-    pub(super) fn together(self, elements: u32) -> Option<(Reason, String)> {
-        if self.is_cut {
-            let error = format!(
-                "the message has more than {MOST_ELEMENTS} elements; the rest of them was not looked at"
-            );
-            return Some((Reason::DecodedTooLarge, error));
-        }
-        let (reason, error) = self.first.filter(|_| self.seen > self.most)?;
-        let Self { seen, most, .. } = self;
+    /// Where the letter of the whole message is made, and what it says; none where each has its own.
+    fn together(&self) -> Option<(u32, Reason, String)> {
+        let (place, reason, error) = self.first.as_ref().filter(|_| self.seen > self.most)?;
+        let Self {
+            most,
+            seen,
+            elements,
+            ..
+        } = self;
         let error = format!(
             "{seen} of {elements} elements cannot be read, more than {most} (input.max_unreadable); the first: {error}"
         );
-        Some((reason, error))
+        Some((*place, *reason, error))
     }
 }

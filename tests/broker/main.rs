@@ -19,6 +19,7 @@ mod delivery;
 mod fencing;
 mod generate;
 mod harness;
+mod hostile;
 mod image;
 mod letters;
 mod logs;

@@ -21,17 +21,6 @@ fn file(findings: usize) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
-/// The peak of a process's memory in MB.
-fn peak(trailtag: &Trailtag) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", trailtag.id())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kilobytes / 1024
-}
-
 fn wait_delivered(stage: &Stage<'_>, trailtag: &Trailtag, count: f64) {
     wait_until(PATIENCE, &format!("{count} findings are out"), || {
         let seen = trailtag
@@ -83,7 +72,7 @@ fn a_message_of_many_findings_leaves_in_parts(guarantee: &str) {
     // Begun again: it goes on there, and what follows comes after it.
     let mut trailtag = Trailtag::start(&settings);
     stage.wait_settled(1);
-    let memory = peak(&trailtag);
+    let memory = trailtag.peak_memory();
     trailtag.sigterm();
     assert!(trailtag.wait_exit(PATIENCE).success());
     stage.assert_delivered(guarantee, 0..=FINDINGS);

@@ -150,10 +150,12 @@ fn what_decodes_to_nothing_counts() {
     }
 }
 
+type Wrap = fn(&[u8]) -> Vec<u8>;
+
 /// A few bytes around it, in each order of layers up to the depth.
 #[test]
 fn what_decodes_to_nothing_counts_in_every_layer() {
-    let wrappers: [(&str, fn(&[u8]) -> Vec<u8>); 5] = [
+    let wrappers: [(&str, Wrap); 5] = [
         ("gzip", |data| gzip(data)),
         ("zstd", zstd),
         ("lz4", |data| lz4(data, lz4_flex::frame::BlockSize::Max64KB)),

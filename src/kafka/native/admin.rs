@@ -22,7 +22,7 @@ use rdkafka_sys::rd_kafka_admin_op_t::{
 use rdkafka_sys::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE;
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 
-use super::{Owned, milliseconds};
+use super::{Owned, code, milliseconds};
 
 /// A partition, by topic and number.
 pub(in crate::kafka) type Partition = (String, i32);
@@ -89,12 +89,8 @@ impl<T> Asked<'_, T> {
                 sys::rd_kafka_event_destroy,
             )
             .ok_or(RDKafkaErrorCode::OperationTimedOut)?;
-            let error = sys::rd_kafka_event_error(event.pointer());
-            if error == RD_KAFKA_RESP_ERR_NO_ERROR {
-                (self.read)(event.pointer())
-            } else {
-                Err(error.into())
-            }
+            code::judge(code::rd_kafka_event_error(event.pointer()))?;
+            (self.read)(event.pointer())
         }
     }
 }
@@ -158,7 +154,8 @@ unsafe fn send<C: ClientContext, T>(
             With::Nothing => std::ptr::null_mut(),
         };
         if let Some(refused) = Owned::new(refused, sys::rd_kafka_error_destroy) {
-            return Err(sys::rd_kafka_error_code(refused.pointer()).into());
+            return code::judge(code::rd_kafka_error_code(refused.pointer()))
+                .and(Err(RDKafkaErrorCode::Fail));
         }
         let answers = Owned::new(sys::rd_kafka_queue_new(native), sys::rd_kafka_queue_destroy)
             .ok_or(failed)?;
@@ -232,7 +229,7 @@ unsafe fn topics_of(
 unsafe fn topic(description: *const sys::rd_kafka_TopicDescription_t) -> TopicAnswer {
     // SAFETY: the caller vouches for `description`; the name, the id and the operations live as long as it does.
     unsafe {
-        let code = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(description));
+        let error = code::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(description));
         let mut count = 0;
         let list =
             sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count);
@@ -242,7 +239,7 @@ unsafe fn topic(description: *const sys::rd_kafka_TopicDescription_t) -> TopicAn
         TopicAnswer {
             partitions,
             name: text(sys::rd_kafka_TopicDescription_name(description)),
-            error: (code != RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into()),
+            error: code::judge(error).err(),
             id: id(sys::rd_kafka_TopicDescription_topic_id(description)),
             read: operations.contains(&RD_KAFKA_ACL_OPERATION_READ),
             write: operations.contains(&RD_KAFKA_ACL_OPERATION_WRITE),
@@ -335,11 +332,9 @@ unsafe fn group_of(event: *mut sys::rd_kafka_event_t) -> Result<GroupAnswer, RDK
         let Some(&description) = slice(list, count).first() else {
             return Err(RDKafkaErrorCode::Fail);
         };
-        let code =
-            sys::rd_kafka_error_code(sys::rd_kafka_ConsumerGroupDescription_error(description));
-        if code != RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(code.into());
-        }
+        code::judge(code::rd_kafka_error_code(
+            sys::rd_kafka_ConsumerGroupDescription_error(description),
+        ))?;
         let list = sys::rd_kafka_ConsumerGroupDescription_authorized_operations(
             description,
             &raw mut count,
@@ -401,19 +396,17 @@ pub(in crate::kafka) fn committed_in(
         .iter()
         .map(|element| {
             // SAFETY: as above.
-            let (topic, metadata) = unsafe {
+            let (topic, metadata, error) = unsafe {
                 let metadata = slice(element.metadata.cast::<u8>(), element.metadata_size);
-                (text(element.topic), metadata)
+                (text(element.topic), metadata, code::of_partition(element))
             };
-            let offset = if element.err == RD_KAFKA_RESP_ERR_NO_ERROR {
-                Ok((element.offset >= 0).then(|| GroupOffset {
+            let offset = error.map(|()| {
+                (element.offset >= 0).then(|| GroupOffset {
                     offset: element.offset,
                     epoch: epoch(element),
                     metadata: String::from_utf8_lossy(metadata).into_owned(),
-                }))
-            } else {
-                Err(element.err.into())
-            };
+                })
+            });
             ((topic, element.partition), offset)
         })
         .collect()
@@ -466,11 +459,7 @@ unsafe fn offsets_of_logs(
             .iter()
             .map(|info| {
                 let element = &*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*info);
-                let offset = if element.err == RD_KAFKA_RESP_ERR_NO_ERROR {
-                    Ok(element.offset)
-                } else {
-                    Err(element.err.into())
-                };
+                let offset = code::of_partition(element).map(|()| element.offset);
                 ((text(element.topic), element.partition), offset)
             })
             .collect())

@@ -8,12 +8,14 @@
 //!   later or more. Meanwhile the worker would neither say that it lives nor stay in its group.
 //! - `add_brokers`: for a client that has none left.
 //! - `each_header`: the binding's own iterator panics at a header whose name is not UTF-8, which any sender can write.
+//! - `code`: error codes of brokers, which the binding takes for an enum that has gaps.
 //! - Leader epochs of messages and of offsets, which the binding does not show.
 //! - `admin`: questions to the brokers; the one way to learn what we may do with a topic or a group without doing it, which
 //!   id a topic has, and where many partitions begin, end and were left, at once.
 #![allow(unsafe_code)] // the one exception of the crate, for the reasons above
 
 pub(super) mod admin;
+mod code;
 
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
@@ -121,18 +123,14 @@ impl Commit {
                 sys::rd_kafka_queue_destroy,
             )
             .ok_or(RDKafkaErrorCode::Fail)?;
-            let sent = sys::rd_kafka_commit_queue(
+            code::judge(code::rd_kafka_commit_queue(
                 client.native_ptr(),
                 offsets.ptr(),
                 answers.pointer(),
-                None,
+                std::ptr::null(),
                 std::ptr::null_mut(),
-            );
-            if sent == RD_KAFKA_RESP_ERR_NO_ERROR {
-                Ok(Self { answers })
-            } else {
-                Err(sent.into())
-            }
+            ))?;
+            Ok(Self { answers })
         }
     }
 
@@ -144,13 +142,9 @@ impl Commit {
                 sys::rd_kafka_queue_poll(self.answers.pointer(), milliseconds(wait)),
                 sys::rd_kafka_event_destroy,
             )?;
-            sys::rd_kafka_event_error(event.pointer())
+            code::rd_kafka_event_error(event.pointer())
         };
-        Some(if error == RD_KAFKA_RESP_ERR_NO_ERROR {
-            Ok(())
-        } else {
-            Err(error.into())
-        })
+        Some(code::judge(error))
     }
 }
 

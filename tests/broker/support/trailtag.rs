@@ -194,6 +194,19 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// The most memory that the process has had, in MB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes: u64 = peak
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kilobytes / 1024
+    }
+
     /// Starts a command without input.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
