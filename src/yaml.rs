@@ -1,14 +1,23 @@
 //! YAML as it was written: every value with its line, every scalar with its text.
 //!
-//! Text in, a [`Node`] out. The text of a scalar is kept because only the schema knows whether `0123` is a number or
-//! the name of a group; the lines are kept because a fault names its line. It decides nothing about meaning.
+//! Text in, a [`Node`] out, or the first bound that it passes (`budget.rs`). The text of a scalar is kept because only
+//! the schema knows whether `0123` is a number or the name of a group; the lines are kept because a fault names its
+//! line. It decides nothing about meaning.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use yaml_rust2::parser::{Event, MarkedEventReceiver, Parser};
-use yaml_rust2::scanner::{Marker, TScalarStyle};
+use yaml_rust2::parser::{Event, Parser};
+use yaml_rust2::scanner::TScalarStyle;
 use yaml_rust2::{ScanError, Yaml};
+
+mod budget;
+
+use budget::Budget;
+pub(crate) use budget::MAX_BYTES;
+
+/// How many faults of one text are told, where each line may have one.
+const MOST_FAULTS: usize = 100;
 
 /// A value and the line that it begins on.
 #[derive(Clone)]
@@ -42,6 +51,18 @@ impl Node {
             Data::Scalar { text, plain: true } => Yaml::from_str(text) == Yaml::Null,
             _ => false,
         }
+    }
+
+    /// What stands at a key of a map; more than one where it stands there several times.
+    pub(crate) fn entries_of(&self, key: &str) -> impl Iterator<Item = &Self> {
+        let entries = match &self.data {
+            Data::Map(entries) => entries.as_slice(),
+            Data::Scalar { .. } | Data::List(_) => &[],
+        };
+        entries
+            .iter()
+            .filter(move |(name, _)| name.text == key)
+            .map(|(_, node)| node)
     }
 
     /// What it means without a schema: a scalar without quotes is what YAML takes it for.
@@ -102,15 +123,57 @@ pub(crate) enum Malformed {
         first: usize,
         name: String,
     },
+    /// An alias stands inside what it repeats, or repeats nothing.
+    #[error("has an alias that repeats what it stands in")]
+    Circle { line: usize },
+    /// Some readers of YAML take this for a line break, and others do not.
+    #[error(
+        "has a line separator of Unicode; remove it, or write it as `\\u2028` in double quotes"
+    )]
+    Separator { line: usize },
+    /// It has too many bytes.
+    #[error("has {bytes} bytes, and {limit} is the most of one YAML document")]
+    Large { bytes: usize, limit: usize },
+    /// It is nested too deep.
+    #[error("has lists and maps nested more than {limit} deep")]
+    Deep { line: usize, limit: usize },
+    /// Brackets are opened without end.
+    #[error("has more than {limit} brackets open at once")]
+    Brackets { line: usize, limit: usize },
+    /// It has too many characters that may be tokens.
+    #[error(
+        "has {marks} brackets, quotes, commas, colons and the like, and {limit} is the most of one YAML document"
+    )]
+    Marks { marks: usize, limit: usize },
+    /// It has too many values.
+    #[error("has more than {limit} keys and values, those that aliases repeat among them")]
+    Many { line: usize, limit: usize },
+    /// Aliases repeat too much.
+    #[error(
+        "has anchors and aliases (`&`, `*`) that repeat more than {values} values or {bytes} bytes"
+    )]
+    Repeats {
+        line: usize,
+        values: usize,
+        bytes: usize,
+    },
 }
 
 impl Malformed {
-    pub(crate) const fn line(&self) -> usize {
+    /// Where; none where it is the text as a whole.
+    pub(crate) const fn line(&self) -> Option<usize> {
         match self {
             Self::Syntax { line, .. }
             | Self::SecondDocument { line }
             | Self::Key { line }
-            | Self::Twice { line, .. } => *line,
+            | Self::Twice { line, .. }
+            | Self::Circle { line }
+            | Self::Separator { line }
+            | Self::Deep { line, .. }
+            | Self::Brackets { line, .. }
+            | Self::Many { line, .. }
+            | Self::Repeats { line, .. } => Some(*line),
+            Self::Large { .. } | Self::Marks { .. } => None,
         }
     }
 }
@@ -118,14 +181,50 @@ impl Malformed {
 /// Reads a text; `None` when it is empty or holds comments alone.
 pub(crate) fn parse(text: &str) -> Result<Option<Node>, Vec<Malformed>> {
     let mut builder = Builder::default();
-    let mut parser = Parser::new_from_str(text);
-    if let Err(error) = parser.load(&mut builder, true) {
-        builder.malformed.push(syntax(&error));
+    if let Err(error) = events(text, |event, line| builder.take(event, line)) {
+        builder.malformed.push(error);
     }
     if builder.malformed.is_empty() {
         Ok(builder.root)
     } else {
         Err(builder.malformed)
+    }
+}
+
+/// Reads a text that another reader of YAML is given afterwards, so that it does its work within the same bounds.
+///
+/// Keys that stand twice are left to the other. Where the two could take a text differently, it is refused: what this
+/// one took for a comment could be a bomb to the other.
+pub(crate) fn parse_for_another(text: &str) -> Result<Option<Node>, Malformed> {
+    let breaks = |c| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+    if let Some(at) = text.find(breaks) {
+        let before = text.get(..at).unwrap_or_default();
+        return Err(Malformed::Separator {
+            line: before.matches('\n').count() + 1,
+        });
+    }
+    let mut builder = Builder::default();
+    events(text, |event, line| builder.take(event, line))?;
+    let mut malformed = builder.malformed.into_iter();
+    match malformed.find(|error| matches!(error, Malformed::SecondDocument { .. })) {
+        Some(error) => Err(error),
+        None => Ok(builder.root),
+    }
+}
+
+/// Gives each event that the bounds admit, with its line, to `take`.
+fn events(text: &str, mut take: impl FnMut(Event, usize)) -> Result<(), Malformed> {
+    budget::of_text(text)?;
+    let mut budget = Budget::default();
+    let mut parser = Parser::new_from_str(text);
+    // Not `Parser::load`: it calls itself for each level, whatever the receiver thinks of it.
+    loop {
+        let (event, mark) = parser.next_token().map_err(|error| syntax(&error))?;
+        if event == Event::StreamEnd {
+            return Ok(());
+        }
+        budget.admit(&event, mark.line())?;
+        take(event, mark.line());
     }
 }
 
@@ -148,6 +247,8 @@ enum Kind {
     Map {
         entries: Vec<(Name, Node)>,
         name: Option<Name>,
+        /// The lines of its keys.
+        seen: BTreeMap<String, usize>,
     },
 }
 
@@ -183,38 +284,18 @@ impl Builder {
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
             Some(Kind::List(nodes)) => nodes.push(node),
-            Some(Kind::Map { entries, name }) => match name.take() {
+            Some(Kind::Map {
+                entries,
+                name,
+                seen,
+            }) => match name.take() {
                 Some(name) => entries.push((name, node)),
-                None => match node.data {
-                    Data::Scalar { text, .. } => {
-                        if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
-                            self.malformed.push(Malformed::Twice {
-                                line: node.line,
-                                first: first.line,
-                                name: text.clone(),
-                            });
-                        }
-                        *name = Some(Name {
-                            text,
-                            line: node.line,
-                        });
-                    }
-                    Data::List(_) | Data::Map(_) => {
-                        self.malformed.push(Malformed::Key { line: node.line });
-                        *name = Some(Name {
-                            text: String::new(),
-                            line: node.line,
-                        });
-                    }
-                },
+                None => *name = Some(key(node, seen, &mut self.malformed)),
             },
         }
     }
-}
 
-impl MarkedEventReceiver for Builder {
-    fn on_event(&mut self, event: Event, mark: Marker) {
-        let line = mark.line();
+    fn take(&mut self, event: Event, line: usize) {
         match event {
             Event::DocumentStart => {
                 self.documents += 1;
@@ -229,6 +310,7 @@ impl MarkedEventReceiver for Builder {
                 Kind::Map {
                     entries: Vec::new(),
                     name: None,
+                    seen: BTreeMap::new(),
                 },
             ),
             Event::SequenceEnd | Event::MappingEnd => self.close(),
@@ -247,6 +329,34 @@ impl MarkedEventReceiver for Builder {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
     }
+}
+
+/// What stands where a key should.
+fn key(node: Node, seen: &mut BTreeMap<String, usize>, malformed: &mut Vec<Malformed>) -> Name {
+    let mut tell = |error| {
+        if malformed.len() < MOST_FAULTS {
+            malformed.push(error);
+        }
+    };
+    let line = node.line;
+    let Data::Scalar { text, .. } = node.data else {
+        tell(Malformed::Key { line });
+        return Name {
+            text: String::new(),
+            line,
+        };
+    };
+    match seen.get(&text) {
+        Some(&first) => tell(Malformed::Twice {
+            line,
+            first,
+            name: text.clone(),
+        }),
+        None => {
+            seen.insert(text.clone(), line);
+        }
+    }
+    Name { text, line }
 }
 
 #[cfg(test)]
@@ -276,7 +386,7 @@ mod tests {
             Ok(node) => node.as_ref().map_or("none".into(), written),
             Err(malformed) => malformed
                 .iter()
-                .map(|error| format!("{}: {error}", error.line()))
+                .map(|error| format!("{}: {error}", error.line().unwrap_or_default()))
                 .collect::<Vec<_>>()
                 .join("\n"),
         }
@@ -321,5 +431,87 @@ mod tests {
         assert_eq!(tree("a: 1\n---\nb: 1\n"), "2: holds a second document");
         assert_eq!(tree("[a]: 1\n"), "1: has a key that is not text");
         assert!(tree("a: 1\nb: [\nc: 2\n").contains(": is not YAML: "));
+    }
+
+    /// A billion laughs: each line repeats the one before it ten times.
+    fn laughs() -> String {
+        let mut text = "a0: &a0 \"lollollollollollollollollollol\"\n".to_owned();
+        for level in 1..10 {
+            let before = format!("*a{},", level - 1).repeat(10);
+            text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+        }
+        text
+    }
+
+    #[test]
+    fn a_few_bytes_cost_a_few_bytes() {
+        for (text, wants) in [
+            (laughs(), "repeat more than 100000 values or 1048576 bytes"),
+            (
+                format!(
+                    "a: &a {}\nb: [{}]\n",
+                    "x".repeat(500_000),
+                    "*a,".repeat(1000)
+                ),
+                "repeat more than 100000 values",
+            ),
+            (format!("{}x{}", "&a [".repeat(60), "]".repeat(60)), "["),
+            ("[".repeat(100_000), "more than 1000 brackets open"),
+            (" [\n".repeat(100_000), "more than 1000 brackets open"),
+            ("- ".repeat(100_000), "nested more than 64 deep"),
+            ("? ".repeat(100_000), "nested more than 64 deep"),
+            ("[".repeat(65) + &"]".repeat(65), "nested more than 64 deep"),
+            (
+                format!("[{}]", "a,".repeat(100_001)),
+                "more than 100000 keys and values",
+            ),
+            (format!("[{}", ",".repeat(500_000)), "500001 brackets"),
+            ("x".repeat(MAX_BYTES + 1), "has 1048577 bytes"),
+            ("a: &a [*a]\n".to_owned(), "repeats what it stands in"),
+        ] {
+            let head: String = text.chars().take(20).collect();
+            let told = tree(&text);
+            assert!(told.contains(wants), "{head}: {told:.200}");
+        }
+    }
+
+    #[test]
+    fn honest_files_are_within_the_bounds() {
+        let deep = "[".repeat(64) + &"]".repeat(64);
+        let many = format!("[{}]", "a,".repeat(99_000));
+        let regexes = "- '[^['\n".repeat(500);
+        let anchors = format!("a: &a {{{}}}\n{}", "k: v", "b: [*a, *a]");
+        for text in [deep, many, regexes, anchors] {
+            assert!(parse(&text).is_ok());
+            assert!(parse_for_another(&text).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_readers_take_differently_is_refused() {
+        let refused = |text: &str| parse_for_another(text).map(drop).unwrap_err();
+        // To libyaml a comment ends here, and what follows is read.
+        for separator in ['\u{85}', '\u{2028}', '\u{2029}'] {
+            let text = format!("a: 1\n# {separator}b: &b [*b]\n");
+            assert_eq!(refused(&text), Malformed::Separator { line: 2 });
+        }
+        assert!(matches!(refused(&laughs()), Malformed::Repeats { .. }));
+        assert_eq!(
+            refused("a: 1\n...\nb: 1\n"),
+            Malformed::SecondDocument { line: 3 }
+        );
+        assert!(matches!(refused("a: ]\n"), Malformed::Syntax { .. }));
+        assert!(
+            parse_for_another("a: 1\na: 2\n").is_ok(),
+            "it is for the other to tell"
+        );
+    }
+
+    #[test]
+    fn keys_in_their_thousands_take_no_more_than_their_share() {
+        let keys: String = (0..49_000).map(|key| format!("key{key}: 1\n")).collect();
+        assert!(parse(&keys).is_ok());
+        let told = parse(&"a: 1\n".repeat(40_000)).map(drop).unwrap_err();
+        assert_eq!(told.len(), MOST_FAULTS);
     }
 }

@@ -16,6 +16,7 @@ use super::entry::{Entry, Letter};
 use super::native;
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
+use crate::visible::visible;
 
 /// The header that counts a part, from 1.
 const PART: &str = "trailtag.part";
@@ -51,7 +52,8 @@ pub(super) fn entries(
     blank: impl Fn() -> Entry,
 ) -> Vec<Entry> {
     let limit = limit.max(LEAST_LIMIT);
-    let mut error = dead_letter.error;
+    // It may quote the message; a tool that prints headers must not be steered by that.
+    let mut error = visible(&dead_letter.error).into_owned();
     cut(&mut error, ERROR_BYTES.min(limit / 8));
     let ours = ours(original, dead_letter.reason, &error, dead_letter.index);
     let payload = Bytes::from(dead_letter.payload);
