@@ -80,12 +80,16 @@ lint: build-tools ## Format, clippy, documentation, licences, scripts, Dockerfil
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
-	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) $(wildcard tests/kubernetes/*.sh) tests/observability/check.sh config/siem/elastic/apply.sh $(wildcard packaging/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) $(wildcard tests/kubernetes/*.sh) tests/observability/check.sh config/siem/elastic/apply.sh $(wildcard packaging/*.sh) fuzz/run.sh
 	"$$($(install)/hadolint.sh)" Dockerfile
 
 .PHONY: bench
 bench: build-tools ## What a record costs
 	cargo bench
+
+.PHONY: fuzz
+fuzz: build-tools ## Fuzz every target, MINUTES=10 each; TARGETS='process yaml' fuzzes some of them. Needs nightly
+	fuzz/run.sh $(or $(MINUTES),10) $(TARGETS)
 
 .PHONY: fmt
 fmt: build-tools ## Format the code
