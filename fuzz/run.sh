@@ -27,9 +27,12 @@ for target in "$@"; do
     mkdir -p "fuzz/corpus/$target"
     words=()
     [ ! -f "fuzz/words/$target.txt" ] || words=("-dict=fuzz/words/$target.txt")
+    seeds=("fuzz/seeds/$target")
+    # A message of the one is one of the other.
+    [ "$target" != process ] || seeds+=(fuzz/seeds/open)
     say "fuzzing $target, $minutes minutes"
     # No sanitizer: panics, laws, memory and time are what is looked for, and without one it is several times as fast.
-    nice cargo "+$nightly" fuzz run --sanitizer none --release "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+    nice cargo "+$nightly" fuzz run --sanitizer none --release "$target" "fuzz/corpus/$target" "${seeds[@]}" -- \
         -max_total_time=$((minutes * 60)) -timeout=$seconds -rss_limit_mb=$megabytes -max_len=16384 \
         -print_final_stats=1 "${words[@]}" ||
         fail "$target broke a law. The input is in fuzz/artifacts/$target; put it, made small, into fuzz/seeds/$target:

@@ -128,6 +128,19 @@ fn open() {
 #[test]
 fn process() {
     replay("process", 1_000);
+    // A message of the one is one of the other.
+    for (path, bytes) in seeds("open") {
+        let _told = Told("process", path.display().to_string());
+        fuzz::process::run(&bytes);
+    }
+}
+
+/// The small files that stand in for the large ones are good, and so are the rules of a reload's beginning.
+#[test]
+fn what_targets_begin_with_is_taken() {
+    let folder = fuzz::files::Folder::new();
+    assert!(fuzz::laws::load(&folder.config(), 64 << 20).is_some());
+    assert!(fuzz::reload::begins_well());
 }
 
 #[test]

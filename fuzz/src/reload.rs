@@ -26,16 +26,13 @@ const FILES: [(&str, &[&str]); 6] = [
     ("rules/b.yml", &[FILTER, ""]),
     (
         "severity.yaml",
-        &[
-            include_str!("../../config/severity.yaml"),
-            "factors:\n  - id: outcome.denied\n    points: 7\n    floor: high\n    when:\n      a: {trailtag.outcome: denied}\n      condition: a\n",
-        ],
+        &[files::SEVERITY, include_str!("../../config/severity.yaml")],
     ),
     (
         "remediation.yaml",
         &[
+            files::REMEDIATION,
             include_str!("../../config/remediation.yaml"),
-            "risks: []\nitems:\n  - id: look\n    kind: investigate\n    title: Look\n    cli:\n      - \"aws iam get-role --role-name {{ role | sh }}\"\n",
         ],
     ),
     (
@@ -71,11 +68,7 @@ filter:
 
 /// Changes, and a reload after each.
 pub fn run(data: &[u8]) {
-    let folder = files::Folder::new();
-    let config = of(&folder);
-    for (name, states) in FILES {
-        put(&folder.path(name), states[0].as_bytes());
-    }
+    let (folder, config) = beginning();
     let mut in_use = Pipeline::from_config(&config).ok();
     let mut answers = in_use
         .as_ref()
@@ -109,6 +102,22 @@ pub fn run(data: &[u8]) {
             }
         }
     }
+}
+
+/// Whether the first states are taken: else there would be nothing that could stay in use.
+#[must_use]
+pub fn begins_well() -> bool {
+    let (_folder, config) = beginning();
+    laws::load(&config, MEMORY).is_some()
+}
+
+fn beginning() -> (files::Folder, Config) {
+    let folder = files::Folder::new();
+    let config = of(&folder);
+    for (name, states) in FILES {
+        put(&folder.path(name), states[0].as_bytes());
+    }
+    (folder, config)
 }
 
 fn of(folder: &files::Folder) -> Config {

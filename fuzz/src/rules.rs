@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     };
     let text = made.map_or_else(|| data.to_vec(), String::into_bytes);
     let folder = files::Folder::new();
-    let mut config = laws::native();
+    let mut config = folder.config();
     config.detection.rules = vec![folder.write("rules.yml", &text)];
     // The rules alone first: their faults are told apart, where those of a pipeline are lines already.
     match memory::within(MEMORY, || Detector::load(&config.detection)) {

@@ -10,7 +10,7 @@ const MEMORY: usize = 64 << 20;
 /// A file of its kind.
 pub fn run(data: &[u8]) {
     let folder = files::Folder::new();
-    let mut config = laws::native();
+    let mut config = folder.config();
     let path = folder.write("file", data);
     if data.starts_with(b"#remediation") {
         config.remediation.file = path;
