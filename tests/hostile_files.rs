@@ -277,6 +277,34 @@ fn filters_and_examples_that_multiply_are_refused() {
 }
 
 #[test]
+fn regular_expressions_that_take_very_much_are_refused() {
+    let folder = Folder::new();
+    let rule_with = |name: &str, field: &str, values: &[String]| {
+        let values = values.join("', '");
+        let text = format!(
+            "title: T\nid: t\nlevel: low\nlogsource: {{product: aws}}\ndetection:\n  s: {{eventName: A, {field}: ['{values}']}}\n  condition: s\n"
+        );
+        folder.check_rules(&folder.write(name, &text))
+    };
+    let one = rule_with("one.yml", "x|re", &["\\w{250}".to_owned()]);
+    assert_refused(&one, "takes more than 1048576 bytes");
+    let many: Vec<String> = (0..2000)
+        .map(|at| format!("\\w{{{}}}{at}", 10 + at % 5))
+        .collect();
+    assert_refused(
+        &rule_with("many.yml", "x|re", &many),
+        "take more than 134217728 bytes",
+    );
+    let wildcards: Vec<String> = (0..300)
+        .map(|at| format!("{}{at}", "?".repeat(1000)))
+        .collect();
+    assert_refused(
+        &rule_with("wildcards.yml", "x", &wildcards),
+        "take more than 134217728 bytes",
+    );
+}
+
+#[test]
 fn templates_that_loop_without_end_are_refused() {
     let folder = Folder::new();
     let open: String = ('a'..='h').fold(String::new(), |mut text, name| {
