@@ -4,6 +4,7 @@
 //! the schema knows whether `0123` is a number or the name of a group; the lines are kept because a fault names its
 //! line. It decides nothing about meaning.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -96,8 +97,20 @@ impl Node {
     }
 }
 
+/// The text without what stands before the `@` of a URL, or of a host as in one: it may be a password.
+pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
+    match text.rsplit_once('@') {
+        Some((before, host)) if before.contains(':') => {
+            let scheme = before.find("://").and_then(|at| before.get(..at + 3));
+            Cow::Owned(format!("{}…@{host}", scheme.unwrap_or_default()))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
 /// The beginning of a text, between back quotes.
 pub(crate) fn quote(text: &str) -> String {
+    let text = without_credentials(text);
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
         None => format!("`{text}`"),
@@ -361,6 +374,8 @@ fn key(node: Node, seen: &mut BTreeMap<String, usize>, malformed: &mut Vec<Malfo
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn written(node: &Node) -> String {
@@ -389,6 +404,21 @@ mod tests {
                 .map(|error| format!("{}: {error}", error.line().unwrap_or_default()))
                 .collect::<Vec<_>>()
                 .join("\n"),
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_holds_no_credentials() {
+        for (text, want) in [
+            (
+                "sasl_ssl://user:secret@kafka:9092",
+                "`sasl_ssl://…@kafka:9092`",
+            ),
+            ("user:secret@kafka:9092", "`…@kafka:9092`"),
+            ("someone@example.com", "`someone@example.com`"),
+            ("kafka:9092", "`kafka:9092`"),
+        ] {
+            assert_eq!(quote(text), want);
         }
     }
 
@@ -438,7 +468,7 @@ mod tests {
         let mut text = "a0: &a0 \"lollollollollollollollollollol\"\n".to_owned();
         for level in 1..10 {
             let before = format!("*a{},", level - 1).repeat(10);
-            text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+            let _ = writeln!(text, "a{level}: &a{level} [{before}]");
         }
         text
     }
@@ -509,7 +539,10 @@ mod tests {
 
     #[test]
     fn keys_in_their_thousands_take_no_more_than_their_share() {
-        let keys: String = (0..49_000).map(|key| format!("key{key}: 1\n")).collect();
+        let mut keys = String::new();
+        for key in 0..49_000 {
+            let _ = writeln!(keys, "key{key}: 1");
+        }
         assert!(parse(&keys).is_ok());
         let told = parse(&"a: 1\n".repeat(40_000)).map(drop).unwrap_err();
         assert_eq!(told.len(), MOST_FAULTS);

@@ -18,7 +18,7 @@ use yaml_rust2::Yaml;
 use super::Config;
 use super::fault::{Fault, Faults};
 use super::reference;
-use crate::yaml::{Data, Node, quote};
+use crate::yaml::{Data, Node, quote, without_credentials};
 
 /// The name under which the schema's `format` keeps durations.
 const DURATION: &str = "humantime";
@@ -443,7 +443,7 @@ fn differs(
                     "begin each with `- ` on a line of its own".to_owned()
                 }
                 Some("array") => match text {
-                    Some(text) => format!("write it as `[{text}]`"),
+                    Some(text) => format!("write it as `[{}]`", without_credentials(text)),
                     None => "write it as `[one, two]`".to_owned(),
                 },
                 Some("object") => "write its keys below it, indented".to_owned(),

@@ -8,7 +8,7 @@ use super::fault::Faults;
 use crate::files::{self, RULE_FILE, Walk};
 
 /// The most bytes of all rule files together: compiled, they take some ten times as much.
-const MAX_RULES: usize = 64 * 1024 * 1024;
+const MAX_RULES: usize = 32 * 1024 * 1024;
 
 /// A text with its name.
 pub(super) struct File {

@@ -7,6 +7,7 @@
 mod examples;
 mod filters;
 mod read;
+mod regexes;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,6 +26,7 @@ use super::sigma::{make_names_exact, required, tested_facts, written_values};
 use crate::cloudtrail::record::Identity;
 use examples::Examples;
 use read::{Place, Read};
+use regexes::Regexes;
 
 /// The attribute by which a rule sets what its score begins with, instead of its level.
 const BASE_SCORE: &str = "trailtag.base_score";
@@ -98,12 +100,17 @@ impl Rules {
         let mut ids: BTreeSet<String> = BTreeSet::new();
         let mut examples = Examples::default();
         let mut written = Vec::new();
+        let mut regexes = Regexes::default();
         for (mut rule, place) in read.rules {
             let Some(described) = describe(&rule, version, &place, faults) else {
                 continue;
             };
             if !ids.insert(described.id.clone()) {
                 place.fault(faults, "another rule has the same `id`: give it its own");
+                continue;
+            }
+            if let Err(problem) = regexes.admit(&rule.detection) {
+                place.fault(faults, problem);
                 continue;
             }
             let values = written_values(&rule.detection);

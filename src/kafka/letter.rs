@@ -405,6 +405,31 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_ours_holds_nothing_that_controls() {
+        let original = Original {
+            topic: "in",
+            partition: 7,
+            offset: 42,
+            timestamp: None,
+            key: None,
+            headers: None,
+        };
+        let letter = DeadLetter {
+            reason: Reason::NotJson,
+            error: "begins with \u{1b}[2J\n\u{2028}".repeat(100),
+            index: None,
+            payload: b"x".to_vec(),
+        };
+        for limit in [LEAST_LIMIT, usize::MAX] {
+            for entry in entries(&original, letter.clone(), limit, false, blank) {
+                let error = header(&entry, "trailtag.error").unwrap();
+                assert!(error.starts_with("begins with \\u{1b}[2J\\n\\u{2028}"));
+                assert!(error.len() <= ERROR_BYTES && !error.contains(crate::visible::is_hidden));
+            }
+        }
+    }
+
+    #[test]
     fn a_sender_cannot_make_a_letter_look_like_a_part() {
         let forged = one_header(3).insert(Header {
             key: PARTS,

@@ -11,6 +11,7 @@ use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaCollection};
 
 use super::Rule;
 use super::read::Place;
+use super::regexes::Regexes;
 use crate::detection::fault::{Faults, one_line};
 use crate::detection::sigma::{make_names_exact, tested_facts};
 
@@ -43,7 +44,12 @@ pub(super) fn apply(
     }
     let mut bounds = Bounds::default();
     let mut collection = SigmaCollection::new();
+    let mut regexes = Regexes::default();
     for (mut filter, place) in filters {
+        if let Err(problem) = regexes.admit(&filter.detection) {
+            place.fault(faults, problem);
+            continue;
+        }
         if let Err(problem) = bounds.admit(&filter, rules.len(), &known) {
             place.fault(faults, problem);
             return;
