@@ -156,6 +156,7 @@ pub async fn run(
             health: Arc::clone(health),
             outage: Arc::clone(&outage),
             lineage: Arc::default(),
+            asked_for_cut: Arc::default(),
             shutdown: shutdown.clone(),
         };
         let (end, ended) = tokio::sync::oneshot::channel();
