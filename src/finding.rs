@@ -15,6 +15,7 @@ use crate::detection::rules::Rule;
 use crate::format;
 use crate::pipeline::Origin;
 use crate::remediation::{Advice, Steps};
+use crate::visible::visible;
 
 /// Where a record came from, so that it can be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -165,6 +166,13 @@ impl<'a> Finding<'a> {
             .headers
             .iter()
             .map(|(name, value)| (Cow::Owned(name.clone()), value.clone()));
-        ours.chain(formats).chain(routes).collect()
+        // Some values are a record's or a rule's; a tool that prints headers must not be steered by them.
+        ours.chain(formats)
+            .chain(routes)
+            .map(|(name, value)| match visible(&value) {
+                Cow::Borrowed(_) => (name, value),
+                Cow::Owned(shown) => (name, shown),
+            })
+            .collect()
     }
 }

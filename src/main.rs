@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Where its reader has left there is nobody to tell.
-            let _ = error.print();
+            let _ = trailtag::cli::print_usage(&error);
             return if error.use_stderr() {
                 USAGE.into()
             } else {
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             let text = format!("{:#}", anyhow::Error::from(failure));
             let mut out = std::io::stderr().lock();
             for line in text.lines() {
-                let _ = writeln!(out, "trailtag: {line}");
+                let _ = writeln!(out, "trailtag: {}", trailtag::cli::shown(line));
             }
             code.into()
         }

@@ -18,6 +18,8 @@ use crate::cloudtrail::record::Record;
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
 use crate::detection::fault::Faults;
+use crate::files;
+use crate::yaml;
 
 mod compile;
 mod prepared;
@@ -386,7 +388,7 @@ impl Catalogue {
             return Self::compile(CATALOGUE_NAME, CATALOGUE, detail);
         };
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match files::text(path, yaml::MAX_BYTES) {
             Ok(text) => Self::compile(&name, &text, detail),
             Err(error) => {
                 let mut faults = Faults::default();

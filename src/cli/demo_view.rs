@@ -291,7 +291,7 @@ mod tests {
         document["trailtag"]["remediation"][0]["cli"] = "echo \u{1b}]0;title\u{7}".into();
         document["trailtag"]["severity"]["factors"][0]["id"] = "\u{9b}31m".into();
         let text = rendered(&document, false);
-        assert!(text.contains(r"\u{1b}[2J\u{202e}evil\u{d}\u{a}"), "{text}");
+        assert!(text.contains(r"\u{1b}[2J\u{202e}evil\r\n"), "{text}");
         assert!(
             !text.chars().any(|c| c != '\n' && c.is_control()),
             "{text:?}"

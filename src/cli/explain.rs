@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::paint::{Paint, clean};
+use super::paint::{Paint, clean, plain_json};
 use super::{ConfigFile, Failure, Outcome, pipeline, print, wants_colour};
 use crate::cloudtrail::record::Record;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
@@ -73,7 +73,11 @@ impl Explain {
                 finding,
             } => {
                 let text = match self.format {
-                    Form::Json => format!("{}\n", object(record, explanation, finding)),
+                    Form::Json => {
+                        let json = object(record, explanation, finding).to_string();
+                        let json = plain_json(json.into_bytes());
+                        format!("{}\n", String::from_utf8_lossy(&json))
+                    }
                     Form::Text => tree(record, explanation, finding, paint),
                 };
                 if finding.is_some() {

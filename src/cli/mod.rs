@@ -9,12 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
 use crate::pipeline::Pipeline;
+use crate::visible::{self, visible};
 
 pub mod check;
+mod dead_letters;
 pub mod demo;
 pub mod demo_view;
 pub mod explain;
 pub mod generate;
+mod log_text;
 mod paint;
 pub mod process;
 pub mod run;
@@ -137,10 +140,13 @@ pub enum Failure {
     #[error("{0}")]
     Configuration(String),
     /// Arguments that cannot be followed.
-    #[error("{0}")]
+    #[error("{}", visible(_0))]
     Arguments(String),
     /// A file that was named cannot be opened.
-    #[error("cannot open {}; check the name and the permissions", path.display())]
+    #[error(
+        "cannot open {}; check the name and the permissions",
+        visible::path(path)
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -150,7 +156,8 @@ pub enum Failure {
     },
     /// A payload is longer than the program may hold.
     #[error(
-        "{origin}: payload {number} exceeds input.max_decoded_bytes ({limit} bytes); raise it, or feed smaller payloads"
+        "{}: payload {number} exceeds input.max_decoded_bytes ({limit} bytes); raise it, or feed smaller payloads",
+        visible(origin)
     )]
     TooLong {
         /// The file, or `stdin`.
@@ -161,7 +168,7 @@ pub enum Failure {
         limit: usize,
     },
     /// There is no record to explain.
-    #[error("{origin}: there is no record to explain: {why}")]
+    #[error("{}: there is no record to explain: {}", visible(origin), visible(why))]
     Unexplained {
         /// The file, or `stdin`.
         origin: String,
@@ -169,7 +176,7 @@ pub enum Failure {
         why: String,
     },
     /// Input ended in an error.
-    #[error("cannot read {origin}")]
+    #[error("cannot read {}", visible(origin))]
     Read {
         /// The file, or `stdin`.
         origin: String,
@@ -178,7 +185,7 @@ pub enum Failure {
         error: std::io::Error,
     },
     /// Output cannot be written.
-    #[error("cannot write to {target}")]
+    #[error("cannot write to {}", visible(target))]
     Write {
         /// `standard output`, or the file.
         target: String,
@@ -347,9 +354,12 @@ fn start_log(format: config::LogFormat, level: &str) {
     // It fails only where a log runs already, which then goes on.
     let _ = match format {
         config::LogFormat::Json => log.json().flatten_event(true).try_init(),
-        config::LogFormat::Text => log
-            .with_ansi(std::io::stderr().is_terminal() && colour_allowed())
-            .try_init(),
+        config::LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal() && colour_allowed();
+            log.with_ansi(colours)
+                .with_writer(move || log_text::OneLine { colours })
+                .try_init()
+        }
     };
 }
 
@@ -362,6 +372,24 @@ fn wants_colour() -> bool {
 fn colour_allowed() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// A line as a terminal may show it: what is hidden in it is an escape.
+#[must_use]
+pub fn shown(line: &str) -> std::borrow::Cow<'_, str> {
+    visible(line)
+}
+
+/// Prints what clap says; an argument that it quotes may hold anything.
+pub fn print_usage(error: &clap::Error) -> std::io::Result<()> {
+    let text = error.render().to_string();
+    let steers = |line: &str| line.contains(|c| visible::is_hidden(c) && c != '\t');
+    if !text.lines().any(steers) {
+        return error.print();
+    }
+    let mut out = std::io::stderr().lock();
+    text.lines()
+        .try_for_each(|line| writeln!(out, "{}", visible(line)))
 }
 
 /// Writes to standard output what is written in one go.

@@ -2,19 +2,19 @@
 //! Bit, Bento or a shell pipe to embed the pipeline: no Kafka, nothing kept between payloads.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::dead_letters::{self, DeadLetters};
+use super::paint::plain_json;
 use super::{ConfigFile, Failure, Outcome, pipeline};
 use crate::cloudtrail::envelope::Skip;
 use crate::config::{Config, Route};
-use crate::dead_letter::{DeadLetter, Reason};
+use crate::dead_letter::Reason;
 use crate::detection::level::Level;
 use crate::format::Format;
 use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
@@ -34,7 +34,8 @@ CloudWatch Logs batch, plain or compressed. Standard input is one payload a line
 Each finding is written once, on one line, whatever the configuration's routes; with --route, as that route writes it: \
 its format and options, and only what it asks for. Line breaks between the values of a record become spaces. What \
 cannot be read is named on standard error, or kept whole with --dead-letters, one JSON object a line: reason, error, \
-source, encoding (utf8 or base64) and payload.
+source, encoding (utf8 or base64) and payload. That FILE is emptied first, made for its owner alone where it is not \
+there, and may not be one that is read.
 
 Examples:
   trailtag process 111122223333_CloudTrail_us-east-1_20260105T0000Z.json.gz
@@ -54,6 +55,9 @@ pub struct Process {
     /// Keep what cannot be read in FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
+    /// Write --dead-letters through a symbolic link too, such as /dev/fd/3
+    #[arg(long, requires = "dead_letters")]
+    follow_links: bool,
     /// Write one JSON line of counts to standard error at the end, and nothing else there
     #[arg(long, value_enum, value_name = "FORM")]
     summary: Option<Summary>,
@@ -76,14 +80,17 @@ impl Process {
     pub fn run(self) -> Result<Outcome, Failure> {
         let mut config = self.config.load()?;
         config.routes = vec![self.route(&config)?];
+        let stdin = [PathBuf::from("-")];
+        let files = if self.files.is_empty() {
+            stdin.as_slice()
+        } else {
+            &self.files
+        };
         let dead_letters = match &self.dead_letters {
-            Some(path) => DeadLetters::File {
-                path: path.clone(),
-                file: BufWriter::new(File::create(path).map_err(|error| Failure::Open {
-                    path: path.clone(),
-                    error,
-                })?),
-            },
+            Some(path) => {
+                let inputs = dead_letters::inputs(files, self.config.path(), &config);
+                DeadLetters::to(path, self.follow_links, &inputs)?
+            }
             None if self.summary.is_some() => DeadLetters::Counted,
             None => DeadLetters::Named,
         };
@@ -95,13 +102,8 @@ impl Process {
             messages: 0,
             limit,
             documents: BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
+            is_terminal: io::stdout().is_terminal(),
             dead_letters,
-        };
-        let stdin = [PathBuf::from("-")];
-        let files = if self.files.is_empty() {
-            stdin.as_slice()
-        } else {
-            &self.files
         };
         for file in files {
             if file == Path::new("-") {
@@ -145,19 +147,6 @@ impl Process {
     }
 }
 
-/// Where dead letters go.
-enum DeadLetters {
-    /// Whole, to a file.
-    File {
-        path: PathBuf,
-        file: BufWriter<File>,
-    },
-    /// A line each on standard error.
-    Named,
-    /// Into the summary alone, which is to be the only line on standard error.
-    Counted,
-}
-
 /// Everything that goes on while payloads come in.
 struct Work<W> {
     pipeline: Pipeline,
@@ -166,6 +155,8 @@ struct Work<W> {
     messages: u64,
     limit: usize,
     documents: W,
+    /// Whether a person reads the documents as they come.
+    is_terminal: bool,
     dead_letters: DeadLetters,
 }
 
@@ -246,6 +237,7 @@ impl<W: Write> Work<W> {
             documents,
             dead_letters,
             tally: sum,
+            is_terminal,
             ..
         } = self;
         // What a small payload becomes may be larger than memory: it is written as it comes.
@@ -254,6 +246,9 @@ impl<W: Write> Work<W> {
         let mut write = |outputs: &mut Outputs| {
             for mut document in outputs.documents.drain(..) {
                 into_one_line(&mut document.payload);
+                if *is_terminal {
+                    document.payload = plain_json(document.payload);
+                }
                 document.payload.push(b'\n');
                 documents
                     .write_all(&document.payload)
@@ -285,64 +280,8 @@ impl<W: Write> Work<W> {
 
     fn flush(&mut self) -> Result<(), Failure> {
         self.documents.flush().map_err(Failure::stdout)?;
-        if let DeadLetters::File { path, file } = &mut self.dead_letters {
-            file.flush().map_err(|error| Failure::Write {
-                target: path.display().to_string(),
-                error,
-            })?;
-        }
-        Ok(())
+        self.dead_letters.flush()
     }
-}
-
-impl DeadLetters {
-    fn write(&mut self, letter: &DeadLetter, origin: &Origin<'_>) -> Result<(), Failure> {
-        match self {
-            Self::File { path, file } => {
-                writeln!(file, "{}", kept(letter, origin)).map_err(|error| Failure::Write {
-                    target: path.display().to_string(),
-                    error,
-                })
-            }
-            Self::Named => writeln!(
-                io::stderr().lock(),
-                "trailtag: {}, payload {}{}: {}: {}",
-                origin.topic,
-                origin.offset + 1,
-                letter
-                    .index
-                    .map(|index| format!(", element {}", index + 1))
-                    .unwrap_or_default(),
-                letter.reason.as_str(),
-                letter.error
-            )
-            .map_err(|error| Failure::Write {
-                target: "standard error".to_owned(),
-                error,
-            }),
-            Self::Counted => Ok(()),
-        }
-    }
-}
-
-/// A dead letter as a JSON object from which its bytes can be had back.
-fn kept(letter: &DeadLetter, origin: &Origin<'_>) -> serde_json::Value {
-    let (encoding, payload) = std::str::from_utf8(&letter.payload).map_or_else(
-        |_| ("base64", STANDARD.encode(&letter.payload)),
-        |text| ("utf8", text.to_owned()),
-    );
-    json!({
-        "reason": letter.reason.as_str(),
-        "error": letter.error,
-        "source": {
-            "topic": origin.topic,
-            "partition": origin.partition,
-            "offset": origin.offset,
-            "index": letter.index,
-        },
-        "encoding": encoding,
-        "payload": payload,
-    })
 }
 
 /// Line breaks in JSON stand between values only (within a string they are escaped), where a space means the same.
@@ -377,40 +316,7 @@ fn summary(messages: u64, tally: &Tally) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    const ORIGIN: Origin<'static> = Origin {
-        topic: STDIN,
-        partition: 0,
-        offset: 6,
-        timestamp: None,
-    };
-
-    fn letter(payload: Vec<u8>) -> DeadLetter {
-        DeadLetter {
-            reason: Reason::NotJson,
-            error: "begins with 0x80".to_owned(),
-            index: None,
-            payload,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_kept_dead_letter_gives_its_bytes_back(payload: Vec<u8>) {
-            let line = kept(&letter(payload.clone()), &ORIGIN).to_string();
-            prop_assert!(!line.contains('\n'));
-            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let text = value["payload"].as_str().unwrap();
-            let back = match value["encoding"].as_str() {
-                Some("utf8") => text.as_bytes().to_vec(),
-                _ => STANDARD.decode(text).unwrap(),
-            };
-            prop_assert_eq!(back, payload);
-        }
-    }
 
     #[test]
     fn a_document_becomes_one_line_that_means_the_same() {

@@ -8,11 +8,13 @@ use std::path::Path;
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use super::shape::{self, Shape};
 use super::{Action, Config, Route, http, properties, security};
 use crate::detection::lists;
+use crate::files;
 use crate::format::Format;
+use crate::visible::is_hidden;
 use crate::yaml::{Data, Node};
 
 impl Config {
@@ -27,7 +29,7 @@ impl Config {
         self.check_files(&mut faults);
         self.check_topics(&mut faults);
         self.check_service(&mut faults);
-        faults
+        fault::told(faults)
     }
 
     /// What the schema limits. A file has been compared with it before, but a configuration may be built in code.
@@ -43,7 +45,7 @@ impl Config {
         shape
             .faults(&value, &written(&value))
             .into_iter()
-            .map(|(_, fault)| fault)
+            .map(|differs| differs.fault)
             .collect()
     }
 
@@ -214,6 +216,15 @@ impl Config {
                     ));
                 }
             }
+            for (name, value) in &route.headers {
+                if name.contains(is_hidden) || value.contains(is_hidden) {
+                    faults.push(Fault::new(
+                        key("headers"),
+                        format!("`{name}` or its value holds a control character"),
+                        "write characters that can be seen",
+                    ));
+                }
+            }
             check_fields(route, &key("fields"), faults);
             if let Some(outcome) = route.only.iter().find(|it| route.exclude.contains(it)) {
                 faults.push(Fault {
@@ -338,6 +349,13 @@ fn written(value: &serde_json::Value) -> Node {
 
 /// What keeps a text from being `host:port`.
 fn no_broker(broker: &str) -> Option<(String, &'static str)> {
+    if broker.contains('@') {
+        // What stands before it may be a password.
+        return Some((
+            "names a user or a password, as a URL does".to_owned(),
+            "write `host:port` alone, and set kafka.security",
+        ));
+    }
     if let Some((scheme, _)) = broker.split_once("://") {
         return Some((
             format!("`{broker}` begins with `{scheme}://`"),
@@ -380,12 +398,12 @@ pub(super) fn readable_file(path: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Err(format!("{} is a folder", path.display()));
     }
-    std::fs::File::open(path)
+    files::open(path)
         .map(drop)
         .map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> String {
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{} cannot be read: {error}", path.display())
 }
 

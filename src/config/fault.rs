@@ -2,8 +2,10 @@
 //!
 //! Faults are gathered, never returned one by one: a person corrects a file once. No fault shows a secret.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::path::PathBuf;
+
+use crate::visible::write_visible;
 
 /// Where a setting was set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -86,16 +88,26 @@ impl fmt::Display for Fault {
                 f.write_str(": ")?;
             }
             // Keys and values come from a file and may hold a line break.
-            for c in part.chars() {
-                if c.is_control() {
-                    write!(f, "{}", c.escape_default())?;
-                } else {
-                    f.write_char(c)?;
-                }
-            }
+            write_visible(part, f)?;
         }
         Ok(())
     }
+}
+
+/// How many faults are told.
+const MOST: usize = 1000;
+
+/// The first of very many faults, and how many more there are.
+pub(super) fn told(mut faults: Vec<Fault>) -> Vec<Fault> {
+    if let Some(more) = faults.len().checked_sub(MOST).filter(|more| *more > 1) {
+        faults.truncate(MOST);
+        faults.push(Fault::new(
+            "",
+            format!("{more} more settings are wrong"),
+            "correct those that are named first",
+        ));
+    }
+    faults
 }
 
 /// Everything that is wrong with a configuration, the file's faults first, in the order of its lines.
@@ -105,7 +117,7 @@ pub struct Faults(Vec<Fault>);
 impl Faults {
     pub(super) fn new(mut faults: Vec<Fault>) -> Self {
         faults.sort_by(|a, b| (&a.place, &a.key).cmp(&(&b.place, &b.key)));
-        Self(faults)
+        Self(told(faults))
     }
 
     /// The faults.

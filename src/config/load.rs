@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use super::Config;
 use super::fault::{Fault, Faults, Place};
-use super::shape::{self, Cursor, Path, Shape, Step};
+use super::shape::{self, Cursor, Differs, Path, Shape, Step};
+use crate::files;
 use crate::yaml::{self, Data, Name, Node};
 
 /// Every variable of ours begins so. Two underscores, because Kubernetes sets `TRAILTAG_PORT` for a service of our name.
@@ -68,8 +69,10 @@ fn merge(
         own.note(layer);
         places.note(layer);
         let mut value = shape::value(&layer.node, shape.root());
-        for (at, fault) in shape.faults(&value, &layer.node) {
-            remove(&mut value, &at);
+        for Differs { at, fault } in shape.faults(&value, &layer.node) {
+            for path in at {
+                remove(&mut value, &path);
+            }
             let place = own.of(&fault.key);
             faults.push(layer.addressed(fault.at(place)));
         }
@@ -155,7 +158,7 @@ fn file(path: &FilePath) -> Result<Option<Layer>, Faults> {
         path: path.to_owned(),
         line,
     };
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = files::text(path, yaml::MAX_BYTES).map_err(|error| {
         let fault = Fault::new(
             "",
             format!("cannot be read: {error}"),
@@ -165,7 +168,7 @@ fn file(path: &FilePath) -> Result<Option<Layer>, Faults> {
     })?;
     let node = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(|malformed| {
         let told = |error: &yaml::Malformed| {
-            Fault::new("", error.to_string(), hint(error)).at(place(Some(error.line())))
+            Fault::new("", error.to_string(), hint(error)).at(place(error.line()))
         };
         Faults::new(malformed.iter().map(told).collect())
     })?;
@@ -182,6 +185,18 @@ const fn hint(error: &yaml::Malformed) -> &'static str {
         yaml::Malformed::SecondDocument { .. } => "leave one",
         yaml::Malformed::Key { .. } => "write `key: value`",
         yaml::Malformed::Twice { .. } => "remove one of the two",
+        yaml::Malformed::Separator { .. } => "remove it",
+        yaml::Malformed::Circle { .. } | yaml::Malformed::Repeats { .. } => {
+            "write the values where they belong"
+        }
+        yaml::Malformed::Deep { .. } | yaml::Malformed::Brackets { .. } => {
+            "no setting is nested as deep: look at the brackets"
+        }
+        yaml::Malformed::Large { .. }
+        | yaml::Malformed::Marks { .. }
+        | yaml::Malformed::Many { .. } => {
+            "keep what is long in files of its own, such as detection.rules and threat_networks_files"
+        }
     }
 }
 
@@ -302,8 +317,15 @@ impl<'p> Places<'p> {
         if path.0.len() >= layer.set.0.len() && !path.0.is_empty() {
             let key = path.to_string();
             // A list replaces the list below it.
-            self.set
-                .retain(|known, _| !known.starts_with(&format!("{key}[")));
+            let elements = format!("{key}[");
+            let known = self.set.range(elements.clone()..).map(|(known, _)| known);
+            let replaced: Vec<String> = known
+                .take_while(|known| known.starts_with(&elements))
+                .cloned()
+                .collect();
+            for key in replaced {
+                self.set.remove(&key);
+            }
             let place = match &layer.from {
                 Place::File { path, .. } => Place::File {
                     path: path.clone(),

@@ -56,6 +56,7 @@ pub struct Config {
     /// What to do about a finding.
     pub remediation: Remediation,
     /// Where findings go: every finding goes to every route that wants its level.
+    #[schemars(length(max = 1000))]
     pub routes: Vec<Route>,
     /// What happens to messages in which nothing matched.
     pub unmatched: Unmatched,

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::check::readable_file;
 use super::fault::Fault;
 use super::{Mechanism, Protocol, Sasl, Security, Tls};
+use crate::files::{self, Unread};
 
 /// Why there is no password, although one is set.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +20,7 @@ pub struct PasswordError {
     pub path: PathBuf,
     /// Why.
     #[source]
-    pub error: std::io::Error,
+    pub error: Unread,
 }
 
 impl Security {
@@ -35,10 +36,11 @@ impl Security {
             let set = !password.expose_secret().is_empty();
             return Ok(set.then(|| password.clone()));
         }
-        let text = std::fs::read_to_string(password_file).map_err(|error| PasswordError {
-            path: password_file.clone(),
-            error,
-        })?;
+        let text =
+            files::text(password_file, files::SECRET_FILE).map_err(|error| PasswordError {
+                path: password_file.clone(),
+                error,
+            })?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         Ok(Some(line.strip_suffix('\r').unwrap_or(line).into()))
     }

@@ -4,6 +4,7 @@
 //! check` agree. A tree and the schema go in; a JSON value comes out, and a fault for each place where it breaks the
 //! schema. What the settings mean together is `check.rs`'s.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jsonschema::Validator;
@@ -17,7 +18,7 @@ use yaml_rust2::Yaml;
 use super::Config;
 use super::fault::{Fault, Faults};
 use super::reference;
-use crate::yaml::{Data, Node, quote};
+use crate::yaml::{Data, Node, quote, without_credentials};
 
 /// The name under which the schema's `format` keeps durations.
 const DURATION: &str = "humantime";
@@ -39,6 +40,9 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
         "pattern": "^( *[0-9]+ *[a-zµ]+)+ *$",
     })
 }
+
+/// How deep settings are nested, at the most.
+const MOST_LEVELS: usize = 8;
 
 /// One step into the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,8 +137,19 @@ impl<'s> Cursor<'s> {
         self.target.is_none()
     }
 
+    /// Whether a secret may stand here or, where a map belongs here, in it: what is written a level too high is one too.
     fn is_secret(self) -> bool {
+        self.holds_secret(MOST_LEVELS)
+    }
+
+    fn holds_secret(self, levels: usize) -> bool {
         self.keyword("writeOnly") == Some(&Value::Bool(true))
+            // The names of such a map are librdkafka's or a site's own, and one may be a password's.
+            || self.any_value().is_some()
+            || levels > 0
+                && self
+                    .names()
+                    .any(|name| self.key(name).holds_secret(levels - 1))
     }
 
     fn properties(self) -> Option<&'s Map<String, Value>> {
@@ -278,28 +293,52 @@ impl Shape {
     }
 
     /// Where a value breaks the schema: each place once. `node` is what the value was read from.
-    pub(super) fn faults(&self, value: &Value, node: &Node) -> Vec<(Path, Fault)> {
-        let mut faults: Vec<(Path, Fault)> = Vec::new();
+    ///
+    /// Where very many do, the first are told one by one, and the others by their number.
+    pub(super) fn faults(&self, value: &Value, node: &Node) -> Vec<Differs> {
+        let mut faults = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut more = Vec::new();
         for error in self.validator.iter_errors(value) {
             let path = Path::from(error.instance_path());
-            let found: Vec<(Path, Fault)> = match error.kind() {
-                ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
-                    .iter()
-                    .map(|name| (path.key(name), self.unknown(&path, name)))
-                    .collect(),
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    for name in unexpected {
+                        let at = path.key(name);
+                        if !seen.insert(at.to_string()) {
+                            continue;
+                        }
+                        if faults.len() >= MOST_FAULTS {
+                            more.push(at);
+                            continue;
+                        }
+                        let fault = self.unknown(&path, name);
+                        faults.push(Differs {
+                            at: vec![at],
+                            fault,
+                        });
+                    }
+                }
+                _ if !seen.insert(path.to_string()) => {}
+                _ if faults.len() >= MOST_FAULTS => more.push(path),
                 kind => {
                     let written = find(node, &path);
                     let cursor = self.root().follow(&path);
                     let (message, hint) = differs(kind, cursor, written)
                         .unwrap_or_else(|| (error.masked().to_string(), SEE_SCHEMA.to_owned()));
-                    vec![(path.clone(), Fault::new(path.to_string(), message, hint))]
-                }
-            };
-            for (path, fault) in found {
-                if !faults.iter().any(|(known, _)| *known == path) {
-                    faults.push((path, fault));
+                    faults.push(Differs {
+                        fault: Fault::new(path.to_string(), message, hint),
+                        at: vec![path],
+                    });
                 }
             }
+        }
+        if !more.is_empty() {
+            let message = format!("{} more settings are wrong", more.len());
+            faults.push(Differs {
+                at: more,
+                fault: Fault::new("", message, "correct those that are named first"),
+            });
         }
         faults
     }
@@ -326,6 +365,15 @@ impl Shape {
         Fault::new(path.key(name).to_string(), UNKNOWN, hint)
     }
 }
+
+/// A fault, and where the value is that must be left out.
+pub(super) struct Differs {
+    pub(super) at: Vec<Path>,
+    pub(super) fault: Fault,
+}
+
+/// How many faults of one layer are told one by one.
+const MOST_FAULTS: usize = 100;
 
 /// The message of a key that there is not.
 pub(super) const UNKNOWN: &str = "unknown key";
@@ -395,7 +443,7 @@ fn differs(
                     "begin each with `- ` on a line of its own".to_owned()
                 }
                 Some("array") => match text {
-                    Some(text) => format!("write it as `[{text}]`"),
+                    Some(text) => format!("write it as `[{}]`", without_credentials(text)),
                     None => "write it as `[one, two]`".to_owned(),
                 },
                 Some("object") => "write its keys below it, indented".to_owned(),
@@ -450,6 +498,10 @@ fn differs(
         ValidationErrorKind::MinItems { .. } => {
             ("is empty".to_owned(), "name at least one".to_owned())
         }
+        ValidationErrorKind::MaxItems { limit } => (
+            "is longer than it may be".to_owned(),
+            format!("write {limit} or fewer"),
+        ),
         ValidationErrorKind::MinLength { .. } => ("is empty".to_owned(), "name it".to_owned()),
         _ => return None,
     })

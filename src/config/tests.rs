@@ -235,7 +235,7 @@ fn a_wrong_type_is_told_with_what_was_found() {
          config.yaml:4: input.max_decoded_bytes: `0` is too small; write 1 or more\n\
          config.yaml:6: kafka.topics: expected a list, found `cloudtrail`; write it as `[cloudtrail]`\n\
          config.yaml:7: kafka.group_id: expected text, found a list; write a single value\n\
-         config.yaml:8: kafka.client: expected a map, found `x`; write its keys below it, indented\n\
+         config.yaml:8: kafka.client: expected a map, found something else; write its keys below it, indented\n\
          config.yaml:9: kafka.memory_budget: expected a whole number, found `1.5`; write digits alone\n\
          config.yaml:10: routes: expected a list of maps, found a map; begin each with `- ` on a line of its own\n\
          config.yaml:11: log: expected a map, found `json`; write its keys below it, indented"

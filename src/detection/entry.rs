@@ -26,7 +26,7 @@ pub(crate) fn tree(file: &str, text: &str, faults: &mut Faults) -> Option<Node> 
         }
         Err(malformed) => {
             for error in malformed {
-                faults.add(file, Some(error.line()), None, error.to_string());
+                faults.add(file, error.line(), None, error.to_string());
             }
             None
         }

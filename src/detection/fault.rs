@@ -2,7 +2,16 @@
 //!
 //! Loaders gather faults and go on, so that whoever writes these files sees all of them at once.
 
+use std::cmp::Ordering;
 use std::fmt;
+
+use crate::visible::write_visible;
+
+/// How many faults are told.
+const MOST: usize = 1000;
+
+/// How long one is, in characters; what is quoted from a file may have no end.
+const LONGEST: usize = 1000;
 
 /// One thing that is wrong in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +28,16 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.file)?;
+        // One line each, whatever the file is called and whatever is quoted from it.
+        write_visible(&self.file, out)?;
         if let Some(line) = self.line {
             write!(out, ":{line}")?;
         }
-        if let Some(subject) = &self.subject {
-            write!(out, ": {subject}")?;
+        for part in self.subject.iter().chain([&self.problem]) {
+            out.write_str(": ")?;
+            write_visible(part, out)?;
         }
-        write!(out, ": {}", self.problem)
+        Ok(())
     }
 }
 
@@ -49,7 +60,7 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 impl Faults {
-    /// Remembers one more.
+    /// Remembers one more, up to [`MOST`].
     pub(crate) fn add(
         &mut self,
         file: &str,
@@ -57,11 +68,24 @@ impl Faults {
         subject: Option<String>,
         problem: impl Into<String>,
     ) {
+        match self.0.len().cmp(&MOST) {
+            Ordering::Less => {}
+            Ordering::Equal => {
+                self.0.push(Fault {
+                    file: file.to_owned(),
+                    line: None,
+                    subject: None,
+                    problem: format!("there is more that is wrong, here or in other files: the first {MOST} are told"),
+                });
+                return;
+            }
+            Ordering::Greater => return,
+        }
         self.0.push(Fault {
             file: file.to_owned(),
             line,
             subject,
-            problem: problem.into(),
+            problem: shortened(problem.into()),
         });
     }
 
@@ -73,6 +97,14 @@ impl Faults {
             Err(self)
         }
     }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The same words with every run of white space as one blank.

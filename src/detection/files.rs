@@ -2,12 +2,13 @@
 //!
 //! The Sigma parser says neither in which line a document begins nor, mostly, where in it something is wrong.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::fault::Faults;
+use crate::files::{self, RULE_FILE, Walk};
 
-/// How deep folders of rules may be nested; a link that leads back to its own folder is nested without end.
-const MAX_FOLDERS: usize = 16;
+/// The most bytes of all rule files together: compiled, they take some ten times as much.
+const MAX_RULES: usize = 32 * 1024 * 1024;
 
 /// A text with its name.
 pub(super) struct File {
@@ -15,62 +16,64 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
-/// The YAML files at a path: the file, or those in the folder and its folders, by name.
-///
-/// Hidden entries are passed over: a mounted ConfigMap keeps its files' real folders in such.
-pub(super) fn files_at(path: &Path, faults: &mut Faults) -> Vec<File> {
-    let mut paths = Vec::new();
-    list(path, MAX_FOLDERS, &mut paths, faults);
-    if paths.is_empty() && path.is_dir() {
+/// Whether a file in a folder of rules is one.
+pub(crate) fn is_rules(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "yml" || extension == "yaml")
+}
+
+/// The YAML files at these paths: each a file, or those in the folder and its folders, by name.
+pub(super) fn rule_files<'p>(
+    paths: impl IntoIterator<Item = &'p std::path::PathBuf>,
+    faults: &mut Faults,
+) -> Vec<File> {
+    let mut walk = Walk::new(&is_rules);
+    for path in paths {
+        let (files, problems) = (walk.files.len(), walk.problems.len());
+        let is_new = walk.through(path);
+        if is_new && walk.files.len() == files && walk.problems.len() == problems {
+            walk.problem(
+                path,
+                "no rule files (*.yml, *.yaml) in this folder".to_owned(),
+            );
+        }
+    }
+    for problem in &walk.problems {
         faults.add(
-            &path.display().to_string(),
+            &problem.path.display().to_string(),
             None,
             None,
-            "no rule files (*.yml, *.yaml) in this folder",
+            problem.what.as_str(),
         );
     }
-    paths.iter().filter_map(|path| file(path, faults)).collect()
-}
-
-fn list(path: &Path, depth: usize, paths: &mut Vec<PathBuf>, faults: &mut Faults) {
-    if !path.is_dir() {
-        paths.push(path.to_owned());
-        return;
-    }
-    let entries = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries: Vec<PathBuf> = match entries {
-        Ok(entries) => entries.iter().map(std::fs::DirEntry::path).collect(),
-        Err(error) => {
-            faults.add(&path.display().to_string(), None, None, error.to_string());
-            return;
-        }
-    };
-    entries.sort();
-    for entry in entries {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        let is_yaml = entry
-            .extension()
-            .is_some_and(|extension| extension == "yml" || extension == "yaml");
-        if name.starts_with('.') || !(entry.is_dir() || is_yaml) {
+    let mut left = MAX_RULES;
+    let mut read = Vec::new();
+    for path in &walk.files {
+        let Some(file) = file(path, RULE_FILE, faults) else {
             continue;
-        }
-        if depth == 0 {
+        };
+        let Some(rest) = left.checked_sub(file.text.len()) else {
             faults.add(
-                &path.display().to_string(),
+                &file.name,
                 None,
                 None,
-                format!("folders of rules are nested more than {MAX_FOLDERS} deep"),
+                format!(
+                    "with this file the rules are larger than {MAX_RULES} bytes together: name only the files and \
+                     folders whose rules are about CloudTrail"
+                ),
             );
-            return;
-        }
-        list(&entry, depth - 1, paths, faults);
+            break;
+        };
+        left = rest;
+        read.push(file);
     }
+    read
 }
 
-/// Reads one file.
-pub(super) fn file(path: &Path, faults: &mut Faults) -> Option<File> {
+/// Reads one file of at most `limit` bytes.
+pub(super) fn file(path: &Path, limit: usize, faults: &mut Faults) -> Option<File> {
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match files::text(path, limit) {
         Ok(text) => Some(File { name, text }),
         Err(error) => {
             faults.add(&name, None, None, error.to_string());
@@ -169,6 +172,7 @@ mod tests {
             write(name);
         }
         let mut faults = Faults::default();
+        let files_at = |path: &Path, faults: &mut Faults| rule_files([&path.to_owned()], faults);
         let names: Vec<String> = files_at(folder.path(), &mut faults)
             .into_iter()
             .map(|file| {

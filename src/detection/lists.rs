@@ -17,6 +17,14 @@ use serde::Deserialize;
 use super::fault::Faults;
 use super::files;
 use crate::config;
+use crate::files::LIST_FILE;
+
+/// The most bytes of all lists of networks together.
+const MAX_LISTS: usize = 128 * 1024 * 1024;
+
+/// The most bytes of words for which a table with a row for each of them is made: it is the fastest to look up, and takes
+/// some hundred times as much.
+const MOST_IN_A_TABLE: usize = 64 * 1024;
 
 /// How many faults of one list are told: a list of the wrong kind has as many as it has lines.
 const MOST_FAULTS: usize = 10;
@@ -178,7 +186,10 @@ fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut Faults) -> Option<Ah
     }
     AhoCorasickBuilder::new()
         .ascii_case_insensitive(true)
-        .kind(Some(AhoCorasickKind::DFA))
+        .kind(
+            (words.iter().map(|word| word.len()).sum::<usize>() <= MOST_IN_A_TABLE)
+                .then_some(AhoCorasickKind::DFA),
+        )
         .build(words)
         .map_err(|error| too_much(key, &error.to_string(), faults))
         .ok()
@@ -257,14 +268,23 @@ pub(super) struct Networks {
 
 impl Networks {
     fn new(networks: impl Iterator<Item = IpNet>) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for network in networks {
-            match network {
-                IpNet::V4(network) => v4.push(network),
-                IpNet::V6(network) => v6.push(network),
-            }
+        let mut all = Self::default();
+        networks.for_each(|network| all.push(network));
+        all.ready()
+    }
+
+    /// One more, in whatever order.
+    fn push(&mut self, network: IpNet) {
+        match network {
+            IpNet::V4(network) => self.v4.push(network),
+            IpNet::V6(network) => self.v6.push(network),
         }
-        let (mut v4, mut v6) = (Ipv4Net::aggregate(&v4), Ipv6Net::aggregate(&v6));
+    }
+
+    /// The same in order, without any that another holds.
+    fn ready(self) -> Self {
+        let mut v4 = Ipv4Net::aggregate(&self.v4);
+        let mut v6 = Ipv6Net::aggregate(&self.v6);
         v4.sort_unstable();
         v6.sort_unstable();
         Self { v4, v6 }
@@ -300,11 +320,21 @@ fn threat_networks(paths: &[std::path::PathBuf], faults: &mut Faults) -> Option<
     if paths.is_empty() {
         return None;
     }
-    let mut networks = Vec::new();
+    let mut networks = Networks::default();
+    let mut left = MAX_LISTS;
     for path in paths {
-        let Some(file) = files::file(path, faults) else {
+        let Some(file) = files::file(path, LIST_FILE, faults) else {
             continue;
         };
+        let Some(rest) = left.checked_sub(file.text.len()) else {
+            let problem = format!(
+                "with this file the lists of networks are larger than {MAX_LISTS} bytes together: name fewer, or \
+                 write networks instead of their addresses"
+            );
+            faults.add(&file.name, None, None, problem);
+            break;
+        };
+        left = rest;
         let mut wrong = 0;
         for (number, line) in file.text.trim_start_matches('\u{feff}').lines().enumerate() {
             let said = line.split(['#', ';']).next().unwrap_or_default().trim();
@@ -327,7 +357,7 @@ fn threat_networks(paths: &[std::path::PathBuf], faults: &mut Faults) -> Option<
         }
         and_more(&file.name, wrong, faults);
     }
-    Some(Networks::new(networks.into_iter()))
+    Some(networks.ready())
 }
 
 fn and_more(file: &str, wrong: usize, faults: &mut Faults) {
@@ -350,7 +380,7 @@ struct InUse {
 
 impl ProfilesInUse {
     fn load(path: &Path, faults: &mut Faults) -> Option<Self> {
-        let file = files::file(path, faults)?;
+        let file = files::file(path, LIST_FILE, faults)?;
         Some(Self::read(&file.name, &file.text, faults))
     }
 

@@ -11,7 +11,7 @@ mod equality;
 pub mod explain;
 pub mod facts;
 pub mod fault;
-mod files;
+pub(crate) mod files;
 pub mod level;
 pub(crate) mod lists;
 pub mod outcome;
@@ -24,6 +24,7 @@ use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::{Identity, Record};
 use crate::config;
 use crate::pipeline::Origin;
+use crate::yaml;
 
 use attack::{Technique, Version};
 use explain::{Explanation, FactorTrace};
@@ -104,15 +105,13 @@ impl Detector {
                 text: SEVERITY.to_owned(),
             })
         } else {
-            files::file(path, &mut faults)
+            files::file(path, yaml::MAX_BYTES, &mut faults)
         };
         let mut rules = vec![File {
             name: BASE_RULE_NAME.to_owned(),
             text: BASE_RULE.to_owned(),
         }];
-        for path in &settings.rules {
-            rules.extend(files::files_at(path, &mut faults));
-        }
+        rules.extend(files::rule_files(&settings.rules, &mut faults));
         let lists = Lists::load(settings, &mut faults);
         let attack_version = Version::of(settings.attack_version);
         let rules = Rules::compile(&rules, attack_version, &mut faults);

@@ -5,13 +5,15 @@
 //! rule is tried on the examples that it carries before it is in use.
 
 mod examples;
+mod filters;
 mod read;
+mod regexes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rsigma_eval::compiler::eval_condition;
 use rsigma_eval::{Engine, JsonEvent, compile_rule, explain_rule};
-use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaRule};
+use rsigma_parser::SigmaRule;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,7 +24,9 @@ use super::files::File;
 use super::level::Level;
 use super::sigma::{make_names_exact, required, tested_facts, written_values};
 use crate::cloudtrail::record::Identity;
+use examples::Examples;
 use read::{Place, Read};
+use regexes::Regexes;
 
 /// The attribute by which a rule sets what its score begins with, instead of its level.
 const BASE_SCORE: &str = "trailtag.base_score";
@@ -90,18 +94,23 @@ impl Rules {
             read.file(file, faults);
         }
 
-        let mut engine = Engine::new();
+        let mut compiled_rules = Vec::new();
         let mut rules = Vec::new();
         let mut gates = Vec::new();
         let mut ids: BTreeSet<String> = BTreeSet::new();
-        let mut examples = 0;
+        let mut examples = Examples::default();
         let mut written = Vec::new();
+        let mut regexes = Regexes::default();
         for (mut rule, place) in read.rules {
             let Some(described) = describe(&rule, version, &place, faults) else {
                 continue;
             };
             if !ids.insert(described.id.clone()) {
                 place.fault(faults, "another rule has the same `id`: give it its own");
+                continue;
+            }
+            if let Err(problem) = regexes.admit(&rule.detection) {
+                place.fault(faults, problem);
                 continue;
             }
             let values = written_values(&rule.detection);
@@ -113,8 +122,8 @@ impl Rules {
                     continue;
                 }
             };
-            examples += examples::check(&rule, &compiled, &values, &place.of_examples(), faults);
-            engine.add_compiled_rule(compiled);
+            examples.check(&rule, &compiled, &values, &place.of_examples(), faults);
+            compiled_rules.push(compiled);
             gates.push(Gate {
                 names: required(&rule.detection, "eventName"),
                 sources: required(&rule.detection, "eventSource"),
@@ -122,15 +131,20 @@ impl Rules {
             written.push(values);
             rules.push(described);
         }
-        for (filter, place) in read.filters {
-            apply(filter, &place, &rules, &mut engine, faults);
-        }
+        let mut engine = Engine::new();
+        engine.extend_compiled_rules(compiled_rules);
+        filters::apply(read.filters, &rules, &mut engine, faults);
 
         // Reading and compiling each found their own: show them as the files stand.
-        faults.0.sort_by_key(|fault| {
-            let file = files.iter().position(|file| file.name == fault.file);
-            (file, fault.line)
-        });
+        let order: HashMap<&str, usize> = files
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(place, file)| (file.name.as_str(), place))
+            .collect();
+        faults
+            .0
+            .sort_by_key(|fault| (order.get(fault.file.as_str()).copied(), fault.line));
 
         let literals = gates
             .iter()
@@ -146,7 +160,7 @@ impl Rules {
             gates,
             literals,
             written,
-            examples,
+            examples: examples.checked,
         }
     }
 
@@ -294,41 +308,6 @@ fn describe(
         tags: rule.tags.clone(),
         base_score,
     })
-}
-
-/// Puts a filter over the rules that it names.
-fn apply(
-    mut filter: FilterRule,
-    place: &Place,
-    rules: &[Rule],
-    engine: &mut Engine,
-    faults: &mut Faults,
-) {
-    if let FilterRuleTarget::Specific(names) = &filter.rules {
-        for name in names {
-            if !rules
-                .iter()
-                .any(|rule| rule.id == *name || rule.title == *name)
-            {
-                place.fault(
-                    faults,
-                    format!(
-                        "it filters rule {name:?}, which is not loaded: name a rule's id or title"
-                    ),
-                );
-            }
-        }
-    }
-    for field in tested_facts(&filter.detection) {
-        place.fault(
-            faults,
-            format!("it tests `{field}`, which is derived only after a rule matched: use the record's own fields"),
-        );
-    }
-    make_names_exact(&mut filter.detection);
-    if let Err(error) = engine.apply_filter(&filter) {
-        place.fault(faults, one_line(&error.to_string()));
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! matched it; out flows [`Severity`], in which every factor that applied stands with its points, so that whoever
 //! doubts a score can add it up. The order is fixed: sum, clamp to 0-100, highest floor, lowest cap.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -145,19 +147,19 @@ impl Model {
             .filter_map(|tree| FactorText::read(file, tree, faults))
             .collect();
         let subject = |factor: &FactorText| format!("factor {}", factor.id);
-        for (place, factor) in texts.iter().enumerate() {
+        let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut last: Option<&str> = None;
+        for factor in &texts {
             let mut fault = |line: usize, problem: String| {
                 faults.add(file, Some(line), Some(subject(factor)), problem);
             };
-            let before = texts.get(..place).unwrap_or_default();
-            let is_same = |other: &&FactorText| other.id == factor.id;
-            let follows = before.last().is_some_and(|last| is_same(&last));
-            if let Some(first) = before.iter().find(is_same).filter(|_| !follows) {
+            let first = *lines.entry(factor.id.as_str()).or_insert(factor.line);
+            let is_alternative = last.replace(&factor.id) == Some(&factor.id);
+            if first != factor.line && !is_alternative {
                 fault(
                     factor.line,
                     format!(
-                        "its `id` stands in line {} too: alternatives follow each other, and the first that applies counts",
-                        first.line
+                        "its `id` stands in line {first} too: alternatives follow each other, and the first that applies counts"
                     ),
                 );
             }

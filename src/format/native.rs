@@ -174,6 +174,13 @@ mod tests {
                 );
                 assert_eq!(finding.key(Key::AccountId).as_deref(), Some("111122223333"));
                 assert_eq!(finding.key(Key::None), None);
+                let route = Route {
+                    headers: [("site".to_owned(), "a\u{1b}[2J\nb".to_owned())].into(),
+                    ..Route::default()
+                };
+                let headers = finding.headers(&route);
+                let (_, site) = headers.iter().find(|(name, _)| name == "site").unwrap();
+                assert_eq!(site, "a\\u{1b}[2J\\nb");
                 assert_eq!(
                     finding
                         .headers(&Route::default())

@@ -16,6 +16,7 @@ use super::entry::{Entry, Letter};
 use super::native;
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
+use crate::visible::visible;
 
 /// The header that counts a part, from 1.
 const PART: &str = "trailtag.part";
@@ -51,7 +52,8 @@ pub(super) fn entries(
     blank: impl Fn() -> Entry,
 ) -> Vec<Entry> {
     let limit = limit.max(LEAST_LIMIT);
-    let mut error = dead_letter.error;
+    // It may quote the message; a tool that prints headers must not be steered by that.
+    let mut error = visible(&dead_letter.error).into_owned();
     cut(&mut error, ERROR_BYTES.min(limit / 8));
     let ours = ours(original, dead_letter.reason, &error, dead_letter.index);
     let payload = Bytes::from(dead_letter.payload);
@@ -400,6 +402,31 @@ mod tests {
             error.len() <= ERROR_BYTES && error.ends_with('…'),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_header_of_ours_holds_nothing_that_controls() {
+        let original = Original {
+            topic: "in",
+            partition: 7,
+            offset: 42,
+            timestamp: None,
+            key: None,
+            headers: None,
+        };
+        let letter = DeadLetter {
+            reason: Reason::NotJson,
+            error: "begins with \u{1b}[2J\n\u{2028}".repeat(100),
+            index: None,
+            payload: b"x".to_vec(),
+        };
+        for limit in [LEAST_LIMIT, usize::MAX] {
+            for entry in entries(&original, letter.clone(), limit, false, blank) {
+                let error = header(&entry, "trailtag.error").unwrap();
+                assert!(error.starts_with("begins with \\u{1b}[2J\\n\\u{2028}"));
+                assert!(error.len() <= ERROR_BYTES && !error.contains(crate::visible::is_hidden));
+            }
+        }
     }
 
     #[test]

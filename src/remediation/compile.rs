@@ -1,7 +1,7 @@
 //! From the catalogue as it is written to one that is ready: ids held against one another, conditions compiled, templates
 //! tried. Whatever is wrong is among the faults, and hides nothing else that is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Environment;
 
@@ -44,10 +44,11 @@ pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
     for risk in &text.risks {
         unique("risk", &risk.id, risk.line, faults);
     }
+    let risks: BTreeSet<&str> = text.risks.iter().map(|risk| risk.id.as_str()).collect();
     for item in &text.items {
         unique("item", &item.id, item.line, faults);
         for id in &item.risks {
-            if !text.risks.iter().any(|risk| risk.id == *id) {
+            if !risks.contains(id.as_str()) {
                 faults.add(
                     file,
                     Some(item.line),

@@ -44,9 +44,13 @@ impl Part {
     }
 }
 
+/// The most instructions that one template takes for one record: loops within loops end.
+const FUEL: u64 = 2_000;
+
 /// Templates with two filters, no functions, and no way to leave a value unquoted where it would be run.
 pub(super) fn environment() -> Environment<'static> {
     let mut templates = Environment::empty();
+    templates.set_fuel(Some(FUEL));
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.add_filter("sh", |text: &str| {
         quote::shell(text)

@@ -17,6 +17,8 @@ use tracing::{error, info};
 use super::health;
 use super::metrics::Metrics;
 use crate::config::Config;
+use crate::detection::files::is_rules;
+use crate::files::Walk;
 use crate::pipeline::Pipeline;
 
 /// How often the files are looked at.
@@ -46,17 +48,21 @@ pub(super) async fn watch(
             None
         }
     };
-    let mut seen = look(&config);
+    let Some(mut seen) = look_aside(&config).await else {
+        return;
+    };
     loop {
         let asked = tokio::select! {
             () = done.cancelled() => return,
             () = next(&mut hangup) => true,
             () = tokio::time::sleep(INTERVAL) => false,
         };
-        let now = look(&config);
+        let Some(now) = look_aside(&config).await else {
+            return;
+        };
         if asked || now != seen {
             seen = now;
-            reload(&config, &pipelines, &metrics);
+            reload(&config, &pipelines, &metrics).await;
         }
     }
 }
@@ -71,8 +77,28 @@ async fn next(hangup: &mut Option<Signal>) {
     }
 }
 
-fn reload(config: &Config, pipelines: &watch::Sender<Arc<Pipeline>>, metrics: &Metrics) {
-    match Pipeline::from_config(config) {
+/// Does what takes long on a thread of its own: on this one /livez is answered. None where the program ends.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Some(done),
+        Err(error) => {
+            error!(%error, "rules, severity, lists and remediation are not looked at any more");
+            None
+        }
+    }
+}
+
+async fn look_aside(config: &Arc<Config>) -> Option<Vec<Look>> {
+    let config = Arc::clone(config);
+    aside(move || look(&config)).await
+}
+
+async fn reload(config: &Arc<Config>, pipelines: &watch::Sender<Arc<Pipeline>>, metrics: &Metrics) {
+    let config = Arc::clone(config);
+    let Some(loaded) = aside(move || Pipeline::from_config(&config)).await else {
+        return;
+    };
+    match loaded {
         Ok(pipeline) => {
             let rules = pipeline.rules();
             pipelines.send_replace(Arc::new(pipeline));
@@ -96,7 +122,6 @@ fn reload(config: &Config, pipelines: &watch::Sender<Arc<Pipeline>>, metrics: &M
 
 /// Every file that a pipeline is made of, sorted. What cannot be looked at looks like nothing.
 fn look(config: &Config) -> Vec<Look> {
-    let mut looks = Vec::new();
     let detection = &config.detection;
     let single = [
         &detection.severity_file,
@@ -107,28 +132,29 @@ fn look(config: &Config) -> Vec<Look> {
         .rules
         .iter()
         .chain(&detection.threat_networks_files);
+    let mut looks = Vec::new();
+    // The same walk as that of loading, with its bounds: what it cannot walk through looks the same every time.
+    let mut walk = Walk::new(&is_rules);
     for path in many.chain(single) {
         if !path.as_os_str().is_empty() {
-            look_at(path, &mut looks);
+            walk.through(path);
+            looks.push(look_at(path));
         }
     }
+    looks.extend(walk.files.iter().map(|path| look_at(path)));
     looks.sort_by(|one, other| one.path.cmp(&other.path));
+    looks.dedup_by(|one, other| one.path == other.path);
     looks
 }
 
-fn look_at(path: &Path, looks: &mut Vec<Look>) {
+fn look_at(path: &Path) -> Look {
     let metadata = std::fs::metadata(path).ok();
-    if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) {
-        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-            look_at(&entry.path(), looks);
-        }
-    }
-    looks.push(Look {
+    Look {
         path: path.to_owned(),
         target: std::fs::canonicalize(path).ok(),
         modified: metadata.as_ref().and_then(|it| it.modified().ok()),
         length: metadata.as_ref().map(std::fs::Metadata::len),
-    });
+    }
 }
 
 #[cfg(test)]

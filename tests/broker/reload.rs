@@ -1,5 +1,6 @@
 //! Rules are read again while the program runs: between batches, and all or nothing.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use super::records::ours;
@@ -118,6 +119,66 @@ fn rules_are_swapped_whole_and_bad_ones_leave_the_old_in_use() {
     findings(4);
     let rejected = trailtag.metric("trailtag_config_reloads_total", &[("result", "rejected")]);
     assert_eq!(rejected, Some(1.0));
+    trailtag.sigterm();
+    assert!(trailtag.wait_exit(PATIENCE).success());
+}
+
+/// What is made to stop the service at its next look: a billion laughs, a pipe that nobody writes to, links in a circle.
+#[test]
+fn hostile_rules_are_refused_at_a_reload_and_the_old_stay() {
+    let broker = Broker::shared();
+    let (group, input) = (unique("group"), broker.topic("in", 1));
+    let (output, dead_letters) = (broker.topic("out", 1), broker.topic("dead", 1));
+    let folder = tempfile::tempdir().unwrap();
+    let mount = folder.path();
+    publish(mount, "..1", &[("add.yml", ADDED)]);
+    let settings = Settings::new(broker, &group, &input, &output, &dead_letters).set(
+        "/detection",
+        serde_json::json!({"rules": [mount.join("..data").to_str().unwrap()]}),
+    );
+    let mut trailtag = Trailtag::start(&settings);
+    trailtag.wait_ready();
+    let mut number = 0;
+    let mut still_finds = || {
+        number += 1;
+        broker.produce(&input, 0, None, &added(number), &[]);
+        wait_until(PATIENCE, "the added rule is in use", || {
+            let found = broker.read_committed(&output).len();
+            if found == number {
+                Ok(())
+            } else {
+                Err(format!("{found} of {number} findings"))
+            }
+        });
+    };
+    still_finds();
+
+    let mut laughs = "a0: &a0 \"lollollollollollol\"\n".to_owned();
+    for level in 1..10 {
+        let before = format!("*a{},", level - 1).repeat(10);
+        let _ = writeln!(laughs, "a{level}: &a{level} [{before}]");
+    }
+    publish(mount, "..2", &[("add.yml", ADDED), ("laughs.yml", &laughs)]);
+    wait_reloads(&trailtag, "rejected", 1.0);
+    still_finds();
+
+    publish(mount, "..3", &[("add.yml", ADDED)]);
+    wait_reloads(&trailtag, "accepted", 1.0);
+    let rules = mount.join("..3");
+    let pipe = rules.join("pipe.yml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    wait_reloads(&trailtag, "rejected", 2.0);
+    still_finds();
+
+    std::fs::remove_file(&pipe).unwrap();
+    wait_reloads(&trailtag, "accepted", 2.0);
+    for name in ["x", "y", "z"] {
+        std::os::unix::fs::symlink(&rules, rules.join(name)).unwrap();
+    }
+    trailtag.signal("HUP");
+    wait_reloads(&trailtag, "accepted", 3.0);
+    still_finds();
     trailtag.sigterm();
     assert!(trailtag.wait_exit(PATIENCE).success());
 }

@@ -5,7 +5,8 @@
 //! part: they are a site's choice, and the examples are about the rule.
 
 use rsigma_eval::{CompiledRule, JsonEvent, explain_rule};
-use rsigma_parser::SigmaRule;
+use rsigma_parser::{Detection, Detections, SigmaRule};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::read::Place;
@@ -18,32 +19,90 @@ pub(super) const EXAMPLES: &str = "trailtag.examples";
 /// The lists in it, and whether the rule matches what they hold.
 const LISTS: [(&str, bool); 2] = [("match", true), ("no_match", false)];
 
-/// Tries each example of a rule, and returns how many there are.
-pub(super) fn check(
-    rule: &SigmaRule,
-    compiled: &CompiledRule,
-    written: &[String],
-    place: &Place,
-    faults: &mut Faults,
-) -> usize {
-    let Some(attribute) = rule.custom_attributes.get(EXAMPLES) else {
-        return 0;
-    };
+/// The most values that all examples together are compared with: thousands of either, times thousands of the other,
+/// would be tried for hours.
+const MOST_COMPARED: usize = 10_000_000;
+
+/// The examples that were tried.
+#[derive(Default)]
+pub(super) struct Examples {
+    /// How many.
+    pub(super) checked: usize,
+    /// How many values they were compared with.
+    compared: usize,
+}
+
+impl Examples {
+    /// Tries each example of a rule.
+    pub(super) fn check(
+        &mut self,
+        rule: &SigmaRule,
+        compiled: &CompiledRule,
+        written: &[String],
+        place: &Place,
+        faults: &mut Faults,
+    ) {
+        let Some(attribute) = rule.custom_attributes.get(EXAMPLES) else {
+            return;
+        };
+        let examples = lists(attribute, place, faults);
+        let compared = examples
+            .len()
+            .saturating_mul(values(&rule.detection).max(1));
+        self.compared = self.compared.saturating_add(compared);
+        if self.compared > MOST_COMPARED {
+            let problem = format!(
+                "with its examples, those of all rules are compared with more than {MOST_COMPARED} values: leave out some"
+            );
+            place.fault(faults, problem);
+            return;
+        }
+        self.checked += examples.len();
+        for (name, at, example, wanted) in examples {
+            let problem = record(&example)
+                .and_then(|record| holds(compiled, written, &Value::Object(record), wanted));
+            if let Err(problem) = problem {
+                place.fault(faults, format!("its example {name}[{at}] {problem}"));
+            }
+        }
+    }
+}
+
+/// How many values a rule compares with.
+fn values(detections: &Detections) -> usize {
+    detections.named.values().map(values_of).sum()
+}
+
+fn values_of(detection: &Detection) -> usize {
+    match detection {
+        Detection::AllOf(items) => items.iter().map(|item| item.values.len().max(1)).sum(),
+        Detection::AnyOf(parts) | Detection::And(parts) => parts.iter().map(values_of).sum(),
+        Detection::Keywords(values) => values.len(),
+        Detection::ArrayMatch { body, .. } => values_of(body),
+        Detection::Conditional { named, .. } => named.values().map(values_of).sum(),
+    }
+}
+
+/// One example: its list, its place there, itself, and whether the rule must match it.
+type Example = (&'static str, usize, Value, bool);
+
+/// The examples of a rule.
+fn lists(attribute: &impl Serialize, place: &Place, faults: &mut Faults) -> Vec<Example> {
     let mut fault = |problem: String| place.fault(faults, problem);
-    let lists = match serde_json::to_value(attribute) {
+    let mut lists = match serde_json::to_value(attribute) {
         Ok(Value::Object(lists)) => lists,
         Ok(_) => {
             fault(format!(
                 "its `{EXAMPLES}` is not a mapping: write `match` and `no_match`, each a list of records"
             ));
-            return 0;
+            return Vec::new();
         }
         Err(error) => {
             fault(format!(
                 "its `{EXAMPLES}` cannot be JSON: {}",
                 one_line(&error.to_string())
             ));
-            return 0;
+            return Vec::new();
         }
     };
     for key in lists.keys() {
@@ -53,33 +112,22 @@ pub(super) fn check(
             ));
         }
     }
-    let mut checked = 0;
+    let mut found = Vec::new();
     for (name, wanted) in LISTS {
-        let examples = match lists.get(name) {
-            None => continue,
-            Some(Value::Array(examples)) => examples,
-            Some(_) => {
-                fault(format!(
-                    "its `{EXAMPLES}` has a `{name}` that is not a list: write a list of records"
-                ));
-                continue;
-            }
-        };
-        for (at, example) in examples.iter().enumerate() {
-            checked += 1;
-            let record = match record(example) {
-                Ok(record) => Value::Object(record),
-                Err(problem) => {
-                    fault(format!("its example {name}[{at}] {problem}"));
-                    continue;
-                }
-            };
-            if let Err(problem) = holds(compiled, written, &record, wanted) {
-                fault(format!("its example {name}[{at}] {problem}"));
-            }
+        match lists.remove(name) {
+            None => {}
+            Some(Value::Array(examples)) => found.extend(
+                examples
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, example)| (name, at, example, wanted)),
+            ),
+            Some(_) => fault(format!(
+                "its `{EXAMPLES}` has a `{name}` that is not a list: write a list of records"
+            )),
         }
     }
-    checked
+    found
 }
 
 /// The record of an example: a mapping, or a text that holds one as JSON.

@@ -7,6 +7,7 @@ use rsigma_parser::{FilterRule, SigmaRule};
 use super::examples::EXAMPLES;
 use crate::detection::fault::{Faults, one_line};
 use crate::detection::files::{File, documents, key_line, line_in, top_level};
+use crate::yaml::{self, Data, Node};
 
 /// What has been read so far.
 #[derive(Default)]
@@ -39,77 +40,140 @@ impl Place {
     }
 }
 
+/// How many of a document's faults are told.
+const MOST_FAULTS: usize = 10;
+
+/// The longest condition, in bytes: the time that its parser takes grows with the square of the length, and its depth
+/// with the brackets in it.
+const LONGEST_CONDITION: usize = 4096;
+
 impl Read {
     /// Reads every document of a file.
     pub(super) fn file(&mut self, file: &File, faults: &mut Faults) {
-        for (line, text) in documents(&file.text) {
-            let key = |name: &str| key_line(text, name).map(|at| line + at);
-            let subject = top_level(text, "title").map(|title| format!("rule {title:?}"));
-            let place = Place {
-                file: file.name.clone(),
-                line,
-                examples: key(EXAMPLES).unwrap_or(line),
-                subject,
-            };
-            if let Some(at) = key("action") {
-                Place { line: at, ..place }.fault(
-                    faults,
-                    "collections with `action` are not supported: write each rule out",
-                );
-                continue;
-            }
-            // Blank lines before it make the parser count as the file does.
-            let padded = format!("{}{text}", "\n".repeat(line.saturating_sub(1)));
-            let collection = match rsigma_parser::parse_sigma_yaml(&padded) {
-                Ok(collection) => collection,
-                Err(error) => {
-                    place.fault(faults, one_line(&error.to_string()));
-                    continue;
-                }
-            };
-            for error in collection.errors {
-                let at = line_in(&error)
-                    .or_else(|| {
-                        error
-                            .contains("ondition")
-                            .then(|| key("condition"))
-                            .flatten()
-                    })
-                    .or_else(|| error.contains("level").then(|| key("level")).flatten())
-                    .unwrap_or(line);
-                let at = Place {
-                    line: at,
-                    ..place.clone()
-                };
-                if counts(text) {
-                    at.fault(
-                        faults,
-                        "conditions that count records (`| count() …`) are not supported: a rule here sees one record at a time",
-                    );
-                } else {
-                    at.fault(faults, one_line(&error));
-                }
-            }
-            for _ in collection.correlations {
-                place.fault(
-                    faults,
-                    "correlation rules are not supported: a rule here sees one record at a time",
-                );
-            }
-            self.rules.extend(
-                collection
-                    .rules
-                    .into_iter()
-                    .map(|rule| (rule, place.clone())),
-            );
-            self.filters.extend(
-                collection
-                    .filters
-                    .into_iter()
-                    .map(|filter| (filter, place.clone())),
-            );
+        for (line, text) in documents(file.text.trim_start_matches('\u{feff}')) {
+            self.document(file, line, text, faults);
         }
     }
+
+    fn document(&mut self, file: &File, line: usize, text: &str, faults: &mut Faults) {
+        let key = |name: &str| key_line(text, name).map(|at| line + at);
+        let subject = top_level(text, "title").map(|title| format!("rule {title:?}"));
+        let place = Place {
+            file: file.name.clone(),
+            line,
+            examples: key(EXAMPLES).unwrap_or(line),
+            subject,
+        };
+        let fault = |at: usize, problem: String, faults: &mut Faults| {
+            let at = Place {
+                line: at,
+                ..place.clone()
+            };
+            at.fault(faults, problem);
+        };
+        // The lines of a document are counted from its first.
+        let in_file = |at: usize| (at + line).saturating_sub(1);
+        let tree = match yaml::parse_for_another(text) {
+            Ok(tree) => tree,
+            Err(malformed) => {
+                let at = malformed.line().map_or(line, in_file);
+                fault(at, malformed.to_string(), faults);
+                return;
+            }
+        };
+        if let Some((at, length)) = tree.as_ref().and_then(long_condition) {
+            let problem = format!(
+                "its `condition` has {length} bytes, and {LONGEST_CONDITION} is the most: use `1 of` and `all of`, or \
+                 several rules"
+            );
+            fault(in_file(at), problem, faults);
+            return;
+        }
+        if let Some(at) = key("action") {
+            let problem = "collections with `action` are not supported: write each rule out";
+            fault(at, problem.to_owned(), faults);
+            return;
+        }
+        let collection = match rsigma_parser::parse_sigma_yaml(text) {
+            Ok(collection) => collection,
+            Err(error) => {
+                place.fault(faults, one_line(&error.to_string()));
+                return;
+            }
+        };
+        // Found once: there may be very many errors.
+        let (condition, level) = (key("condition"), key("level"));
+        let counts = counts(text);
+        for error in collection.errors.iter().take(MOST_FAULTS) {
+            let at = line_in(error)
+                .map(in_file)
+                .or_else(|| error.contains("ondition").then_some(condition).flatten())
+                .or_else(|| error.contains("level").then_some(level).flatten())
+                .unwrap_or(line);
+            let problem = if counts {
+                "conditions that count records (`| count() …`) are not supported: a rule here sees one record at a time"
+                    .to_owned()
+            } else {
+                one_line(&with_lines_in_file(error, in_file))
+            };
+            fault(at, problem, faults);
+        }
+        if let Some(more) = collection.errors.len().checked_sub(MOST_FAULTS + 1) {
+            place.fault(
+                faults,
+                format!("{} more things are wrong with it", more + 1),
+            );
+        }
+        for _ in collection.correlations {
+            place.fault(
+                faults,
+                "correlation rules are not supported: a rule here sees one record at a time",
+            );
+        }
+        let rules = collection.rules.into_iter();
+        self.rules.extend(rules.map(|rule| (rule, place.clone())));
+        let filters = collection.filters.into_iter();
+        self.filters
+            .extend(filters.map(|filter| (filter, place.clone())));
+    }
+}
+
+/// The line and the length of a condition that is too long, of a rule or of a filter.
+fn long_condition(tree: &Node) -> Option<(usize, usize)> {
+    let sections = ["detection", "filter", "correlation"]
+        .into_iter()
+        .flat_map(|name| tree.entries_of(name));
+    let conditions = sections.flat_map(|section| section.entries_of("condition"));
+    let mut texts = conditions.flat_map(|condition| match &condition.data {
+        Data::List(nodes) => nodes.as_slice(),
+        Data::Scalar { .. } | Data::Map(_) => std::slice::from_ref(condition),
+    });
+    texts.find_map(|node| match &node.data {
+        Data::Scalar { text, .. } if text.len() > LONGEST_CONDITION => {
+            Some((node.line, text.len()))
+        }
+        _ => None,
+    })
+}
+
+/// What the YAML reader says, with the lines as the file has them.
+fn with_lines_in_file(error: &str, in_file: impl Fn(usize) -> usize) -> String {
+    if !error.starts_with("YAML") {
+        return error.to_owned();
+    }
+    let mut parts = error.split("line ");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        told.push_str("line ");
+        let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, rest) = part.split_at(digits);
+        match number.parse() {
+            Ok(number) => told.push_str(&in_file(number).to_string()),
+            Err(_) => told.push_str(number),
+        }
+        told.push_str(rest);
+    }
+    told
 }
 
 /// Whether a condition ends in what Sigma had before correlation rules: a pipe, and what to count.
