@@ -286,8 +286,8 @@ fn regular_expressions_that_take_very_much_are_refused() {
         );
         folder.check_rules(&folder.write(name, &text))
     };
-    let one = rule_with("one.yml", "x|re", &["\\w{250}".to_owned()]);
-    assert_refused(&one, "takes more than 1048576 bytes");
+    let one = rule_with("one.yml", "x|re", &["\\w{2000}".to_owned()]);
+    assert_refused(&one, "takes more than 4194304 bytes");
     let many: Vec<String> = (0..2000)
         .map(|at| format!("\\w{{{}}}{at}", 10 + at % 5))
         .collect();

@@ -7,13 +7,13 @@ use regex::RegexBuilder;
 use rsigma_parser::{Detection, Detections, Modifier, SigmaValue};
 
 /// The most bytes of one compiled expression.
-const MOST_OF_ONE: usize = 1024 * 1024;
+const MOST_OF_ONE: usize = 4 * 1024 * 1024;
 
 /// The most bytes of all compiled expressions together.
 const MOST_OF_ALL: usize = 128 * 1024 * 1024;
 
 /// Sizes that are tried, to learn which of them is enough.
-const TRIED: [usize; 4] = [4 * 1024, 32 * 1024, 256 * 1024, MOST_OF_ONE];
+const TRIED: [usize; 5] = [4 * 1024, 32 * 1024, 256 * 1024, 1024 * 1024, MOST_OF_ONE];
 
 /// What one wildcard takes, and one other character beside it.
 const WILDCARD: usize = 512;
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(size("^arn:aws:iam::[0-9]{12}:role/"), Ok(4 * 1024));
         assert_eq!(size("a"), Ok(4 * 1024));
         assert_eq!(size("("), Ok(4 * 1024), "told when it is compiled");
-        assert!(size(r"\w{200}").unwrap_err().contains("1048576 bytes"));
+        assert!(size(r"\w{2000}").unwrap_err().contains("4194304 bytes"));
         assert_eq!(of_wildcards("*terraform*"), 0);
         assert_eq!(of_wildcards("a*b"), 512 + 2 * 64);
         assert_eq!(of_wildcards(&"?".repeat(1000)), 512_000);
