@@ -74,14 +74,19 @@ test-e2e: build-tools ## The chart and docs/kubernetes.md on a real Kubernetes a
 	tests/kubernetes/check.sh
 
 .PHONY: lint
-lint: build-tools ## Format, clippy, documentation, licences, scripts, Dockerfile
+lint: build-tools ## Format, clippy, documentation, licences, advisories, scripts, Dockerfile
 	$(install)/packages.sh lint
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 	"$$($(install)/cargo-deny.sh)" check licenses bans sources
+	$(install)/advisories.sh
 	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard $(install)/*.sh) $(wildcard tests/kubernetes/*.sh) tests/observability/check.sh config/siem/elastic/apply.sh $(wildcard packaging/*.sh) fuzz/run.sh
 	"$$($(install)/hadolint.sh)" Dockerfile
+
+.PHONY: advisories
+advisories: build-tools ## Crates against RustSec's database, which has to be there; for a schedule
+	$(install)/advisories.sh --required
 
 .PHONY: bench
 bench: build-tools ## What a record costs

@@ -70,6 +70,13 @@ VALUES = {
     "secrets": keys(
         sasl=keys(existingSecret=TEXT, passwordKey={"type": "string", "minLength": 1}, usernameKey=TEXT),
         tls=keys(existingSecret=TEXT, caKey=TEXT, certKey=TEXT, keyKey=TEXT),
+        httpTls=keys(
+            existingSecret=TEXT,
+            certKey={"type": "string", "minLength": 1},
+            keyKey={"type": "string", "minLength": 1},
+            caKey=TEXT,
+        ),
+        httpToken=keys(existingSecret=TEXT, key={"type": "string", "minLength": 1}),
     ),
     "files": keys(
         severity=FILE,
@@ -121,6 +128,7 @@ VALUES = {
         extraEgress=LIST,
     ),
     "monitoring": keys(
+        tls=keys(serverName=TEXT, insecureSkipVerify=FLAG),
         podMonitor=MONITOR,
         serviceMonitor=MONITOR,
         prometheusRule=keys(enabled=FLAG, labels=WORDS, runbookUrl={"type": "string", "pattern": "^(https?://.+)?$"}),

@@ -146,7 +146,20 @@ fn summary(config: &Config, pipeline: &Pipeline) -> String {
         },
     );
     line("dead letters", &config.dead_letter.topic);
-    line("metrics", &format!("http://{}/metrics", config.http.listen));
+    let tls = !config.http.tls.cert_file.as_os_str().is_empty();
+    let token = !config.http.token_file.as_os_str().is_empty();
+    line(
+        "metrics",
+        &format!(
+            "http{}://{}/metrics{}",
+            if tls { "s" } else { "" },
+            config.http.listen,
+            if token { " with a bearer token" } else { "" }
+        ),
+    );
+    for note in config.http.notes() {
+        line("note", &note);
+    }
     text
 }
 

@@ -4,14 +4,13 @@
 //! changed. It opens the files that settings name, and nothing else.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::fault::{self, Fault};
 use super::shape::{self, Shape};
-use super::{Action, Config, Route, properties, security};
+use super::{Action, Config, Route, http, properties, security};
 use crate::detection::lists;
 use crate::files;
 use crate::format::Format;
@@ -272,14 +271,7 @@ impl Config {
     }
 
     fn check_service(&self, faults: &mut Vec<Fault>) {
-        let listen = &self.http.listen;
-        if listen.parse::<SocketAddr>().is_err() {
-            faults.push(Fault::new(
-                "http.listen",
-                format!("`{listen}` is no address and port"),
-                "write digits, as in `0.0.0.0:9598` or `127.0.0.1:9598`",
-            ));
-        }
+        http::check(&self.http, faults);
         if let Err(reason) = filter(&self.log.level) {
             faults.push(Fault::new(
                 "log.level",

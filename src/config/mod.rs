@@ -6,10 +6,12 @@
 //! no secret is shown.
 //!
 //! This file holds the types; `shape.rs` compares YAML with the schema, `load.rs`
-//! lays the layers over each other, `check.rs`, `security.rs` and `properties.rs` know what settings mean together.
+//! lays the layers over each other, `check.rs`, `security.rs`, `http.rs` and `properties.rs` know what settings mean
+//! together.
 
 mod check;
 mod fault;
+mod http;
 mod load;
 mod properties;
 mod reference;
@@ -32,6 +34,7 @@ use crate::format::Format;
 use crate::remediation::Detail;
 
 pub use fault::{Fault, Faults, Place};
+pub use http::{Certificate, Http, HttpError, HttpTls};
 pub use security::PasswordError;
 pub use shape::schema;
 
@@ -537,22 +540,6 @@ impl Default for DeadLetter {
     fn default() -> Self {
         Self {
             topic: "trailtag.dead-letter".into(),
-        }
-    }
-}
-
-/// Metrics and health.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// The address that serves /metrics, /livez and /readyz.
-    pub listen: String,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            listen: "0.0.0.0:9598".into(),
         }
     }
 }

@@ -205,7 +205,7 @@ fn an_unknown_key_names_the_nearest() {
         faults("group_id: a\nkafka.group_id: b\nhttp: {port: 1}\n", &[]),
         "config.yaml:1: group_id: unknown key; it belongs under `kafka`\n\
          config.yaml:2: kafka.group_id: unknown key; write `kafka:`, and below it, indented, `group_id:`\n\
-         config.yaml:3: http.port: unknown key; the keys here are listen"
+         config.yaml:3: http.port: unknown key; the keys here are listen, tls, token_file"
     );
 }
 

@@ -1,11 +1,12 @@
 //! What a batch is made of: messages to be produced, where they came from, and what the failure of one asks for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{Header, OwnedHeaders};
 
 use super::letter;
 use super::start::{Epoch, Place};
@@ -39,10 +40,10 @@ pub struct Entry {
     pub before: Tally,
     /// Where it goes.
     pub target: Target,
-    /// The key.
-    pub key: Option<Vec<u8>>,
+    /// The key. All dead letters of one message share theirs.
+    pub key: Option<Bytes>,
     /// The headers; taken when it is sent.
-    pub headers: Option<OwnedHeaders>,
+    pub headers: Headers,
     /// The value; none is a null. The parts of a dead letter share theirs.
     pub payload: Option<Bytes>,
     /// The timestamp in milliseconds since the epoch; none is the time of sending.
@@ -70,14 +71,45 @@ pub struct Letter {
     pub with_headers: bool,
 }
 
+/// The headers of one message to be produced.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    /// Those of the message that it came from; all of its dead letters share them.
+    pub theirs: Option<Arc<OwnedHeaders>>,
+    /// Those that are added.
+    pub ours: Vec<(Cow<'static, str>, String)>,
+}
+
+impl Headers {
+    fn size(&self) -> usize {
+        let theirs = self.theirs.as_ref();
+        theirs.map_or(0, |it| letter::headers_size(it.as_borrowed())) + letter::size_of(&self.ours)
+    }
+
+    /// As the producer takes them, who has a copy for each message. None leaves none.
+    #[must_use]
+    pub fn to_owned(&self) -> Option<OwnedHeaders> {
+        let theirs = self.theirs.as_ref().map(|it| it.as_borrowed().detach());
+        if theirs.is_none() && self.ours.is_empty() {
+            return None;
+        }
+        let begin = theirs.unwrap_or_else(|| OwnedHeaders::new_with_capacity(self.ours.len()));
+        Some(self.ours.iter().fold(begin, |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        }))
+    }
+}
+
 impl Entry {
     /// The bytes that this takes in memory, and about as many on the wire.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers = |headers: &OwnedHeaders| letter::headers_size(headers.as_borrowed());
-        self.key.as_ref().map_or(0, Vec::len)
+        self.key.as_ref().map_or(0, Bytes::len)
             + self.payload.as_ref().map_or(0, Bytes::len)
-            + self.headers.as_ref().map_or(0, headers)
+            + self.headers.size()
             + 256
     }
 }

@@ -1,15 +1,15 @@
 //! From messages to a batch: each message is processed at once, and only what it became is kept.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::message::{
-    BorrowedHeaders, BorrowedMessage, Header, Message, OwnedHeaders, OwnedMessage,
-};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, OwnedHeaders, OwnedMessage};
 
-use super::entry::{Entry, Target};
+use super::entry::{Entry, Headers, Target};
 use super::letter::{self, Original};
 use super::native;
 use super::positions::{Admission, Position, Positions};
@@ -160,6 +160,7 @@ pub(super) fn take(
         },
         epoch,
         before: position.pending,
+        shared: OnceCell::new(),
     };
     let is_whole = outputs.done == 0 && outputs.interrupted_at.is_none();
     if is_whole
@@ -223,6 +224,7 @@ pub(super) fn take_part(
         place: position.next,
         epoch,
         before: position.pending,
+        shared: OnceCell::new(),
     };
     source.keep(&mut part.outputs, &mut part.tally, refused, setting, batch);
     if batch.begun.is_none() {
@@ -272,6 +274,13 @@ struct Source<'a, M> {
     place: Place,
     epoch: Epoch,
     before: Tally,
+    shared: OnceCell<Shared>,
+}
+
+/// What the dead letters of one message share.
+struct Shared {
+    key: Option<Bytes>,
+    headers: Option<Arc<OwnedHeaders>>,
 }
 
 impl<M: Message> Source<'_, M> {
@@ -308,7 +317,7 @@ impl<M: Message> Source<'_, M> {
             before: self.before,
             target,
             key: None,
-            headers: None,
+            headers: Headers::default(),
             payload: None,
             timestamp: None,
             letter: None,
@@ -319,16 +328,12 @@ impl<M: Message> Source<'_, M> {
         if let Some(delay) = document.event_time.and_then(since) {
             setting.metrics.event_delay(delay);
         }
-        let mut headers = OwnedHeaders::new_with_capacity(document.headers.len());
-        for (key, value) in &document.headers {
-            headers = headers.insert(Header {
-                key,
-                value: Some(value),
-            });
-        }
         Entry {
-            key: document.key.map(String::into_bytes),
-            headers: Some(headers),
+            key: document.key.map(Bytes::from),
+            headers: Headers {
+                theirs: None,
+                ours: document.headers,
+            },
             payload: Some(document.payload.into()),
             ..self.entry(Target::Route(document.route), Some(document.index))
         }
@@ -352,8 +357,11 @@ impl<M: Message> Source<'_, M> {
             });
         }
         Ok(Entry {
-            key: self.message.key().map(<[u8]>::to_vec),
-            headers: self.headers.map(BorrowedHeaders::detach),
+            key: self.message.key().map(Bytes::copy_from_slice),
+            headers: Headers {
+                theirs: self.headers.map(|it| Arc::new(it.detach())),
+                ours: Vec::new(),
+            },
             payload: payload.map(Bytes::copy_from_slice),
             timestamp: self.message.timestamp().to_millis(),
             ..self.entry(Target::Unmatched, None)
@@ -367,13 +375,17 @@ impl<M: Message> Source<'_, M> {
         limit: usize,
         refused: Option<&Vec<Refused>>,
     ) -> Vec<Entry> {
+        let shared = self.shared.get_or_init(|| Shared {
+            key: self.message.key().map(Bytes::copy_from_slice),
+            headers: self.headers.map(|it| Arc::new(it.detach())),
+        });
         let original = Original {
             topic: self.message.topic(),
             partition: self.message.partition(),
             offset: self.message.offset(),
             timestamp: self.message.timestamp().to_millis(),
-            key: self.message.key(),
-            headers: self.headers,
+            key: shared.key.as_ref(),
+            headers: shared.headers.as_ref(),
         };
         let index = dead_letter.index;
         let is_bare = refused.is_some_and(|list| {

@@ -7,12 +7,13 @@
 //! This never fails. Where the topic takes less than our own headers need, the parts are larger than it takes: the broker
 //! refuses them, and what then becomes of the partition is decided where every failed delivery is.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
-use super::entry::{Entry, Letter};
+use super::entry::{Entry, Headers, Letter};
 use super::native;
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
@@ -31,6 +32,9 @@ pub(super) const LEAST_LIMIT: usize = 1024;
 /// One byte in so many of a part is of the original message, at the least: its headers are sent with each.
 const LEAST_SHARE: usize = 4;
 
+/// Headers that we add.
+type Ours = Vec<(Cow<'static, str>, String)>;
+
 /// What a dead letter keeps of the message that it came from.
 #[derive(Clone, Copy)]
 pub(super) struct Original<'a> {
@@ -38,8 +42,8 @@ pub(super) struct Original<'a> {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) timestamp: Option<i64>,
-    pub(super) key: Option<&'a [u8]>,
-    pub(super) headers: Option<&'a BorrowedHeaders>,
+    pub(super) key: Option<&'a Bytes>,
+    pub(super) headers: Option<&'a Arc<OwnedHeaders>>,
 }
 
 /// The messages that a dead letter is sent as, of at most `limit` bytes each. `blank` is a message for the dead-letter
@@ -57,8 +61,9 @@ pub(super) fn entries(
     cut(&mut error, ERROR_BYTES.min(limit / 8));
     let ours = ours(original, dead_letter.reason, &error, dead_letter.index);
     let payload = Bytes::from(dead_letter.payload);
-    let theirs = Theirs::of(original.headers);
-    let key_size = original.key.map_or(0, <[u8]>::len);
+    let theirs = original.headers.map(|it| Theirs::of(it.as_borrowed()));
+    let theirs = theirs.unwrap_or_default();
+    let key_size = original.key.map_or(0, Bytes::len);
     let fixed = OVERHEAD + size_of(&ours);
     let omitted = |headers: bool, key: bool| {
         omitted(theirs.count > 0 && !headers, original.key.is_some() && !key)
@@ -83,11 +88,12 @@ pub(super) fn entries(
         if size > limit || headers && (bare || theirs.is_misleading) {
             continue;
         }
-        let begin = original.headers.filter(|_| headers);
-        let begin = begin.map_or_else(OwnedHeaders::new, BorrowedHeaders::detach);
         return vec![Entry {
-            key: original.key.filter(|_| key).map(<[u8]>::to_vec),
-            headers: Some(with_omitted(with_all(begin, &ours), omitted)),
+            key: original.key.filter(|_| key).cloned(),
+            headers: Headers {
+                theirs: original.headers.filter(|_| headers).cloned(),
+                ours: with_omitted(ours, omitted),
+            },
             payload: Some(payload),
             letter: Some(Letter {
                 size,
@@ -110,7 +116,7 @@ pub(super) fn entries(
     let (key, (omitted, around, room)) = match original.key {
         // Without a key, each part would lie in another partition.
         Some(key) if !key.is_empty() && with_key(true, key.len()).2 >= least => {
-            (key.to_vec(), with_key(true, key.len()))
+            (key.clone(), with_key(true, key.len()))
         }
         _ => {
             let key = format!(
@@ -118,7 +124,7 @@ pub(super) fn entries(
                 original.topic, original.partition, original.offset
             );
             let size = key.len();
-            (key.into_bytes(), with_key(false, size))
+            (Bytes::from(key), with_key(false, size))
         }
     };
     // Of equal length, so that the number of parts alone says where each begins: parts of two tries fit each other.
@@ -126,16 +132,22 @@ pub(super) fn entries(
     let length = payload.len().div_ceil(count).max(1);
     let count = payload.len().div_ceil(length).max(1);
     let letter = letter(omitted, count);
-    let headers = with_omitted(with_all(OwnedHeaders::new(), &ours), omitted);
+    let ours = with_omitted(ours, omitted);
     let mut rest = payload;
     (1..=count)
         .map(|part| {
             let value = rest.split_to(length.min(rest.len()));
-            let numbers = [(PART, part.to_string()), (PARTS, count.to_string())];
+            let numbers = [
+                (Cow::Borrowed(PART), part.to_string()),
+                (Cow::Borrowed(PARTS), count.to_string()),
+            ];
             let digits: usize = numbers.iter().map(|(_, number)| number.len()).sum();
             Entry {
                 key: Some(key.clone()),
-                headers: Some(with_all(headers.clone(), &numbers)),
+                headers: Headers {
+                    theirs: None,
+                    ours: [&ours[..], &numbers].concat(),
+                },
                 letter: Some(Letter {
                     part,
                     size: around + digits + value.len(),
@@ -174,7 +186,7 @@ pub(super) fn most_added(topic: &str) -> usize {
 
 /// The bytes of a message's headers, as a topic's limit counts them.
 pub(super) fn headers_size(headers: &BorrowedHeaders) -> usize {
-    Theirs::of(Some(headers)).size
+    Theirs::of(headers).size
 }
 
 /// The headers of the original message.
@@ -187,11 +199,8 @@ struct Theirs {
 }
 
 impl Theirs {
-    fn of(headers: Option<&BorrowedHeaders>) -> Self {
+    fn of(headers: &BorrowedHeaders) -> Self {
         let mut theirs = Self::default();
-        let Some(headers) = headers else {
-            return theirs;
-        };
         native::each_header(headers, |name, value| {
             theirs.count += 1;
             theirs.size += name.len() + value + HEADER_OVERHEAD;
@@ -204,12 +213,7 @@ impl Theirs {
 }
 
 /// Why it is a dead letter, and where it comes from.
-fn ours(
-    original: &Original<'_>,
-    reason: Reason,
-    error: &str,
-    index: Option<u32>,
-) -> Vec<(&'static str, String)> {
+fn ours(original: &Original<'_>, reason: Reason, error: &str, index: Option<u32>) -> Ours {
     let mut headers = vec![
         ("trailtag.reason", reason.as_str().to_owned()),
         ("trailtag.error", error.to_owned()),
@@ -224,23 +228,16 @@ fn ours(
     );
     headers.extend(index.map(|index| ("trailtag.source.index", index.to_string())));
     headers.push(("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()));
-    headers
+    let named = |(name, value)| (Cow::Borrowed(name), value);
+    headers.into_iter().map(named).collect()
 }
 
-fn size_of(headers: &[(&str, String)]) -> usize {
+/// The bytes of headers that we add, as a topic's limit counts them.
+pub(super) fn size_of(headers: &[(Cow<'static, str>, String)]) -> usize {
     headers
         .iter()
         .map(|(name, value)| name.len() + value.len() + HEADER_OVERHEAD)
         .sum()
-}
-
-fn with_all(headers: OwnedHeaders, more: &[(&str, String)]) -> OwnedHeaders {
-    more.iter().fold(headers, |headers, (key, value)| {
-        headers.insert(Header {
-            key,
-            value: Some(value),
-        })
-    })
 }
 
 const fn omitted(headers: bool, key: bool) -> &'static str {
@@ -260,14 +257,11 @@ fn omitted_size(omitted: &str) -> usize {
     }
 }
 
-fn with_omitted(headers: OwnedHeaders, omitted: &str) -> OwnedHeaders {
-    if omitted.is_empty() {
-        return headers;
+fn with_omitted(mut headers: Ours, omitted: &str) -> Ours {
+    if !omitted.is_empty() {
+        headers.push((Cow::Borrowed(OMITTED), omitted.to_owned()));
     }
-    headers.insert(Header {
-        key: OMITTED,
-        value: Some(omitted),
-    })
+    headers
 }
 
 /// Shortens a text to `most` bytes, and shows that it did.
@@ -282,7 +276,7 @@ fn cut(text: &mut String, most: usize) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rdkafka::message::Headers as _;
+    use rdkafka::message::{Header, Headers as _};
 
     use super::*;
     use crate::kafka::entry::Target;
@@ -298,7 +292,7 @@ mod tests {
             before: Tally::default(),
             target: Target::DeadLetter,
             key: None,
-            headers: None,
+            headers: Headers::default(),
             payload: None,
             timestamp: None,
             letter: None,
@@ -312,13 +306,15 @@ mod tests {
         headers: Option<&OwnedHeaders>,
         limit: usize,
     ) -> Vec<Entry> {
+        let key = key.map(Bytes::copy_from_slice);
+        let headers = headers.cloned().map(Arc::new);
         let original = Original {
             topic,
             partition: 7,
             offset: 42,
             timestamp: Some(1_700_000_000_000),
-            key,
-            headers: headers.map(OwnedHeaders::as_borrowed),
+            key: key.as_ref(),
+            headers: headers.as_ref(),
         };
         let dead_letter = DeadLetter {
             reason: Reason::NotJson,
@@ -331,15 +327,15 @@ mod tests {
 
     /// The size that a topic's limit counts, of what really is to be sent.
     fn size(entry: &Entry) -> usize {
-        let headers = entry.headers.as_ref().unwrap();
+        let headers = entry.headers.to_owned().unwrap();
         OVERHEAD
-            + entry.key.as_ref().map_or(0, Vec::len)
+            + entry.key.as_ref().map_or(0, Bytes::len)
             + entry.payload.as_ref().unwrap().len()
             + headers_size(headers.as_borrowed())
     }
 
     fn header(entry: &Entry, name: &str) -> Option<String> {
-        let headers = entry.headers.as_ref().unwrap();
+        let headers = entry.headers.to_owned().unwrap();
         let mut all = headers.iter().filter(|header| header.key == name);
         let found = all.next()?;
         assert!(all.next().is_none(), "{name} is there once");
@@ -498,7 +494,7 @@ mod tests {
                 prop_assert_eq!(super::tests::header(entry, "trailtag.reason"), Some("not_json".to_owned()));
                 prop_assert_eq!((entry.position, entry.place), (1, Place::at(42)));
                 let left_out = super::tests::header(entry, OMITTED).unwrap_or_default();
-                prop_assert_eq!(left_out.contains("key"), entry.key != key && key.is_some());
+                prop_assert_eq!(left_out.contains("key"), entry.key.as_deref() != key.as_deref() && key.is_some());
                 prop_assert_eq!(
                     left_out.contains("headers"),
                     headers.is_some() && super::tests::header_is_missing(entry)
@@ -521,7 +517,7 @@ mod tests {
     }
 
     fn header_is_missing(entry: &Entry) -> bool {
-        let headers = entry.headers.as_ref().unwrap();
+        let headers = entry.headers.to_owned().unwrap();
         !headers.iter().any(|header| header.key == "trace")
     }
 }

@@ -14,7 +14,7 @@
 mod changed_logs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
@@ -69,6 +69,8 @@ pub struct Setting {
     pub outage: Arc<Outage>,
     /// What is known of this worker's producers, the earlier ones included.
     pub lineage: Arc<Lineage>,
+    /// Topic, partition and offset of positions that are out of range, whose leaders were asked where the log was cut.
+    pub asked_for_cut: Arc<Mutex<BTreeSet<(String, i32, i64)>>>,
     /// When this is cancelled, the worker finishes what is in flight and ends.
     pub shutdown: CancellationToken,
 }

@@ -1,17 +1,28 @@
-//! `/metrics`, `/livez` and `/readyz`.
+//! `/metrics`, `/livez` and `/readyz`: what is served, and to whom.
+//!
+//! `http/` has how: `listener.rs` accepts connections on a thread of its own, `connections.rs` knows which of them are
+//! open, `credentials.rs` keeps certificate and token as their files are.
+
+mod connections;
+pub(super) mod credentials;
+mod listener;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::credentials::Credentials;
 use super::health::WorkerHealth;
 use super::metrics::Metrics;
+
+pub(super) use listener::{bind, start};
 
 /// What the three pages are made of.
 #[derive(Clone)]
@@ -24,22 +35,36 @@ pub struct Pages {
     pub shutdown: CancellationToken,
 }
 
-/// Serves the pages until `done` is cancelled.
-pub async fn serve(
-    listener: TcpListener,
-    pages: Pages,
-    done: CancellationToken,
-) -> std::io::Result<()> {
-    let router = Router::new()
+/// The pages. What stands before the layer asks for the token, where there is one; the probes after it never do.
+fn router(pages: Pages, credentials: watch::Receiver<Credentials>) -> Router {
+    Router::new()
         .route("/metrics", get(metrics))
+        .layer(from_fn_with_state(credentials, ask_for_token))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .with_state(pages);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { done.cancelled().await })
-        .await
+        .with_state(pages)
 }
 
+/// Lets a request pass that brings the token. Neither the token nor what came instead of it is ever logged.
+async fn ask_for_token(
+    State(credentials): State<watch::Receiver<Credentials>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let permits = credentials
+        .borrow()
+        .permits(authorization.map(header::HeaderValue::as_bytes));
+    if permits {
+        return next.run(request).await;
+    }
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, "Bearer")],
+        "this page asks for a bearer token\n",
+    )
+        .into_response()
+}
 async fn metrics(State(pages): State<Pages>) -> Response {
     match pages.metrics.scrape() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),

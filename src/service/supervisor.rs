@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::health::{self, Silent, WorkerHealth};
+use super::http::credentials::{self, Credentials};
 use super::http::{self, Pages};
 use super::metrics::Metrics;
 use super::reload;
-use crate::config::Config;
+use crate::config::{Config, HttpError};
 use crate::kafka::client::{self, ClientError};
 use crate::kafka::connect::{self, Complaint, Contact};
 use crate::kafka::outage::{Outage, Reason};
@@ -51,6 +51,12 @@ pub enum ServiceError {
         #[source]
         error: std::io::Error,
     },
+    /// The pages' certificate or token cannot be used.
+    #[error(transparent)]
+    Pages(#[from] HttpError),
+    /// The pages' thread cannot be started.
+    #[error("the pages' thread cannot be started")]
+    PagesThread(#[source] std::io::Error),
     /// A client's settings cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -88,12 +94,11 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), ServiceError> {
     let address = config.http.listen.clone();
-    let listener = TcpListener::bind(&address)
-        .await
-        .map_err(|error| ServiceError::Listen {
-            address: address.clone(),
-            error,
-        })?;
+    let listener = http::bind(&address).map_err(|error| ServiceError::Listen {
+        address: address.clone(),
+        error,
+    })?;
+    let credentials = Credentials::read(&config.http)?;
     let mut routes: Vec<_> = config
         .routes
         .iter()
@@ -125,7 +130,11 @@ pub async fn run(
         Arc::clone(&metrics),
         shutdown.clone(),
     ));
-    let server = tokio::spawn(http::serve(listener, pages, done.clone()));
+    let (in_use, credentials) = watch::channel(credentials);
+    let server = http::start(listener, pages, credentials, done.clone())
+        .map_err(ServiceError::PagesThread)?;
+    let files = credentials::watch(config.http.clone(), in_use, done.clone());
+    let files = tokio::spawn(files);
     info!(
         address,
         workers = number,
@@ -156,9 +165,10 @@ pub async fn run(
             health: Arc::clone(health),
             outage: Arc::clone(&outage),
             lineage: Arc::default(),
+            asked_for_cut: Arc::default(),
             shutdown: shutdown.clone(),
         };
-        let (end, ended) = tokio::sync::oneshot::channel();
+        let (end, ended) = oneshot::channel();
         thread::Builder::new()
             .name(format!("worker-{worker}"))
             .spawn(move || {
@@ -168,6 +178,22 @@ pub async fn run(
             .map_err(ServiceError::Thread)?;
         ends.push(ended);
     }
+    let result = all(ends, &shutdown).await;
+    done.cancel();
+    // It ends with the shutdown; that it panicked would have been seen in the log.
+    let _ = reloads.await;
+    let _ = watch.await;
+    let _ = files.await;
+    let _ = server.await;
+    info!("stopped");
+    result
+}
+
+/// Waits for all workers to end. One that does not end well takes the others along.
+async fn all(
+    ends: Vec<oneshot::Receiver<Result<(), WorkerError>>>,
+    shutdown: &CancellationToken,
+) -> Result<(), ServiceError> {
     let mut result = Ok(());
     for (worker, end) in ends.into_iter().enumerate() {
         let error = match end.await {
@@ -179,14 +205,6 @@ pub async fn run(
         shutdown.cancel();
         result = Err(ServiceError::Worker { worker, error });
     }
-    done.cancel();
-    // It ends with the shutdown; that it panicked would have been seen in the log.
-    let _ = reloads.await;
-    let _ = watch.await;
-    if let Ok(Err(error)) = server.await {
-        error!(%error, "the pages ended with an error");
-    }
-    info!("stopped");
     result
 }
 
@@ -260,7 +278,7 @@ async fn ask_once(
         Some(contact) => contact,
         None => Arc::new(Contact::new(config).map_err(told)?),
     };
-    let (asked, answer) = tokio::sync::oneshot::channel();
+    let (asked, answer) = oneshot::channel();
     let (asking, reached) = (Arc::clone(config), Arc::clone(&contact));
     // A thread that nobody waits for: a stop must not take as long as the answer.
     thread::Builder::new()

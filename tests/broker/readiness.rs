@@ -120,6 +120,45 @@ fn an_outage_is_said_once_and_once_a_minute_and_readiness_comes_back() {
     stages[1].assert_delivered("at_least_once", findings(produced));
 }
 
+/// What a worker could not deliver, and another one has delivered since.
+fn what_others_have_delivered_is_no_reason_to_be_unready(guarantee: &str) {
+    let stage = Stage::new(2);
+    let missing = unique("out");
+    let settings = |name: &str| {
+        let prefix = format!("{}-{name}", stage.group);
+        stage
+            .settings(guarantee)
+            .set("/delivery/transactional_id_prefix", prefix)
+            .set("/kafka/consumer/group.instance.id", "")
+            .set("/routes/0/topic", missing.as_str())
+    };
+    let mut first = Trailtag::start(&settings("first"));
+    first.wait_ready();
+    stage.broker.produce_many(&stage.input, messages(0..100, 2));
+    first.wait_unready("worker 0: the last delivery was not acknowledged", "");
+    // Longer than its session: the other one is given all of it.
+    first.signal("STOP");
+    stage.broker.create_topic(&missing, 1, &[]);
+    let mut second = Trailtag::start(&settings("second"));
+    stage.wait_settled(2);
+    first.signal("CONT");
+    for trailtag in [&mut first, &mut second] {
+        trailtag.wait_ready();
+        trailtag.sigterm();
+        assert!(trailtag.wait_exit(PATIENCE).success());
+    }
+}
+
+#[test]
+fn what_others_have_delivered_is_no_reason_to_be_unready_at_least_once() {
+    what_others_have_delivered_is_no_reason_to_be_unready("at_least_once");
+}
+
+#[test]
+fn what_others_have_delivered_is_no_reason_to_be_unready_exactly_once() {
+    what_others_have_delivered_is_no_reason_to_be_unready("exactly_once");
+}
+
 #[test]
 fn a_certificate_that_does_not_hold_is_named_with_its_fault() {
     let broker = CertifiedBroker::start();

@@ -50,7 +50,7 @@ done
 say "a typo is refused"
 # Of every depth: a value of the chart's, a setting of the program's, and the password, which belongs in a Secret.
 for typo in replica=3 config.kafka.bootstrap_server=x config.kafka.group=x monitoring.podMonitor.enable=true \
-    config.kafka.security.sasl.password=x resources.limit.cpu=1; do
+    config.kafka.security.sasl.password=x secrets.httpTls.secret=x resources.limit.cpu=1; do
     if render "$chart/ci/default-values.yaml" --set "$typo" >/dev/null 2>"$work/error"; then
         fail "$typo is accepted"
     fi

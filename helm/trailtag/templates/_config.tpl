@@ -55,6 +55,18 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.secrets.httpTls }}
+{{- if .existingSecret }}
+{{- range $file, $key := dict "cert_file" .certKey "key_file" .keyKey }}
+{{- include "trailtag.mounted" (dict "of" $config.http.tls "key" $file "name" (printf "config.http.tls.%s" $file) "value" (printf "%s/http-tls/%s" $folder $key) "by" "secrets.httpTls.existingSecret") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.secrets.httpToken }}
+{{- if .existingSecret }}
+{{- include "trailtag.mounted" (dict "of" $config.http "key" "token_file" "name" "config.http.token_file" "value" (printf "%s/http-token/%s" $folder .key) "by" "secrets.httpToken.existingSecret") }}
+{{- end }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}
 
@@ -100,6 +112,9 @@
 {{- if ne (empty .certKey) (empty .keyKey) }}
 {{- fail "secrets.tls.certKey and secrets.tls.keyKey belong together: set both or none" }}
 {{- end }}
+{{- end }}
+{{- if and .Values.config.http.token_file (or .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled) }}
+{{- fail "config.http.token_file names a file that Prometheus cannot be told of, and its scrapes would be refused: set secrets.httpToken.existingSecret instead, or switch the monitor off and make one of your own" }}
 {{- end }}
 {{- if and .Values.autoscaling.enabled .Values.keda.enabled }}
 {{- fail "autoscaling.enabled and keda.enabled are both true, and both would set the number of pods: set one of them to false" }}

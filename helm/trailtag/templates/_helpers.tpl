@@ -58,3 +58,32 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "trailtag.port" -}}
 {{- regexFind "[0-9]+$" .Values.config.http.listen }}
 {{- end }}
+
+{{/* http, or https where the pages have a certificate: the chart's or one that the user mounts. */}}
+{{- define "trailtag.scheme" -}}
+{{- if or .Values.secrets.httpTls.existingSecret .Values.config.http.tls.cert_file }}https{{ else }}http{{ end }}
+{{- end }}
+
+{{/* What a monitor has to know beside port and path. */}}
+{{- define "trailtag.scrape" -}}
+scheme: {{ include "trailtag.scheme" . }}
+{{- if eq (include "trailtag.scheme" .) "https" }}
+tlsConfig:
+  serverName: {{ default (printf "%s.%s.svc" (include "trailtag.fullname" .) .Release.Namespace) .Values.monitoring.tls.serverName }}
+  {{- if .Values.monitoring.tls.insecureSkipVerify }}
+  insecureSkipVerify: true
+  {{- end }}
+  {{- with .Values.secrets.httpTls }}
+  {{- if and .existingSecret .caKey (not $.Values.monitoring.tls.insecureSkipVerify) }}
+  ca:
+    secret: {name: {{ .existingSecret }}, key: {{ .caKey }}}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- with .Values.secrets.httpToken }}
+{{- if .existingSecret }}
+authorization:
+  credentials: {name: {{ .existingSecret }}, key: {{ .key }}}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -38,6 +38,32 @@
             {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.secrets.httpTls }}
+{{- if .existingSecret }}
+- name: http-tls
+  projected:
+    defaultMode: 0440
+    sources:
+      - secret:
+          name: {{ .existingSecret }}
+          items:
+            {{- range list .certKey .keyKey }}
+            - {key: {{ . }}, path: {{ . }}}
+            {{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.secrets.httpToken }}
+{{- if .existingSecret }}
+- name: http-token
+  projected:
+    defaultMode: 0440
+    sources:
+      - secret:
+          name: {{ .existingSecret }}
+          items:
+            - {key: {{ .key }}, path: {{ .key }}}
+{{- end }}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
@@ -55,6 +81,8 @@
 {{- range $index, $_ := .threatNetworks }}{{ $names = append $names (printf "threat-networks-%d" $index) }}{{ end }}
 {{- end }}
 {{- if .Values.secrets.tls.existingSecret }}{{ $names = append $names "tls" }}{{ end }}
+{{- if .Values.secrets.httpTls.existingSecret }}{{ $names = append $names "http-tls" }}{{ end }}
+{{- if .Values.secrets.httpToken.existingSecret }}{{ $names = append $names "http-token" }}{{ end }}
 {{- range $index, $name := $names }}
 {{- if $index }}{{ "\n" }}{{ end -}}
 - {name: {{ $name }}, mountPath: {{ $folder }}/{{ $name }}, readOnly: true}

@@ -169,7 +169,7 @@ impl From<io::Error> for LayerError {
 /// decodes to five times its compressed size and more, and seldom to less than this.
 pub(super) fn price(data: &[u8]) -> usize {
     const A_DECODER: usize = 4096;
-    const A_BYTE: usize = 2;
+    const A_BYTE: usize = 3;
     data.len().saturating_mul(A_BYTE).max(A_DECODER)
 }
 

@@ -39,7 +39,7 @@ impl Sink {
             if is_apart && !is_alone {
                 self.wait(reader)?;
             }
-            let headers = entry.headers.take();
+            let headers = std::mem::take(&mut entry.headers).to_owned();
             let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(
                 self.topic(entry),
                 tag(self.epoch, place),

@@ -31,16 +31,17 @@ pub(super) fn judge(code: c_int) -> Result<(), RDKafkaErrorCode> {
     if code == 0 {
         return Ok(());
     }
-    Err(RDKafkaRespErr::try_from(code).map_or_else(
-        |_| {
+    match RDKafkaRespErr::try_from(code) {
+        // The end of the enum, which is a newer broker's first code.
+        Ok(RDKafkaRespErr::RD_KAFKA_RESP_ERR_END_ALL) | Err(_) => {
             warn!(
                 code,
                 "the broker answered with an error code that this version does not know"
             );
-            RDKafkaErrorCode::Unknown
-        },
-        Into::into,
-    ))
+            Err(RDKafkaErrorCode::Unknown)
+        }
+        Ok(known) => Err(known.into()),
+    }
 }
 
 /// What is wrong with one partition of a list.

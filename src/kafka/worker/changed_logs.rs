@@ -1,5 +1,7 @@
 //! What a worker does where a log is not what it was.
 
+use std::sync::PoisonError;
+
 use rdkafka::TopicPartitionList;
 use tracing::{info, warn};
 
@@ -7,7 +9,7 @@ use super::{End, Worker, WorkerError};
 use crate::kafka::delivery;
 use crate::kafka::log_change::LogChange;
 use crate::kafka::positions::Position;
-use crate::kafka::start::{Place, ResetReason};
+use crate::kafka::start::{Epoch, Place, ResetReason};
 
 impl Worker {
     /// Logs are not what they were: what was read of them before counts, and what comes next is asked anew, by clients that
@@ -33,8 +35,8 @@ impl Worker {
                 } => {
                     if let Some(position) = self.reader.positions.of(&topic, partition) {
                         let place = self.place_in_changed_log(position, cut);
-                        // Without an epoch: the next start goes by where the log begins and ends.
-                        delivery::add_place(&mut offsets, position, place, None);
+                        let epoch = self.epoch_in_changed_log(position, cut);
+                        delivery::add_place(&mut offsets, position, place, epoch);
                     }
                 }
             }
@@ -44,6 +46,20 @@ impl Worker {
             warn!(worker = self.setting.number, %error, "where changed logs go on was not committed");
         }
         Ok(End::Again)
+    }
+
+    /// With its epoch, the log's leader says at the next start where it was cut. One that only found the offset out of range
+    /// was perhaps not asked: it is, once. Without an epoch, the next start goes by where the log begins and ends.
+    fn epoch_in_changed_log(&self, position: &Position, cut: Option<i64>) -> Epoch {
+        let key = (
+            position.topic.clone(),
+            position.partition,
+            position.settled.offset,
+        );
+        let asked = self.setting.asked_for_cut.lock();
+        let mut asked = asked.unwrap_or_else(PoisonError::into_inner);
+        let is_first = cut.is_none() && asked.insert(key);
+        position.settled_epoch.filter(|_| is_first)
     }
 
     /// Where a partition goes on whose position is not within its log any more.
