@@ -2,7 +2,7 @@
 
 use trailtag::config::Config;
 
-use super::{files, memory};
+use super::{files, laws, memory};
 
 /// The schema and the tree, each several times while they are compared.
 const MEMORY: usize = 64 << 20;
@@ -44,6 +44,7 @@ pub fn run(data: &[u8]) {
             assert!(!told.contains(SECRET), "{told}");
             for fault in &faults {
                 assert!(!fault.message.is_empty(), "{fault:?}");
+                laws::assert_one_line(&fault.to_string());
             }
         }
     }

@@ -278,6 +278,11 @@ pub fn answers(pipeline: &Pipeline, memory: usize) -> Vec<[u64; 2]> {
         .collect()
 }
 
+/// What is told of a fault is one line, and nothing in it steers a terminal, whatever it quotes from a file.
+pub fn assert_one_line(fault: &str) {
+    assert!(!fault.contains(char::is_control), "{fault:?}");
+}
+
 /// A pipeline as the service loads it, within so much memory, after it was asked about the samples; none where the files
 /// are refused, of which every fault says something, in one line.
 #[must_use]
@@ -291,6 +296,7 @@ pub fn load(config: &Config, memory: usize) -> Option<Pipeline> {
             assert!(!refused.faults.is_empty(), "refused for nothing");
             for fault in &refused.faults {
                 assert!(!fault.trim().is_empty(), "{:?}", refused.faults);
+                assert_one_line(fault);
             }
             None
         }
