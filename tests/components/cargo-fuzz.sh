@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # By date: another nightly may not build what this one does.
-nightly=nightly-2026-05-20
+nightly="nightly-2026-05-20"
 version=0.13.2
 
 if ! rustc "+$nightly" --version >/dev/null 2>&1; then
