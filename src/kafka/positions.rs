@@ -287,6 +287,7 @@ mod tests {
 
     fn start(offset: i64) -> Start {
         Start {
+            within: offset,
             place: Place::at(offset),
             epoch: None,
             topic_id: None,

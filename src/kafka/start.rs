@@ -170,6 +170,8 @@ pub struct Start {
     pub place: Place,
     /// The leader epoch of the message before it.
     pub epoch: Epoch,
+    /// An offset that the log has: the place's, or where it ended when it was asked.
+    pub within: i64,
     /// The id of the topic that it is a place in.
     pub topic_id: Option<String>,
     /// What is not as the group left it.
@@ -182,6 +184,7 @@ pub fn decide(committed: Option<&Committed>, log: &Log, first: FirstStart) -> Op
     let start = |offset, reset| Start {
         place: Place::at(offset),
         epoch: None,
+        within: offset,
         topic_id: log.topic_id.clone(),
         reset,
     };
@@ -222,6 +225,7 @@ pub fn decide(committed: Option<&Committed>, log: &Log, first: FirstStart) -> Op
             elements: committed.note.elements,
         },
         epoch: committed.epoch,
+        within: committed.offset.min(log.end),
         topic_id: log.topic_id.clone(),
         reset: None,
     })
@@ -319,6 +323,8 @@ mod tests {
     fn beyond_the_end_the_leader_is_asked_and_without_an_epoch_all_is_read_again() {
         let known = committed(300, Some(3), Some("new"), 0);
         assert_eq!(decided(Some(&known), FirstStart::Latest), (300, 0, None));
+        let start = decide(Some(&known), &log(), FirstStart::Latest).unwrap();
+        assert_eq!((start.within, start.epoch), (200, Some(3)));
         let unknown = committed(300, None, None, 0);
         let reset = Some(Reset {
             reason: ResetReason::Truncated,

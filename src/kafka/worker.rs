@@ -69,8 +69,8 @@ pub struct Setting {
     pub outage: Arc<Outage>,
     /// What is known of this worker's producers, the earlier ones included.
     pub lineage: Arc<Lineage>,
-    /// Topic, partition and offset of positions that are out of range, whose leaders were asked where the log was cut.
-    pub asked_for_cut: Arc<Mutex<BTreeSet<(String, i32, i64)>>>,
+    /// How often leaders were asked where their log was cut: topic, partition and offset of positions that are out of range.
+    pub asked_for_cut: Arc<Mutex<BTreeMap<(String, i32, i64), u32>>>,
     /// When this is cancelled, the worker finishes what is in flight and ends.
     pub shutdown: CancellationToken,
 }

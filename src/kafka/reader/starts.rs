@@ -129,7 +129,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Gives the client partitions to read, from their start on.
+    /// Gives the client partitions to read, not before their start. It would fetch from there before it asks the leader
+    /// whether the log still has what came before, which it does when it is sent to the place itself: where that is not in
+    /// the log, the fetch would say so first, and nobody where the log was cut.
     fn give(&mut self, known: &[(Partition, Start)]) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
         for (partition, start) in known {
@@ -137,13 +139,13 @@ impl Reader {
                 && !waiting.is_given
             {
                 waiting.is_given = true;
-                let offset = start.place.offset;
+                let epoch = start.epoch.filter(|_| start.within == start.place.offset);
                 native::add_offset(
                     &mut list,
                     &partition.0,
                     partition.1,
-                    offset,
-                    start.epoch,
+                    start.within,
+                    epoch,
                     "",
                 )?;
             }

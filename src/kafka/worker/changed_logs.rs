@@ -11,6 +11,10 @@ use crate::kafka::log_change::LogChange;
 use crate::kafka::positions::Position;
 use crate::kafka::start::{Epoch, Place, ResetReason};
 
+/// How often the leader of a log is asked where it was cut, for one position. One that never says so is older than the
+/// question (KIP-320).
+const MOST_QUESTIONS: u32 = 5;
+
 impl Worker {
     /// Logs are not what they were: what was read of them before counts, and what comes next is asked anew, by clients that
     /// remember nothing of the old logs. librdkafka would not read a topic again whose leader epochs begin anew, nor a
@@ -49,7 +53,8 @@ impl Worker {
     }
 
     /// With its epoch, the log's leader says at the next start where it was cut. One that only found the offset out of range
-    /// was perhaps not asked: it is, once. Without an epoch, the next start goes by where the log begins and ends.
+    /// was perhaps not asked, since leaders may change several times in such a change: it is, a few times. Without an epoch,
+    /// the next start goes by where the log begins and ends.
     fn epoch_in_changed_log(&self, position: &Position, cut: Option<i64>) -> Epoch {
         let key = (
             position.topic.clone(),
@@ -58,8 +63,11 @@ impl Worker {
         );
         let asked = self.setting.asked_for_cut.lock();
         let mut asked = asked.unwrap_or_else(PoisonError::into_inner);
-        let is_first = cut.is_none() && asked.insert(key);
-        position.settled_epoch.filter(|_| is_first)
+        let times = asked.entry(key).or_default();
+        *times += 1;
+        position
+            .settled_epoch
+            .filter(|_| cut.is_none() && *times <= MOST_QUESTIONS)
     }
 
     /// Where a partition goes on whose position is not within its log any more.
