@@ -424,6 +424,8 @@ fn a_secret_in_the_wrong_place_is_not_echoed() {
         "kafka: {security: hunter2}",
         "kafka: {security: {sasl: hunter2}}",
         "kafka: {security: {sasl: [hunter2]}}",
+        "kafka: {security: {sasl: {hunter2}}}",
+        "kafka: {security: {sasl: {hunter2: x}}}",
         "kafka: {security: {sasl: {password: [hunter2]}}}",
         "kafka: {client: hunter2}",
         "kafka: {bootstrap_servers: ['user:hunter2@kafka:9092']}",

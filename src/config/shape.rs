@@ -152,6 +152,11 @@ impl<'s> Cursor<'s> {
                     .any(|name| self.key(name).holds_secret(levels - 1))
     }
 
+    /// Whether a secret may stand right in this map: a key that is meant for nothing here may be one.
+    fn has_secret_among(self) -> bool {
+        self.names().any(|name| self.key(name).holds_secret(0))
+    }
+
     fn properties(self) -> Option<&'s Map<String, Value>> {
         self.keyword("properties")?.as_object()
     }
@@ -257,8 +262,12 @@ pub(super) fn value(node: &Node, cursor: Cursor<'_>) -> Value {
             .collect(),
         Data::Map(entries) => entries
             .iter()
-            .filter(|(_, node)| !node.is_nothing() || cursor.any_value().is_some())
-            .map(|(name, node)| (name.text.clone(), value(node, cursor.key(&name.text))))
+            .map(|(name, node)| (name, node, cursor.key(&name.text)))
+            // A name that there is not is a fault with nothing behind it too.
+            .filter(|(_, node, below)| {
+                !node.is_nothing() || cursor.any_value().is_some() || below.is_unknown()
+            })
+            .map(|(name, node, below)| (name.text.clone(), value(node, below)))
             .collect(),
     }
 }
@@ -345,7 +354,9 @@ impl Shape {
 
     /// The fault of a name that the map at `path` does not have.
     pub(super) fn unknown(&self, path: &Path, name: &str) -> Fault {
-        let names: Vec<&str> = self.root().follow(path).names().collect();
+        let map = self.root().follow(path);
+        let names: Vec<&str> = map.names().collect();
+        let mut is_shown = true;
         let hint = if let Some((map, below)) =
             name.split_once('.').filter(|(map, _)| names.contains(map))
         {
@@ -360,9 +371,15 @@ impl Shape {
         } else if names.is_empty() {
             "remove it".to_owned()
         } else {
+            is_shown = !map.has_secret_among();
             format!("the keys here are {}", names.join(", "))
         };
-        Fault::new(path.key(name).to_string(), UNKNOWN, hint)
+        if is_shown {
+            return Fault::new(path.key(name).to_string(), UNKNOWN, hint);
+        }
+        let length = name.chars().count();
+        let what = format!("{UNKNOWN} of {length} characters, which may be a secret");
+        Fault::new(path.to_string(), what, hint)
     }
 }
 

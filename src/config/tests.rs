@@ -191,6 +191,10 @@ fn an_unknown_key_names_the_nearest() {
         "config.yaml:3: worker: unknown key; did you mean `workers`?"
     );
     assert_eq!(
+        faults("worker:\n", &[]),
+        "config.yaml:1: worker: unknown key; did you mean `workers`?"
+    );
+    assert_eq!(
         faults("kafka:\n  security:\n    tls:\n      cafile: /x\n", &[]),
         "config.yaml:4: kafka.security.tls.cafile: unknown key; did you mean `ca_file`?"
     );

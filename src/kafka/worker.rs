@@ -28,6 +28,7 @@ use super::delivery::{Outcome, Sink, SinkError};
 use super::entry::Entry;
 use super::fencing::{self, Lineage};
 use super::intake::{Batch, Intake, Refused, Taken, take, take_part};
+use super::native::admin::Partition;
 use super::outage::Outage;
 use super::positions::Position;
 use super::reader::Reader;
@@ -45,6 +46,9 @@ const STRIDE: usize = 256;
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// The longest sleep while partitions wait for their start, which comes from another thread.
 const GLANCE: Duration = Duration::from_millis(5);
+
+/// Questions where a log was cut, by the partition and the offset that is out of range.
+pub type Questions = BTreeMap<(Partition, i64), u32>;
 
 /// Everything that a worker needs of its surroundings.
 #[derive(Clone)]
@@ -69,8 +73,8 @@ pub struct Setting {
     pub outage: Arc<Outage>,
     /// What is known of this worker's producers, the earlier ones included.
     pub lineage: Arc<Lineage>,
-    /// How often leaders were asked where their log was cut: topic, partition and offset of positions that are out of range.
-    pub asked_for_cut: Arc<Mutex<BTreeMap<(String, i32, i64), u32>>>,
+    /// How often leaders were asked where their log was cut.
+    pub asked_for_cut: Arc<Mutex<Questions>>,
     /// When this is cancelled, the worker finishes what is in flight and ends.
     pub shutdown: CancellationToken,
 }

@@ -56,11 +56,8 @@ impl Worker {
     /// was perhaps not asked, since leaders may change several times in such a change: it is, a few times. Without an epoch,
     /// the next start goes by where the log begins and ends.
     fn epoch_in_changed_log(&self, position: &Position, cut: Option<i64>) -> Epoch {
-        let key = (
-            position.topic.clone(),
-            position.partition,
-            position.settled.offset,
-        );
+        let partition = (position.topic.clone(), position.partition);
+        let key = (partition, position.settled.offset);
         let asked = self.setting.asked_for_cut.lock();
         let mut asked = asked.unwrap_or_else(PoisonError::into_inner);
         let times = asked.entry(key).or_default();
