@@ -477,8 +477,8 @@ mod tests {
             header in proptest::option::of(0..4_000_usize),
             limit in prop_oneof![3 => 1_024..3_000_usize, 1 => 3_000..30_000_usize],
         ) {
-            // Names of topics are twice in a part, and the longest ones need half a kilobyte more.
-            let limit = limit + topic.len() * 2;
+            // Names of topics are twice in a part, of which a quarter is for the original bytes however long they are.
+            let limit = limit + topic.len() * 3;
             let headers = header.map(one_header);
             let entries = make(&topic, payload.clone(), key.as_deref(), headers.as_ref(), limit);
             let mut joined = Vec::new();
