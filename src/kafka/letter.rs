@@ -478,7 +478,7 @@ mod tests {
             limit in prop_oneof![3 => 1_024..3_000_usize, 1 => 3_000..30_000_usize],
         ) {
             // Names of topics are twice in a part, of which a quarter is for the original bytes however long they are.
-            let limit = limit + topic.len() * 3;
+            let limit = limit + (topic.len() * 8).div_ceil(3);
             let headers = header.map(one_header);
             let entries = make(&topic, payload.clone(), key.as_deref(), headers.as_ref(), limit);
             let mut joined = Vec::new();
