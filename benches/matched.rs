@@ -41,11 +41,13 @@ mod matched {
 mod stage {
     use trailtag::cloudtrail::envelope::{Envelope, RawRecord};
     use trailtag::cloudtrail::record::{Identity, Record};
+    use trailtag::config::Detail;
+    use trailtag::config::Format;
     use trailtag::config::{Detection, Route};
     use trailtag::detection::{Context, Detector};
     use trailtag::finding::Finding;
-    use trailtag::format::{self, Format};
-    use trailtag::remediation::{Catalogue, Detail};
+    use trailtag::format;
+    use trailtag::remediation::Catalogue;
 
     use super::{Bencher, ORIGIN, black_box, typical};
 

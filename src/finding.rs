@@ -2,20 +2,15 @@
 //!
 //! It borrows from the record, the rules and the catalogue; a format adds nothing to it and looks nothing up.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::Record;
 use crate::config::{Key, Route};
 use crate::detection::Detection;
-use crate::detection::level::Level;
 use crate::detection::rules::Rule;
-use crate::format;
-use crate::pipeline::Origin;
+use crate::model::{Level, Origin};
 use crate::remediation::{Advice, Steps};
-use crate::visible::visible;
 
 /// Where a record came from, so that it can be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -137,42 +132,5 @@ impl<'a> Finding<'a> {
             Key::AccountId => facts.target.account.map(str::to_owned),
             Key::None => None,
         }
-    }
-
-    /// The Kafka headers, in order: ours, what the format needs, and the route's own.
-    #[must_use]
-    pub fn headers(&self, route: &Route) -> Vec<(Cow<'static, str>, String)> {
-        let source = self.source;
-        let ours = [
-            ("trailtag.severity", self.level().as_str().to_owned()),
-            (
-                "trailtag.rule",
-                self.rule().map(|rule| rule.id.clone()).unwrap_or_default(),
-            ),
-            ("trailtag.format", route.format.as_str().to_owned()),
-            (
-                "trailtag.source",
-                format!("{}/{}/{}", source.topic, source.partition, source.offset),
-            ),
-            ("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()),
-        ];
-        let ours = ours
-            .into_iter()
-            .map(|(name, value)| (Cow::Borrowed(name), value));
-        let formats = format::headers(route, self)
-            .into_iter()
-            .map(|(name, value)| (Cow::Borrowed(name), value));
-        let routes = route
-            .headers
-            .iter()
-            .map(|(name, value)| (Cow::Owned(name.clone()), value.clone()));
-        // Some values are a record's or a rule's; a tool that prints headers must not be steered by them.
-        ours.chain(formats)
-            .chain(routes)
-            .map(|(name, value)| match visible(&value) {
-                Cow::Borrowed(_) => (name, value),
-                Cow::Owned(shown) => (name, shown),
-            })
-            .collect()
     }
 }

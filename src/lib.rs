@@ -31,22 +31,22 @@
 //! - [`mod@format`]: findings to bytes
 //! - [`pipeline`]: composes all of the above
 //! - [`kafka`]: the worker's loop and the two guarantees
-//! - [`service`]: workers, signals, metrics, health
+//! - [`telemetry`]: metrics and health
+//! - [`service`]: workers, signals, the pages
 //! - [`config`]: every setting, its default, its check
+//! - [`model`]: words that all of these share
 //! - [`synthetic`]: realistic CloudTrail that was never anybody's
 
 pub mod cli;
 pub mod cloudtrail;
 pub mod config;
-pub mod dead_letter;
 pub mod detection;
-mod files;
 pub mod finding;
 pub mod format;
 pub mod kafka;
+pub mod model;
 pub mod pipeline;
 pub mod remediation;
 pub mod service;
 pub mod synthetic;
-mod visible;
-mod yaml;
+pub mod telemetry;

@@ -12,13 +12,13 @@ use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Ski
 use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{Identity, Record, RecordError};
 use crate::config::{Config, Route, Validate};
-use crate::dead_letter::{DeadLetter, Reason};
 use crate::detection::explain::Explanation;
 use crate::detection::fault::Faults;
-use crate::detection::level::Level;
 use crate::detection::{Context, Detector};
 use crate::finding::{Finding, TRIMS};
 use crate::format;
+use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::model::{Level, Origin};
 use crate::remediation::Catalogue;
 
 /// What Kafka adds around a message, at the most, beyond its key, value and headers.
@@ -26,19 +26,6 @@ pub(crate) const OVERHEAD: usize = 128;
 
 /// What Kafka adds to a header, at the most, beyond its name and its value.
 pub(crate) const HEADER_OVERHEAD: usize = 10;
-
-/// Where a message came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin<'a> {
-    /// The topic, or the name of the file.
-    pub topic: &'a str,
-    /// The partition, 0 for a file.
-    pub partition: i32,
-    /// The offset, or the number of the payload within a file, counted from 0.
-    pub offset: i64,
-    /// The message's timestamp in milliseconds since the epoch, where it has one.
-    pub timestamp: Option<i64>,
-}
 
 /// One document for one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -542,7 +529,7 @@ fn document(
         route: place,
         index: raw.index,
         key: finding.key(route.key),
-        headers: finding.headers(route),
+        headers: format::headers(route, finding),
         payload,
         event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })

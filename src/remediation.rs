@@ -15,11 +15,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::cloudtrail::record::Record;
+use crate::config::{Detail, files, yaml};
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
 use crate::detection::fault::Faults;
-use crate::files;
-use crate::yaml;
 
 mod compile;
 mod prepared;
@@ -51,21 +50,6 @@ pub enum Kind {
     Prevent,
     /// Good order that this event gives reason to check.
     Hardening,
-}
-
-/// How much of an item documents carry.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Detail {
-    /// Everything: the steps filled in, notes, references.
-    #[default]
-    Full,
-    /// What it is and what it is for, with references and without steps.
-    Summary,
-    /// Its id alone, for readers that keep the catalogue at hand.
-    Ids,
 }
 
 /// A danger that the event brings.

@@ -14,7 +14,8 @@ use std::cell::Cell;
 
 use serde_json::Value;
 use trailtag::config::Config;
-use trailtag::pipeline::{Origin, Outputs, Pipeline, Tally};
+use trailtag::model::Origin;
+use trailtag::pipeline::{Outputs, Pipeline, Tally};
 use trailtag::synthetic::{Generator, Options, Shape};
 
 thread_local! {

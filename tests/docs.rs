@@ -165,7 +165,7 @@ fn the_page_lists_every_fact() {
         },
         "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
     });
-    let origin = trailtag::pipeline::Origin {
+    let origin = trailtag::model::Origin {
         topic: "x",
         partition: 0,
         offset: 0,

@@ -10,8 +10,9 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use trailtag::config::Config;
-use trailtag::dead_letter::{DeadLetter, Reason};
-use trailtag::pipeline::{Document, MOST_ELEMENTS, Origin, Outputs, Pipeline, Tally};
+use trailtag::model::Origin;
+use trailtag::model::dead_letter::{DeadLetter, Reason};
+use trailtag::pipeline::{Document, MOST_ELEMENTS, Outputs, Pipeline, Tally};
 
 const ORIGIN: Origin<'_> = Origin {
     topic: "cloudtrail",

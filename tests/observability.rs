@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use serde_json::Value;
-use trailtag::kafka::client::Lag;
-use trailtag::service::metrics::{Metrics, Transaction};
+use trailtag::telemetry::metrics::{Lag, Metrics, Transaction};
 
 const ALERTS: &str = include_str!("../config/observability/prometheus/alerts.yaml");
 const RECORDING: &str = include_str!("../config/observability/prometheus/recording.yaml");
@@ -71,7 +70,11 @@ fn panels() -> Vec<Value> {
 
 /// A scrape in which every metric appears, also those that come with their first topic, partition or worker.
 fn scrape() -> String {
-    let metrics = Metrics::new(&["findings".to_owned()]).unwrap();
+    let metrics = Metrics::new(
+        &["findings".to_owned()],
+        &trailtag::kafka::library_version(),
+    )
+    .unwrap();
     metrics.received("cloudtrail", 1, 1, 1);
     metrics.lag(&Lag {
         topic: "cloudtrail".to_owned(),

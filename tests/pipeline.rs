@@ -10,8 +10,9 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trailtag::config::{Config, Route};
-use trailtag::detection::outcome::Outcome;
-use trailtag::pipeline::{Origin, Outputs, Pipeline, Tally};
+use trailtag::model::Origin;
+use trailtag::model::Outcome;
+use trailtag::pipeline::{Outputs, Pipeline, Tally};
 use trailtag::synthetic::{Generator, Options, Shape};
 
 const ORIGIN: Origin<'_> = Origin {
@@ -271,7 +272,7 @@ fn a_route_gets_only_what_is_bad_enough_for_it() {
     let mut config = Config::default();
     let mut only_high: Route = config.routes[0].clone();
     only_high.name = "pager".to_owned();
-    only_high.min_severity = trailtag::detection::level::Level::High;
+    only_high.min_severity = trailtag::model::Level::High;
     config.routes.push(only_high);
     let (_, outputs) = process(&Pipeline::from_config(&config).unwrap(), &with(&json!({})));
     assert_eq!(

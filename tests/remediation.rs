@@ -24,7 +24,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trailtag::config::Config;
-use trailtag::pipeline::{Origin, Outputs, Pipeline};
+use trailtag::model::Origin;
+use trailtag::pipeline::{Outputs, Pipeline};
 
 use events::{BENIGN, MESSAGE_TIME, events};
 use shell::{Calls, python, run};

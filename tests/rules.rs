@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use trailtag::config::{Config, Detection};
 use trailtag::detection::Detector;
-use trailtag::pipeline::{Origin, Outputs, Pipeline, Tally};
+use trailtag::model::Origin;
+use trailtag::pipeline::{Outputs, Pipeline, Tally};
 use trailtag::synthetic::{Generator, Options, Shape};
 
 /// A rule of this detection and these further lines.

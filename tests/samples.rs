@@ -5,7 +5,8 @@ use std::path::Path;
 use trailtag::cloudtrail::envelope::{Element, Limits, Scratch, Skip, open};
 use trailtag::cloudtrail::record::{Identity, Record};
 use trailtag::config::Config;
-use trailtag::pipeline::{Origin, Outputs, Pipeline, Tally};
+use trailtag::model::Origin;
+use trailtag::pipeline::{Outputs, Pipeline, Tally};
 
 /// Beside the repository, not in it: the records belong to others.
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/samples");

@@ -15,7 +15,8 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trailtag::config::Config;
-use trailtag::pipeline::{Explained, Origin, Outputs, Pipeline};
+use trailtag::model::Origin;
+use trailtag::pipeline::{Explained, Outputs, Pipeline};
 
 #[path = "severity/examples.rs"]
 mod examples;

@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
+use trailtag::config::Format;
 use trailtag::config::{Config, Route};
-use trailtag::format::Format;
-use trailtag::pipeline::{Document, Origin, Outputs, Pipeline};
+use trailtag::model::Origin;
+use trailtag::pipeline::{Document, Outputs, Pipeline};
 
 #[path = "splunk/addon.rs"]
 mod addon;

@@ -5,7 +5,8 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use trailtag::config::Config;
-use trailtag::pipeline::{Origin, Outputs, Pipeline};
+use trailtag::model::Origin;
+use trailtag::pipeline::{Outputs, Pipeline};
 use trailtag::synthetic::{Generator, Options, Shape};
 
 pub(crate) const ORIGIN: Origin<'_> = Origin {

@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 
 use serde::de::IgnoredAny;
 use trailtag::cloudtrail::envelope::{Element, Limits, Scratch, open};
+use trailtag::config::Format;
 use trailtag::config::{Config, Route};
-use trailtag::dead_letter::{DeadLetter, Reason};
-use trailtag::format::Format;
-use trailtag::pipeline::{Document, Explained, Origin, Outputs, Pipeline, Tally};
+use trailtag::model::Origin;
+use trailtag::model::dead_letter::{DeadLetter, Reason};
+use trailtag::pipeline::{Document, Explained, Outputs, Pipeline, Tally};
 
 use super::memory;
 

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 
 use arbitrary::Unstructured;
 use trailtag::cloudtrail::envelope::Limits;
+use trailtag::config::Format;
 use trailtag::config::{Config, Validate};
-use trailtag::format::Format;
 use trailtag::pipeline::{Outputs, Pipeline};
 
 use super::laws::{self, Outcome};

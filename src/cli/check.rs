@@ -9,7 +9,8 @@ use super::paint::clean;
 use super::{ConfigFile, Failure, Outcome, environment, in_one_line, print, runtime};
 use crate::config::{Action, Config, Guarantee, Protocol};
 use crate::kafka::{connect, sizes};
-use crate::pipeline::{Origin, Outputs, Pipeline};
+use crate::model::Origin;
+use crate::pipeline::{Outputs, Pipeline};
 use crate::synthetic::{Generator, Options, Shape};
 
 /// How many synthetic records a measured round has.

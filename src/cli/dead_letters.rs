@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::Failure;
 use crate::config::Config;
-use crate::dead_letter::DeadLetter;
+use crate::config::files::Walk;
 use crate::detection::files::is_rules;
-use crate::files::Walk;
-use crate::pipeline::Origin;
-use crate::visible::{self, visible};
+use crate::model::Origin;
+use crate::model::dead_letter::DeadLetter;
+use crate::model::visible::{self, visible};
 
 /// Where dead letters go.
 pub(super) enum DeadLetters {
@@ -211,7 +211,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dead_letter::Reason;
+    use crate::model::dead_letter::Reason;
 
     const ORIGIN: Origin<'static> = Origin {
         topic: "stdin",

@@ -192,7 +192,7 @@ fn feed(
         for _ in 0..left {
             fed.records += generator.write(1, &mut payload);
             fed.bytes += payload.len() as u64;
-            let origin = crate::pipeline::Origin {
+            let origin = crate::model::Origin {
                 topic: INPUT,
                 partition: 0,
                 offset: 0,

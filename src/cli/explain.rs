@@ -13,9 +13,10 @@ use super::paint::{Paint, clean, plain_json};
 use super::{ConfigFile, Failure, Outcome, pipeline, print, wants_colour};
 use crate::cloudtrail::record::Record;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
-use crate::detection::level::Level;
 use crate::finding::Finding;
-use crate::pipeline::{Explained, Origin};
+use crate::model::Level;
+use crate::model::Origin;
+use crate::pipeline::Explained;
 
 /// How many rules that did not match are told one by one, in text.
 const MOST_RULES: usize = 8;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use crate::visible::{is_hidden, visible};
+use crate::model::visible::{is_hidden, visible};
 
 /// Writes each event, which the subscriber gives in one piece, as one line to standard error.
 pub(super) struct OneLine {

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
+use crate::model::visible::{self, visible};
 use crate::pipeline::Pipeline;
-use crate::visible::{self, visible};
 
 pub mod check;
 mod dead_letters;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::visible::{is_hidden, visible};
+use crate::model::visible::{is_hidden, visible};
 
 /// A value for a person: what could rewrite the terminal, break the line or reorder what is read is shown as an escape.
 pub(super) fn clean(text: &str) -> String {

@@ -13,11 +13,12 @@ use super::dead_letters::{self, DeadLetters};
 use super::paint::plain_json;
 use super::{ConfigFile, Failure, Outcome, pipeline};
 use crate::cloudtrail::envelope::Skip;
+use crate::config::Format;
 use crate::config::{Config, Route};
-use crate::dead_letter::Reason;
-use crate::detection::level::Level;
-use crate::format::Format;
-use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
+use crate::model::Level;
+use crate::model::Origin;
+use crate::model::dead_letter::Reason;
+use crate::pipeline::{Outputs, Pipeline, Tally};
 
 /// The name of standard input as an origin.
 const STDIN: &str = "stdin";

@@ -9,13 +9,11 @@ use std::path::Path;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::fault::{self, Fault};
-use super::shape::{self, Shape};
-use super::{Action, Config, Route, http, properties, security};
-use crate::detection::lists;
-use crate::files;
-use crate::format::Format;
-use crate::visible::is_hidden;
-use crate::yaml::{Data, Node};
+use super::nearest::nearest;
+use super::shape::Shape;
+use super::yaml::{Data, Name, Node};
+use super::{Action, Config, Format, Route, files, http, network, properties, security};
+use crate::model::visible::is_hidden;
 
 impl Config {
     /// Everything that is wrong, none of it with a place: [`Config::load`] knows the lines.
@@ -132,7 +130,7 @@ impl Config {
             }
         }
         for (index, text) in detection.allow_list.networks.iter().enumerate() {
-            if lists::network(text).is_none() {
+            if network::parse(text).is_none() {
                 faults.push(Fault::new(
                     format!("detection.allow_list.networks[{index}]"),
                     format!("`{text}` is no address or network"),
@@ -327,7 +325,7 @@ fn written(value: &serde_json::Value) -> Node {
             entries
                 .iter()
                 .map(|(name, value)| {
-                    let name = crate::yaml::Name {
+                    let name = Name {
                         text: name.clone(),
                         line: 0,
                     };
@@ -414,7 +412,7 @@ fn filter(level: &str) -> Result<(), String> {
     let is_word = |word: &str| !word.contains(['=', '[', ':']);
     if let Some(word) = words.find(|word| is_word(word) && word.parse::<LevelFilter>().is_err()) {
         let levels = ["error", "warn", "info", "debug", "trace", "off"];
-        let meant = shape::nearest(word, levels.into_iter())
+        let meant = nearest(word, levels.into_iter())
             .map_or_else(String::new, |level| format!(", but `{level}` is"));
         return Err(format!("`{word}` is no level{meant}"));
     }
@@ -430,7 +428,7 @@ mod tests {
 
     use super::*;
     use crate::config::Protocol;
-    use crate::detection::outcome::Outcome;
+    use crate::model::Outcome;
 
     fn told(config: &Config) -> String {
         let faults: Vec<String> = config.check().iter().map(ToString::to_string).collect();

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::visible::write_visible;
+use crate::model::visible::write_visible;
 
 /// Where a setting was set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -15,9 +15,10 @@ use serde_json::Value;
 
 use super::Config;
 use super::fault::{Fault, Faults, Place};
+use super::files;
+use super::nearest::nearest;
 use super::shape::{self, Cursor, Differs, Path, Shape, Step};
-use crate::files;
-use crate::yaml::{self, Data, Name, Node};
+use super::yaml::{self, Data, Name, Node};
 
 /// Every variable of ours begins so. Two underscores, because Kubernetes sets `TRAILTAG_PORT` for a service of our name.
 const PREFIX: &str = "TRAILTAG__";
@@ -256,7 +257,7 @@ fn unknown_variable(path: &Path, at: Cursor<'_>, segment: &str, shape: &Shape) -
     if at.is("array") {
         "set the whole list, in YAML's short form: `[{name: a, topic: b}]`"
             .clone_into(&mut fault.hint);
-    } else if let Some(nearest) = shape::nearest(segment, at.names()) {
+    } else if let Some(nearest) = nearest(segment, at.names()) {
         let name = variable_name(&path.key(nearest).to_string());
         fault.hint = format!("did you mean {name}?");
     }

@@ -10,15 +10,20 @@
 //! together.
 
 mod check;
+mod choices;
 mod fault;
+pub(crate) mod files;
 mod http;
 mod load;
+pub(crate) mod nearest;
+pub(crate) mod network;
 mod properties;
 mod reference;
 mod security;
-pub(crate) mod shape;
+mod shape;
 #[cfg(test)]
 mod tests;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,13 +33,12 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::detection::level::Level;
-use crate::detection::outcome::Outcome;
-use crate::format::Format;
-use crate::remediation::Detail;
+use crate::model::{Level, Outcome};
 
+pub use choices::{Detail, Format};
 pub use fault::{Fault, Faults, Place};
 pub use http::{Certificate, Http, HttpError, HttpTls};
+pub use properties::TRANSACTION_TIMEOUT_MS;
 pub use security::PasswordError;
 pub use shape::schema;
 

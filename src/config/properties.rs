@@ -17,8 +17,12 @@ use super::{Config, Guarantee};
 /// What librdkafka allows between two polls unless told otherwise.
 const POLL_INTERVAL_MS: u64 = 300_000;
 
+/// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
+/// before this program aborts it itself, which would come back as "fenced".
+pub const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
+
 /// The longest that a worker goes without a poll: a transaction is given this long by the broker, and then aborted.
-const LONGEST_WAIT_MS: u64 = crate::kafka::client::TRANSACTION_TIMEOUT_MS;
+const LONGEST_WAIT_MS: u64 = TRANSACTION_TIMEOUT_MS;
 
 /// How long a session lasts unless told otherwise.
 const SESSION_TIMEOUT_MS: u64 = 45_000;

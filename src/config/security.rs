@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::check::readable_file;
 use super::fault::Fault;
+use super::files::{self, Unread};
 use super::{Mechanism, Protocol, Sasl, Security, Tls};
-use crate::files::{self, Unread};
 
 /// Why there is no password, although one is set.
 #[derive(Debug, thiserror::Error)]

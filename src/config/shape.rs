@@ -17,8 +17,9 @@ use yaml_rust2::Yaml;
 
 use super::Config;
 use super::fault::{Fault, Faults};
+use super::nearest::nearest;
 use super::reference;
-use crate::yaml::{Data, Node, quote, without_credentials};
+use super::yaml::{Data, Node, quote, without_credentials};
 
 /// The name under which the schema's `format` keeps durations.
 const DURATION: &str = "humantime";
@@ -396,22 +397,6 @@ const MOST_FAULTS: usize = 100;
 pub(super) const UNKNOWN: &str = "unknown key";
 
 const SEE_SCHEMA: &str = "`trailtag schema` prints what may stand here";
-
-/// The name that was probably meant.
-pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let plain = |name: &str| name.to_lowercase().replace(['-', '.'], "_");
-    let name = plain(name);
-    names
-        .map(|known| {
-            (
-                strsim::normalized_damerau_levenshtein(&name, &plain(known)),
-                known,
-            )
-        })
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
-}
 
 /// The node at a path.
 fn find<'n>(node: &'n Node, path: &Path) -> Option<&'n Node> {

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::load::{Layer, Places};
 use super::shape::Path;
 use super::{Config, Guarantee, Place, Protocol, reference, shape};
-use crate::yaml;
+use crate::config::yaml;
 
 /// Loads a text as `config.yaml`, with variables; the faults come as text.
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::Faults;
-use crate::config::shape;
-use crate::yaml::{self, Data, Name, Node};
+use crate::config::nearest::nearest;
+use crate::config::yaml::{self, Data, Name, Node};
 
 /// A text and its line.
 pub(crate) struct Line {
@@ -75,7 +75,7 @@ impl<'tree, 'faults> Entry<'tree, 'faults> {
         }
         for (key, _) in fields {
             if !known.contains(&key.text.as_str()) {
-                let meant = shape::nearest(&key.text, known.iter().copied()).map_or_else(
+                let meant = nearest(&key.text, known.iter().copied()).map_or_else(
                     || format!("the keys here are {keys}"),
                     |meant| format!("did you mean `{meant}`?"),
                 );

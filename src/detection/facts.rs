@@ -17,9 +17,10 @@ use sha2::{Digest, Sha256};
 
 use super::Context;
 use super::lists::Lists;
-use super::outcome::{self, Outcome};
+use super::outcome;
 use super::time::EventTime;
 use crate::cloudtrail::record::Record;
+use crate::model::Outcome;
 
 pub use actor::{Actor, Key};
 pub use client::Client;

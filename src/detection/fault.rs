@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::visible::write_visible;
+use crate::model::visible::write_visible;
 
 /// How many faults are told.
 const MOST: usize = 1000;

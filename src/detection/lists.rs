@@ -17,7 +17,8 @@ use serde::Deserialize;
 use super::fault::Faults;
 use super::files;
 use crate::config;
-use crate::files::LIST_FILE;
+use crate::config::files::LIST_FILE;
+use crate::config::network;
 
 /// The most bytes of all lists of networks together.
 const MAX_LISTS: usize = 128 * 1024 * 1024;
@@ -57,7 +58,12 @@ impl Lists {
             user_agents: UserAgents::new(settings, faults),
             allowed_networks: (!allow.networks.is_empty()).then(|| {
                 // A setting that is no network is a fault of the configuration, which is told there with its key.
-                Networks::new(allow.networks.iter().filter_map(|text| network(text)))
+                Networks::new(
+                    allow
+                        .networks
+                        .iter()
+                        .filter_map(|text| network::parse(text)),
+                )
             }),
             threat_networks: threat_networks(&settings.threat_networks_files, faults),
             profiles_in_use: Some(settings.profiles_in_use_file.as_path())
@@ -249,16 +255,6 @@ fn regex_of(glob: &str) -> String {
     regex
 }
 
-/// An address, or a network in CIDR form; bits beyond its prefix do not count.
-pub(crate) fn network(text: &str) -> Option<IpNet> {
-    let text = text.trim();
-    let net = text
-        .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .ok()?;
-    Some(net.trunc())
-}
-
 /// Addresses, as networks that neither overlap nor touch, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Networks {
@@ -341,7 +337,7 @@ fn threat_networks(paths: &[std::path::PathBuf], faults: &mut Faults) -> Option<
             if said.is_empty() {
                 continue;
             }
-            if let Some(network) = network(said) {
+            if let Some(network) = network::parse(said) {
                 networks.push(network);
                 continue;
             }

@@ -3,37 +3,10 @@
 //! CloudTrail writes one error in several spellings: the exception's name (`NoSuchEntityException`), the wire code
 //! (`NoSuchEntity`), and for EC2 a prefix (`Client.UnauthorizedOperation`). [`family`] takes them together.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::cloudtrail::record::Record;
-
-/// What became of the call.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// It was carried out.
-    Success,
-    /// The caller was not allowed to.
-    Denied,
-    /// It failed for another reason. A dry run (`Client.DryRunOperation`) counts here: it would have been carried out,
-    /// and was not.
-    Failed,
-}
-
-impl Outcome {
-    /// The name in documents and conditions.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Denied => "denied",
-            Self::Failed => "failed",
-        }
-    }
-}
+use crate::model::Outcome;
 
 /// The error families that mean that the caller was not allowed to do it.
 const DENIED: [&str; 7] = [

@@ -15,8 +15,8 @@ use super::entry::{self, Entry, Line};
 use super::explain::Trace;
 use super::facts::Facts;
 use super::fault::Faults;
-use super::level::Level;
-use crate::yaml::Node;
+use crate::config::yaml::Node;
+use crate::model::Level;
 
 /// The id under which a rule's own base score stands among the factors, where it is not 0.
 pub const BASE: &str = "rule.base";

@@ -19,10 +19,10 @@ use super::ours;
 use super::words::{Reason, Sentence, Spelled, filled, text, tls_version, truth};
 use crate::config::Route;
 use crate::detection::attack::{Entry, Technique};
-use crate::detection::level::Level;
-use crate::detection::outcome::Outcome;
 use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::Finding;
+use crate::model::Level;
+use crate::model::Outcome;
 
 /// The version of ECS.
 const VERSION: &str = "8.11.0";

@@ -8,54 +8,11 @@ mod ours;
 mod splunk;
 mod words;
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use crate::config::Route;
+use crate::config::{Format, Route};
 use crate::finding::Finding;
-
-/// The form in which a route's documents leave.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-    clap::ValueEnum,
-)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum Format {
-    /// `{"event": <the original record>, "trailtag": {…}}`.
-    #[default]
-    Native,
-    /// A complete document of the Elastic Common Schema 8.11.
-    Ecs,
-    /// An event for Splunk's HTTP Event Collector, in its envelope; the record is at the top of `event`.
-    SplunkHec,
-    /// The record with ours beside it, for Splunk without the envelope: what that says is in Kafka headers.
-    SplunkRaw,
-    /// An event of OCSF 1.8.0, of the route's class.
-    Ocsf,
-}
-
-impl Format {
-    /// The name in the configuration and in headers.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Ecs => "ecs",
-            Self::SplunkHec => "splunk_hec",
-            Self::SplunkRaw => "splunk_raw",
-            Self::Ocsf => "ocsf",
-        }
-    }
-}
+use crate::model::visible::visible;
 
 /// Appends a finding's document for a route to `out`. Errs only where `serde_json` does, which it does not when it writes
 /// to memory.
@@ -73,9 +30,48 @@ pub fn write(
     }
 }
 
-/// The Kafka headers that a route's format needs, beyond those that every document has.
+/// A document's Kafka headers, in order: ours, what the format needs, and the route's own.
 #[must_use]
-pub fn headers(route: &Route, finding: &Finding<'_>) -> Vec<(&'static str, String)> {
+pub fn headers(route: &Route, finding: &Finding<'_>) -> Vec<(Cow<'static, str>, String)> {
+    let source = finding.source;
+    let ours = [
+        ("trailtag.severity", finding.level().as_str().to_owned()),
+        (
+            "trailtag.rule",
+            finding
+                .rule()
+                .map(|rule| rule.id.clone())
+                .unwrap_or_default(),
+        ),
+        ("trailtag.format", route.format.as_str().to_owned()),
+        (
+            "trailtag.source",
+            format!("{}/{}/{}", source.topic, source.partition, source.offset),
+        ),
+        ("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let ours = ours
+        .into_iter()
+        .map(|(name, value)| (Cow::Borrowed(name), value));
+    let formats = needed_headers(route, finding)
+        .into_iter()
+        .map(|(name, value)| (Cow::Borrowed(name), value));
+    let routes = route
+        .headers
+        .iter()
+        .map(|(name, value)| (Cow::Owned(name.clone()), value.clone()));
+    // Some values are a record's or a rule's; a tool that prints headers must not be steered by them.
+    ours.chain(formats)
+        .chain(routes)
+        .map(|(name, value)| match visible(&value) {
+            Cow::Borrowed(_) => (name, value),
+            Cow::Owned(shown) => (name, shown),
+        })
+        .collect()
+}
+
+/// The Kafka headers that a route's format needs, beyond those that every document has.
+fn needed_headers(route: &Route, finding: &Finding<'_>) -> Vec<(&'static str, String)> {
     match route.format {
         Format::SplunkRaw => splunk::headers(route, finding),
         Format::Native | Format::Ecs | Format::SplunkHec | Format::Ocsf => Vec::new(),

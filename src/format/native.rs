@@ -25,10 +25,11 @@ mod tests {
     use super::*;
     use crate::cloudtrail::envelope::{Envelope, RawRecord};
     use crate::cloudtrail::record::Record;
+    use crate::config::Detail;
     use crate::config::Key;
     use crate::detection::{Context, Detector};
-    use crate::pipeline::Origin;
-    use crate::remediation::{Catalogue, Detail};
+    use crate::model::Origin;
+    use crate::remediation::Catalogue;
     use proptest::prelude::*;
 
     const ORIGIN: Origin<'static> = Origin {
@@ -178,12 +179,11 @@ mod tests {
                     headers: [("site".to_owned(), "a\u{1b}[2J\nb".to_owned())].into(),
                     ..Route::default()
                 };
-                let headers = finding.headers(&route);
+                let headers = crate::format::headers(&route, finding);
                 let (_, site) = headers.iter().find(|(name, _)| name == "site").unwrap();
                 assert_eq!(site, "a\\u{1b}[2J\\nb");
                 assert_eq!(
-                    finding
-                        .headers(&Route::default())
+                    crate::format::headers(&Route::default(), finding)
                         .iter()
                         .map(|(name, value)| (name.as_ref(), value.clone()))
                         .collect::<Vec<_>>(),

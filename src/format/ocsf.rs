@@ -21,9 +21,9 @@ use super::ours;
 use super::words::{Light, Reason, Sentence, Spelled, filled, text};
 use crate::config::{OcsfClass, Route};
 use crate::detection::facts::IdSource;
-use crate::detection::level::Level;
-use crate::detection::outcome::Outcome;
 use crate::finding::Finding;
+use crate::model::Level;
+use crate::model::Outcome;
 use crate::remediation::Risk;
 
 /// The version of OCSF.

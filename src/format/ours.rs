@@ -9,11 +9,11 @@ use super::object::Object;
 use crate::config::Route;
 use crate::detection::attack::Technique;
 use crate::detection::facts::{Actor, Client, IdSource, Target};
-use crate::detection::outcome::Outcome;
 use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::{Finding, Source};
+use crate::model::Outcome;
 use crate::remediation::{Risk, Steps};
 
 /// The version of what stands under `trailtag`; a reader need not look when only keys were added.

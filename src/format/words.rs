@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::cloudtrail::record;
-use crate::detection::outcome::Outcome;
 use crate::finding::Finding;
+use crate::model::Outcome;
 
 /// The most characters of a value that sentences show.
 const SHOWN: usize = 256;

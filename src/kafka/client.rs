@@ -25,11 +25,8 @@ use super::fencing::Lineage;
 use super::log_change::{self, LogChange};
 use super::outage::{Contact, Ear};
 use super::start::FirstStart;
+pub(super) use crate::config::TRANSACTION_TIMEOUT_MS;
 use crate::config::{Config, Guarantee, Mechanism, PasswordError, Protocol};
-
-/// How long a broker keeps a transaction open whose producer has gone silent. Long enough that it never times out
-/// before this program aborts it itself, which would come back as "fenced".
-pub const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 
 /// How often librdkafka reports statistics, which is where lags and connections come from, and how late a client is
 /// helped that has no broker left.
@@ -233,17 +230,6 @@ pub enum Change {
     Assigned(Vec<(String, i32)>),
     /// These partitions are no longer ours.
     Revoked(Vec<(String, i32)>),
-}
-
-/// How far the reading of one partition is behind its readable end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lag {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// Messages between the position and the last stable offset.
-    pub messages: i64,
 }
 
 /// What a consumer's statistics say of one partition.

@@ -10,7 +10,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 
 use super::letter;
 use super::start::{Epoch, Place};
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 use crate::pipeline::Tally;
 
 /// Where a message goes.

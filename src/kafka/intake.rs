@@ -17,9 +17,10 @@ use super::start::{Epoch, Place};
 use super::unfold::Part;
 use super::worker::Setting;
 use crate::config::Action;
-use crate::dead_letter::{DeadLetter, Reason};
-use crate::pipeline::{Document, Origin, Outputs, Pipeline, Tally};
-use crate::service::metrics::Metrics;
+use crate::model::Origin;
+use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::pipeline::{Document, Outputs, Pipeline, Tally};
+use crate::telemetry::metrics::Metrics;
 
 /// A document that a broker refused for what it is, to be dead-lettered when its message is read again; or a dead letter,
 /// which then goes without the headers of its message.

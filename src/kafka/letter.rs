@@ -15,9 +15,9 @@ use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
 use super::entry::{Entry, Headers, Letter};
 use super::native;
-use crate::dead_letter::{DeadLetter, Reason};
+use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::model::visible::visible;
 use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
-use crate::visible::visible;
 
 /// The header that counts a part, from 1.
 const PART: &str = "trailtag.part";
@@ -420,7 +420,9 @@ mod tests {
             for entry in entries(&original, letter.clone(), limit, false, blank) {
                 let error = header(&entry, "trailtag.error").unwrap();
                 assert!(error.starts_with("begins with \\u{1b}[2J\\n\\u{2028}"));
-                assert!(error.len() <= ERROR_BYTES && !error.contains(crate::visible::is_hidden));
+                assert!(
+                    error.len() <= ERROR_BYTES && !error.contains(crate::model::visible::is_hidden)
+                );
             }
         }
     }

@@ -54,3 +54,9 @@ pub mod topics;
 mod unfold;
 pub mod unowned;
 pub mod worker;
+
+/// The version of librdkafka that is in use.
+#[must_use]
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

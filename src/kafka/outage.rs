@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::certificate;
 pub use super::reason::Reason;
 use super::reason::address;
-use crate::service::health::Silent;
+use crate::telemetry::health::Silent;
 
 /// A broker from which nothing came for this long, though it was asked something, does not answer.
 const HUNG_AFTER: Duration = Duration::from_secs(8);

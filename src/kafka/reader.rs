@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use self::starts::Waiting;
-use super::client::{self, Change, ConsumerSide, Lag, Share};
+use super::client::{self, Change, ConsumerSide, Share};
 use super::log_change::LogChange;
 use super::native::admin::Partition;
 use super::native::{self, Commit};
@@ -30,8 +30,8 @@ use super::start::Epoch;
 use super::start_offsets::StartOffsets;
 use super::worker::{Setting, TICK, WorkerError};
 use crate::config::Config;
-use crate::service::health::WorkerHealth;
-use crate::service::metrics::Metrics;
+use crate::telemetry::health::WorkerHealth;
+use crate::telemetry::metrics::{Lag, Metrics};
 
 /// How much of what the client has to say is heard at once in a wait: a rebalance may stand behind many errors.
 const EVENTS: usize = 16;

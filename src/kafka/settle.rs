@@ -18,7 +18,7 @@ use super::letter::{self, LEAST_LIMIT};
 use super::positions::{Position, backoff};
 use super::worker::{Setting, TICK, Worker, WorkerError};
 use crate::config::{Config, Guarantee};
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 
 impl Worker {
     pub(super) fn is_exactly_once(&self) -> bool {

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::telemetry::metrics::ResetReason;
+
 /// Where a partition is to be read from: an offset, and how many elements of its message are done already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
@@ -120,32 +122,6 @@ impl FirstStart {
             "latest" | "largest" | "end" => Self::Latest,
             "error" => Self::Refuse,
             _ => Self::Earliest,
-        }
-    }
-}
-
-/// Why a committed offset is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ResetReason {
-    /// The messages at it are gone: retention, or an administrator, removed them.
-    Expired,
-    /// The log was cut before it: an unclean leader election, or lost disks.
-    Truncated,
-    /// It belongs to a topic that was deleted; another one has its name now.
-    TopicRecreated,
-}
-
-impl ResetReason {
-    /// Every reason, in the order of their declaration.
-    pub const ALL: [Self; 3] = [Self::Expired, Self::Truncated, Self::TopicRecreated];
-
-    /// The name in metrics and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Truncated => "truncated",
-            Self::TopicRecreated => "topic_recreated",
         }
     }
 }

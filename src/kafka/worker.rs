@@ -37,8 +37,8 @@ pub use super::start_offsets::TopicIds;
 use super::unfold::{Next, Unfolding};
 use crate::config::{Config, Guarantee};
 use crate::pipeline::{Outputs, Pipeline};
-use crate::service::health::WorkerHealth;
-use crate::service::metrics::{Metrics, Transaction};
+use crate::telemetry::health::WorkerHealth;
+use crate::telemetry::metrics::{Metrics, Transaction};
 
 /// How many messages are read between two looks at the clock.
 const STRIDE: usize = 256;

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use crate::cloudtrail::envelope::{RawRecord, Rejection};
-use crate::dead_letter::{DeadLetter, Reason};
+use crate::model::dead_letter::{DeadLetter, Reason};
 
 /// How many elements of one message are looked at. The largest files of CloudTrail have some ten thousand.
 pub const MOST_ELEMENTS: u32 = 1 << 20;

@@ -7,7 +7,8 @@ use minijinja::Environment;
 
 use super::templates::{Part, Step};
 use super::text::{CatalogueText, ItemText, RiskText};
-use super::{Danger, Detail, Entry};
+use super::{Danger, Entry};
+use crate::config::Detail;
 use crate::detection::conditions::When;
 use crate::detection::entry::Line;
 use crate::detection::fault::Faults;

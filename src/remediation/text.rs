@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::Kind;
 use super::templates::Part;
+use crate::config::yaml::Node;
 use crate::detection::entry::{self, Entry, Line};
 use crate::detection::fault::Faults;
-use crate::yaml::Node;
 
 /// A risk as it is written.
 pub(super) struct RiskText {

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::credentials::Credentials;
-use super::health::WorkerHealth;
-use super::metrics::Metrics;
+use crate::telemetry::health::WorkerHealth;
+use crate::telemetry::metrics::Metrics;
 
 pub(super) use listener::{bind, start};
 

@@ -1,7 +1,5 @@
-//! Everything around the workers: signals, metrics, health.
+//! Everything around the workers: signals, reloads, the pages.
 
-pub mod health;
 pub mod http;
-pub mod metrics;
 mod reload;
 pub mod supervisor;

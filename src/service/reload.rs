@@ -14,12 +14,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::health;
-use super::metrics::Metrics;
 use crate::config::Config;
+use crate::config::files::Walk;
 use crate::detection::files::is_rules;
-use crate::files::Walk;
 use crate::pipeline::Pipeline;
+use crate::telemetry::health;
+use crate::telemetry::metrics::Metrics;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);

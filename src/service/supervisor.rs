@@ -12,12 +12,11 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::health::{self, Silent, WorkerHealth};
 use super::http::credentials::{self, Credentials};
 use super::http::{self, Pages};
-use super::metrics::Metrics;
 use super::reload;
 use crate::config::{Config, HttpError};
+use crate::kafka;
 use crate::kafka::client::{self, ClientError};
 use crate::kafka::connect::{self, Complaint, Contact};
 use crate::kafka::outage::{Outage, Reason};
@@ -26,6 +25,8 @@ use crate::kafka::topics;
 use crate::kafka::unowned;
 use crate::kafka::worker::{self, End, Limits, Setting, TopicIds, WorkerError};
 use crate::pipeline::Pipeline;
+use crate::telemetry::health::{self, Silent, WorkerHealth};
+use crate::telemetry::metrics::Metrics;
 
 /// A worker that ran this long before it failed begins its waits anew.
 const GOOD_RUN: Duration = Duration::from_mins(1);
@@ -105,7 +106,7 @@ pub async fn run(
         .map(|route| route.name.clone())
         .collect();
     routes.extend(["unmatched".to_owned(), "dead_letter".to_owned()]);
-    let metrics = Arc::new(Metrics::new(&routes)?);
+    let metrics = Arc::new(Metrics::new(&routes, &kafka::library_version())?);
     metrics.loaded(pipeline.rules(), health::now());
     let (pipelines, pipeline) = watch::channel(pipeline);
     let number = workers(&config);

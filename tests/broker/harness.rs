@@ -420,7 +420,7 @@ fn settings_are_a_configuration() {
     );
     assert_eq!(
         config.routes[0].min_severity,
-        ::trailtag::detection::level::Level::High
+        ::trailtag::model::Level::High
     );
     assert_eq!(config.dead_letter.topic, "dead");
 }

@@ -84,7 +84,7 @@ fn the_rule_gives_each_level_the_severity_of_its_number() {
             )
         })
         .collect();
-    let expected: Vec<(String, &str)> = trailtag::detection::level::Level::ALL
+    let expected: Vec<(String, &str)> = trailtag::model::Level::ALL
         .iter()
         .map(|level| level.scale())
         // Kibana has no level below low.

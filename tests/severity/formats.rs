@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
+use trailtag::config::Detail;
+use trailtag::config::Format;
 use trailtag::config::{OcsfClass, Route};
-use trailtag::format::Format;
-use trailtag::pipeline::{Origin, Outputs, Pipeline};
-use trailtag::remediation::Detail;
+use trailtag::model::Origin;
+use trailtag::pipeline::{Outputs, Pipeline};
 
 use super::examples::examples;
 use super::records::{Site, with};

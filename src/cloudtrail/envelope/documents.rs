@@ -1,11 +1,11 @@
 //! Texts of one or more JSON documents: where one ends and the next begins, and how a broken one loses only itself.
 
 use super::Envelope;
-use super::forms::Items;
+use super::forms::{Items, begins_as_s3_file};
 use super::object::Object;
 use super::walk::{Place, Walk, check};
 use crate::cloudtrail::scan::{self, Fault, Members, skip_space, skip_string};
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 
 impl Walk<'_> {
     /// A text of one or more documents, one after another with or without white space between them. It begins with a
@@ -196,19 +196,4 @@ fn next_line(text: &[u8], from: usize) -> usize {
         .map(|at| from + at + 1)
         .find(|at| text.get(*at) == Some(&b'{'))
         .unwrap_or(text.len())
-}
-
-/// Where the list opens, if the object at `start` begins with the key `Records` and an array.
-pub(super) fn begins_as_s3_file(text: &[u8], start: usize) -> Option<usize> {
-    const KEY: &[u8] = b"\"Records\"";
-    let key = skip_space(text, start + 1);
-    if !text.get(key..)?.starts_with(KEY) {
-        return None;
-    }
-    let colon = skip_space(text, key + KEY.len());
-    if text.get(colon) != Some(&b':') {
-        return None;
-    }
-    let list = skip_space(text, colon + 1);
-    (text.get(list) == Some(&b'[')).then_some(list)
 }

@@ -5,7 +5,7 @@
 
 use super::object::{Known, Object, is_version_1, member};
 use super::{Envelope, Skip, layers};
-use crate::cloudtrail::scan;
+use crate::cloudtrail::scan::{self, skip_space};
 use crate::cloudtrail::text::{Short, string_inside, text_is};
 
 /// What the elements of a list are.
@@ -445,6 +445,21 @@ fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
             }
             None => value.starts_with(b"{") || value.starts_with(b"["),
         })
+}
+
+/// Where the list opens, if the object at `start` begins with the key `Records` and an array.
+pub(super) fn begins_as_s3_file(text: &[u8], start: usize) -> Option<usize> {
+    const KEY: &[u8] = b"\"Records\"";
+    let key = skip_space(text, start + 1);
+    if !text.get(key..)?.starts_with(KEY) {
+        return None;
+    }
+    let colon = skip_space(text, key + KEY.len());
+    if text.get(colon) != Some(&b':') {
+        return None;
+    }
+    let list = skip_space(text, colon + 1);
+    (text.get(list) == Some(&b'[')).then_some(list)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::tests::{
     seen_within, subscription,
 };
 use super::{Element, Envelope, Limits, Scratch, open};
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 
 #[test]
 fn documents_follow_one_another() {

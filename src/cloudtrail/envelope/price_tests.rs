@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::tests::{LIMITS, Seen, base64, gzip, ours, outline, seen_within};
 use super::{Limits, Skip, layers};
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 
 /// A deflate stream in gzip's clothes, without its checks.
 fn member(deflate: &[u8]) -> Vec<u8> {

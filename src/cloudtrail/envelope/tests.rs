@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Element, Envelope, Limits, Scratch, Skip, open};
 use crate::cloudtrail::record::{Identity, Record};
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 
 pub(super) const LIMITS: Limits = Limits {
     decoded_bytes: 1 << 20,

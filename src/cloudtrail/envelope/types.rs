@@ -1,6 +1,6 @@
 //! What [`super::open`] takes and gives: limits, elements and their kinds.
 
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 
 /// How far one message may unfold.
 #[derive(Debug, Clone, Copy)]

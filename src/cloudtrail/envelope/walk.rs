@@ -4,8 +4,7 @@ use std::ops::ControlFlow;
 
 use serde::de::IgnoredAny;
 
-use super::documents::begins_as_s3_file;
-use super::forms::{Carrier, Coding, Form, Items, form};
+use super::forms::{Carrier, Coding, Form, Items, begins_as_s3_file, form};
 use super::layers::{self, Layer, LayerError};
 use super::object::Object;
 use super::otel::{self, Body, Unwritten};
@@ -13,7 +12,7 @@ use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip};
 use crate::cloudtrail::scan::{self, Elements, Fault, skip_space};
 use crate::cloudtrail::text::{self, Undecoded};
 use crate::cloudtrail::time;
-use crate::dead_letter::Reason;
+use crate::model::dead_letter::Reason;
 
 /// The deepest nesting that the stack is trusted with, whatever the configuration says.
 const DEEPEST: usize = 32;

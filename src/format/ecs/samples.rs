@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::cloudtrail::envelope::{Envelope, RawRecord};
 use crate::cloudtrail::record::Record;
+use crate::config::Detail;
 use crate::config::{Detection, Route};
 use crate::detection::{Context, Detector};
 use crate::finding::Finding;
-use crate::pipeline::Origin;
-use crate::remediation::{Catalogue, Detail};
+use crate::model::Origin;
+use crate::remediation::Catalogue;
 
 /// What finds and advises: with the optional rules, and one that asks for no name.
 pub(in crate::format) struct Site {

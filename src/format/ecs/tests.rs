@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::samples::{Site, all, examples, ours};
 use super::*;
-use crate::format::Format;
-use crate::remediation::Detail;
+use crate::config::Detail;
+use crate::config::Format;
 
 fn route() -> Route {
     Route {

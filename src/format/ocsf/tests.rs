@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::format::Format;
+use crate::config::Detail;
+use crate::config::Format;
 use crate::format::ecs::samples::{Site, all, examples, ours};
-use crate::remediation::Detail;
 
 const CLASSES: [OcsfClass; 3] = [
     OcsfClass::DetectionFinding,

@@ -1,11 +1,12 @@
 use super::*;
 use crate::cloudtrail::envelope::{Envelope, RawRecord};
 use crate::cloudtrail::record::Record;
+use crate::config::Detail;
+use crate::config::Format;
 use crate::detection::{Context, Detector};
-use crate::format::Format;
 use crate::format::ecs::samples;
-use crate::pipeline::Origin;
-use crate::remediation::{Catalogue, Detail};
+use crate::model::Origin;
+use crate::remediation::Catalogue;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -415,7 +416,7 @@ fn a_route_says_where_its_events_belong() {
     ), "{hec}");
     let headers = |route: &Route| {
         site.look(&json, &ORIGIN, |finding| {
-            crate::format::headers(route, finding)
+            crate::format::needed_headers(route, finding)
         })
     };
     assert_eq!(headers(&route), [], "the envelope says it");

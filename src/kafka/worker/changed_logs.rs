@@ -9,7 +9,8 @@ use super::{End, Worker, WorkerError};
 use crate::kafka::delivery;
 use crate::kafka::log_change::LogChange;
 use crate::kafka::positions::Position;
-use crate::kafka::start::{Epoch, Place, ResetReason};
+use crate::kafka::start::{Epoch, Place};
+use crate::telemetry::metrics::ResetReason;
 
 /// How often the leader of a log is asked where it was cut, for one position. One that never says so is older than the
 /// question (KIP-320).

@@ -21,10 +21,8 @@ use prometheus::{
 };
 
 use crate::cloudtrail::envelope::Skip;
-use crate::dead_letter::Reason;
-use crate::detection::level::Level;
-use crate::kafka::client::Lag;
-use crate::kafka::start::ResetReason;
+use crate::model::Level;
+use crate::model::dead_letter::Reason;
 use crate::pipeline::Tally;
 
 /// Every metric of the program.
@@ -72,11 +70,48 @@ pub enum Transaction {
     Aborted,
 }
 
+/// How far the reading of one partition is behind its readable end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lag {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Messages between the position and the last stable offset.
+    pub messages: i64,
+}
+
+/// Why a committed offset is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResetReason {
+    /// The messages at it are gone: retention, or an administrator, removed them.
+    Expired,
+    /// The log was cut before it: an unclean leader election, or lost disks.
+    Truncated,
+    /// It belongs to a topic that was deleted; another one has its name now.
+    TopicRecreated,
+}
+
+impl ResetReason {
+    /// Every reason, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Expired, Self::Truncated, Self::TopicRecreated];
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Truncated => "truncated",
+            Self::TopicRecreated => "topic_recreated",
+        }
+    }
+}
+
 impl Metrics {
     /// All metrics, at zero, with a series for every value that a closed label can have: a counter that appears only
-    /// with its first event hides that event from `rate()`.
+    /// with its first event hides that event from `rate()`. `librdkafka` is the version of the library that is in use.
     #[allow(clippy::too_many_lines, reason = "a list: one entry a metric")]
-    pub fn new(routes: &[String]) -> Result<Self, prometheus::Error> {
+    pub fn new(routes: &[String], librdkafka: &str) -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("trailtag".to_owned()), None)?;
         let process = Registry::new();
         process.register(Box::new(ProcessCollector::for_self()))?;
@@ -172,10 +207,7 @@ impl Metrics {
             "The running version.",
             &["version", "librdkafka"],
         )?
-        .with_label_values(&[
-            env!("CARGO_PKG_VERSION"),
-            &rdkafka::util::get_rdkafka_version().1,
-        ])
+        .with_label_values(&[env!("CARGO_PKG_VERSION"), librdkafka])
         .set(1);
         for (family, values) in [
             (

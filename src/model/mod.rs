@@ -1,0 +1,12 @@
+//! Words that all folders share: how bad a finding is, what became of a call, where a message came from, what could
+//! not be read. Nothing of the program is used here.
+
+pub mod dead_letter;
+mod level;
+mod origin;
+mod outcome;
+pub(crate) mod visible;
+
+pub use level::{Level, Scale};
+pub use origin::Origin;
+pub use outcome::Outcome;
