@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::Failure;
+use super::payloads::is_stdin;
 use crate::config::Config;
 use crate::dead_letter::DeadLetter;
 use crate::detection::files::is_rules;
@@ -153,7 +154,7 @@ impl Input {
 pub(super) fn inputs(payloads: &[PathBuf], file: Option<&Path>, config: &Config) -> Vec<Input> {
     let mut inputs = vec![Input::open("standard output", io::stdout().as_fd())];
     for path in payloads {
-        inputs.push(if path == Path::new("-") {
+        inputs.push(if is_stdin(path) {
             Input::open("standard input", io::stdin().as_fd())
         } else {
             Input::at("the input", path)

@@ -2,15 +2,13 @@
 //! every rule and factor beside it and what in the record decided each.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::paint::{Paint, clean, plain_json};
-use super::{ConfigFile, Failure, Outcome, pipeline, print, wants_colour};
+use super::{ConfigFile, Failure, Outcome, payloads, pipeline, print, wants_colour};
 use crate::cloudtrail::record::Record;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
 use crate::detection::level::Level;
@@ -56,7 +54,7 @@ impl Explain {
     pub fn run(self) -> Result<Outcome, Failure> {
         let config = self.config.load()?;
         let pipeline = pipeline(&config)?;
-        let (topic, payload) = read(&self.file, config.input.max_decoded_bytes)?;
+        let (topic, payload) = payloads::whole(&self.file, config.input.max_decoded_bytes)?;
         let origin = Origin {
             topic: &topic,
             partition: 0,
@@ -116,35 +114,6 @@ impl Explain {
         }
         Ok(Outcome::Done)
     }
-}
-
-/// A whole payload, and the name of where it came from.
-fn read(path: &Path, limit: usize) -> Result<(String, Vec<u8>), Failure> {
-    let (origin, mut input): (String, Box<dyn Read>) = if path == Path::new("-") {
-        ("stdin".to_owned(), Box::new(io::stdin().lock()))
-    } else {
-        let file = File::open(path).map_err(|error| Failure::Open {
-            path: path.to_owned(),
-            error,
-        })?;
-        (path.display().to_string(), Box::new(file))
-    };
-    let mut payload = Vec::new();
-    let read = input
-        .by_ref()
-        .take(limit as u64 + 1)
-        .read_to_end(&mut payload);
-    if let Err(error) = read {
-        return Err(Failure::Read { origin, error });
-    }
-    if payload.len() > limit {
-        return Err(Failure::TooLong {
-            origin,
-            number: 1,
-            limit,
-        });
-    }
-    Ok((origin, payload))
 }
 
 /// The explanation for programs. What stands in documents too has the same name and form here.

@@ -19,6 +19,7 @@ pub mod explain;
 pub mod generate;
 mod log_text;
 mod paint;
+mod payloads;
 pub mod process;
 pub mod run;
 pub mod schema;
