@@ -2,7 +2,7 @@
 //!
 //! The record is copied, not written anew: its digits, the order of its keys, its duplicates and its escapes stay.
 
-use super::ours;
+use super::trailtag_block;
 use crate::config::Route;
 use crate::finding::Finding;
 
@@ -15,7 +15,7 @@ pub(super) fn write(
     out.extend_from_slice(b"{\"event\":");
     out.extend_from_slice(finding.record.json.as_bytes());
     out.extend_from_slice(b",\"trailtag\":");
-    ours::write(route, finding, out)?;
+    trailtag_block::write(route, finding, out)?;
     out.push(b'}');
     Ok(())
 }

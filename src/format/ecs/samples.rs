@@ -94,7 +94,7 @@ impl Site {
 pub(in crate::format) fn ours(site: &Site, route: &Route, json: &str) -> String {
     site.with(json, |finding| {
         let mut out = Vec::new();
-        crate::format::ours::write(route, finding, &mut out).unwrap();
+        crate::format::trailtag_block::write(route, finding, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     })
 }

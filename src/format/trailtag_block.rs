@@ -21,7 +21,7 @@ const SCHEMA_VERSION: u8 = 1;
 
 /// What documents say under `trailtag`.
 #[derive(Serialize)]
-struct Ours<'a> {
+struct TrailtagBlock<'a> {
     schema_version: u8,
     severity: &'a Severity<'a>,
     rules: &'a [&'a Rule],
@@ -57,16 +57,16 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    let mut ours = Object::begin(&Ours::of(route, finding), out)?;
+    let mut block = Object::begin(&TrailtagBlock::new(route, finding), out)?;
     // Items come as bytes that were made ready before.
-    ours.key("remediation")?;
-    finding.advice.write_items(ours.out)?;
-    ours.close();
+    block.key("remediation")?;
+    finding.advice.write_items(block.out)?;
+    block.close();
     Ok(())
 }
 
-impl<'a> Ours<'a> {
-    fn of(route: &'a Route, finding: &'a Finding<'_>) -> Self {
+impl<'a> TrailtagBlock<'a> {
+    fn new(route: &'a Route, finding: &'a Finding<'_>) -> Self {
         let facts = &finding.detection.facts;
         let event_time = facts.event_time.and_then(EventTime::rfc3339);
         Self {
