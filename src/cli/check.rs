@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::paint::clean;
-use super::{ConfigFile, Failure, Outcome, environment, in_one_line, print, runtime};
+use super::terminal::clean;
+use super::{Completion, ConfigFile, Failure, environment, in_one_line, print, runtime};
 use crate::config::{Action, Config, Guarantee, Protocol};
 use crate::kafka::{connect, sizes};
 use crate::pipeline::{Origin, Outputs, Pipeline};
@@ -45,7 +45,7 @@ pub struct Check {
 
 impl Check {
     /// Checks.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         let config = Config::load(self.config.path(), environment())
             .map_err(|faults| Failure::Configuration(faults.to_string()))?;
         let mut faults: Vec<String> = config.check().iter().map(ToString::to_string).collect();
@@ -76,7 +76,7 @@ impl Check {
                     "ok\n"
                 });
                 print(&text)?;
-                Ok(Outcome::Done)
+                Ok(Completion::Done)
             }
             _ => Err(Failure::Configuration(faults.join("\n"))),
         }

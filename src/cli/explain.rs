@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::paint::{Paint, clean, plain_json};
-use super::{ConfigFile, Failure, Outcome, payloads, pipeline, print, wants_colour};
+use super::terminal::{Colours, clean, json_for_terminal};
+use super::{Completion, ConfigFile, Failure, payloads, pipeline, print, wants_colour};
 use crate::cloudtrail::record::Record;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
 use crate::detection::level::Level;
@@ -34,14 +34,14 @@ pub struct Explain {
     file: PathBuf,
     /// A tree for a person, or one JSON object a record and line
     #[arg(long, value_enum, default_value_t)]
-    format: Form,
+    format: ExplainFormat,
     #[command(flatten)]
     config: ConfigFile,
 }
 
 /// The form of the explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Form {
+enum ExplainFormat {
     /// A tree, for a person
     #[default]
     Text,
@@ -51,7 +51,7 @@ enum Form {
 
 impl Explain {
     /// Explains.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         let config = self.config.load()?;
         let pipeline = pipeline(&config)?;
         let (topic, payload) = payloads::whole(&self.file, config.input.max_decoded_bytes)?;
@@ -61,7 +61,7 @@ impl Explain {
             offset: 0,
             timestamp: None,
         };
-        let paint = Paint(self.format == Form::Text && wants_colour());
+        let colours = Colours(self.format == ExplainFormat::Text && wants_colour());
         let (mut found, mut ignored, mut others) = (String::new(), Vec::new(), Vec::new());
         let mut many = 0_u64;
         pipeline.explain(&payload, &origin, &mut |explained| match explained {
@@ -71,12 +71,12 @@ impl Explain {
                 finding,
             } => {
                 let text = match self.format {
-                    Form::Json => {
+                    ExplainFormat::Json => {
                         let json = object(record, explanation, finding).to_string();
-                        let json = plain_json(json.into_bytes());
+                        let json = json_for_terminal(json.into_bytes());
                         format!("{}\n", String::from_utf8_lossy(&json))
                     }
-                    Form::Text => tree(record, explanation, finding, paint),
+                    ExplainFormat::Text => tree(record, explanation, finding, colours),
                 };
                 if finding.is_some() {
                     many += 1;
@@ -97,7 +97,7 @@ impl Explain {
         {
             found.push_str(first);
         }
-        if self.format == Form::Text {
+        if self.format == ExplainFormat::Text {
             let more = ignored.len() - usize::from(many == 0 && !ignored.is_empty());
             if more > 0 {
                 // Writing to a string cannot fail.
@@ -112,7 +112,7 @@ impl Explain {
                 why: why.to_owned(),
             });
         }
-        Ok(Outcome::Done)
+        Ok(Completion::Done)
     }
 }
 
@@ -158,11 +158,11 @@ fn tree(
     record: &Record<'_>,
     explanation: &Explanation<'_>,
     finding: Option<&Finding<'_>>,
-    paint: Paint,
+    colours: Colours,
 ) -> String {
     let mut out = Tree {
         text: String::new(),
-        paint,
+        colours,
     };
     let name = record
         .text(&["eventName"])
@@ -170,7 +170,11 @@ fn tree(
     let time = record.text(&["eventTime"]).unwrap_or_default();
     match finding {
         None => {
-            out.line(&format!("{} {}", out.paint.bold(&clean(name)), clean(time)));
+            out.line(&format!(
+                "{} {}",
+                out.colours.bold(&clean(name)),
+                clean(time)
+            ));
             out.line("no rule matches: it is ignored");
         }
         Some(finding) => {
@@ -179,8 +183,8 @@ fn tree(
             let badge = format!(" {} {} ", level.to_uppercase(), severity.score);
             out.line(&format!(
                 "{} {} {}",
-                paint.level(level, &badge),
-                paint.bold(&clean(name)),
+                colours.level(level, &badge),
+                colours.bold(&clean(name)),
                 clean(time)
             ));
             out.event(finding);
@@ -200,7 +204,7 @@ fn tree(
 /// The text of a tree as it grows.
 struct Tree {
     text: String,
-    paint: Paint,
+    colours: Colours,
 }
 
 impl Tree {
@@ -210,7 +214,7 @@ impl Tree {
     }
 
     fn head(&mut self, title: &str) {
-        let title = self.paint.bold(title);
+        let title = self.colours.bold(title);
         self.line(&title);
     }
 
@@ -219,7 +223,7 @@ impl Tree {
         self.line(&format!(
             "  {mark:>4}  {:<32}  {}",
             clean(name),
-            self.paint.dim(&clean(why))
+            self.colours.dim(&clean(why))
         ));
     }
 
@@ -273,7 +277,7 @@ impl Tree {
     fn row(&mut self, name: &str, value: &str) {
         self.line(&format!(
             "  {} {}",
-            self.paint.dim(&format!("{name:<8}")),
+            self.colours.dim(&format!("{name:<8}")),
             clean(value)
         ));
     }

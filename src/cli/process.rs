@@ -9,9 +9,9 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::dead_letters::{self, DeadLetters};
-use super::paint::plain_json;
 use super::payloads::{self, Lines, STDIN};
-use super::{ConfigFile, Failure, Outcome, pipeline};
+use super::terminal::json_for_terminal;
+use super::{Completion, ConfigFile, Failure, pipeline};
 use crate::cloudtrail::envelope::Skip;
 use crate::config::{Config, Route};
 use crate::dead_letter::Reason;
@@ -57,7 +57,7 @@ pub struct Process {
     follow_links: bool,
     /// Write one JSON line of counts to standard error at the end, and nothing else there
     #[arg(long, value_enum, value_name = "FORM")]
-    summary: Option<Summary>,
+    summary: Option<SummaryFormat>,
     /// Exit 65 if anything could not be read
     #[arg(long)]
     strict: bool,
@@ -67,14 +67,14 @@ pub struct Process {
 
 /// The form of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Summary {
+enum SummaryFormat {
     /// One JSON object
     Json,
 }
 
 impl Process {
     /// Processes all files, or standard input until it ends.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         let mut config = self.config.load()?;
         config.routes = vec![self.route(&config)?];
         let stdin = [PathBuf::from("-")];
@@ -114,7 +114,7 @@ impl Process {
             }
         }
         work.flush()?;
-        if self.summary == Some(Summary::Json) {
+        if self.summary == Some(SummaryFormat::Json) {
             let line = summary(work.messages, &work.tally);
             writeln!(io::stderr().lock(), "{line}").map_err(|error| Failure::Write {
                 target: "standard error".to_owned(),
@@ -122,9 +122,9 @@ impl Process {
             })?;
         }
         if self.strict && work.tally.dead_lettered > 0 {
-            return Ok(Outcome::BadInput);
+            return Ok(Completion::BadInput);
         }
-        Ok(Outcome::Done)
+        Ok(Completion::Done)
     }
 
     /// How documents are written.
@@ -201,7 +201,7 @@ impl<W: Write> Work<W> {
             for mut document in outputs.documents.drain(..) {
                 into_one_line(&mut document.payload);
                 if *is_terminal {
-                    document.payload = plain_json(document.payload);
+                    document.payload = json_for_terminal(document.payload);
                 }
                 document.payload.push(b'\n');
                 documents
