@@ -265,6 +265,12 @@ impl Pipeline {
         self.detector.rules().len()
     }
 
+    /// Whether a record is parsed whole, since some rule could match one of its names.
+    #[must_use]
+    pub fn parses(&self, record: &[u8]) -> bool {
+        matches!(self.wanted(record), Ok(Some(_)))
+    }
+
     /// Turns one message into documents and dead letters, which are added to `out`, and counts what became of it.
     ///
     /// Elements before [`Outputs::done`] are passed over. Where the outputs reach [`Outputs::budget`] before the message
@@ -367,7 +373,7 @@ impl Pipeline {
                 Element::Skipped(_) => None,
                 Element::Rejected(rejection) => Some((rejection.reason, rejection.error)),
                 Element::Record(raw) => {
-                    let error = self.wanted(&raw).err();
+                    let error = self.wanted(raw.json).err();
                     error.map(|error| (Reason::InvalidJson, error))
                 }
             };
@@ -448,7 +454,7 @@ impl Pipeline {
         origin: &Origin<'_>,
         out: &mut Outputs,
     ) -> Result<Option<Level>, NotSent> {
-        let Some(record) = self.wanted(raw).map_err(NotSent::Unreadable)? else {
+        let Some(record) = self.wanted(raw.json).map_err(NotSent::Unreadable)? else {
             return Ok(None);
         };
         let Some(detection) = self.detector.evaluate(&record, Context::of(origin, raw)) else {
@@ -502,16 +508,16 @@ impl Pipeline {
     }
 
     /// A record that rules may match, parsed; none for one that they cannot. An error says why it cannot be read.
-    fn wanted<'a>(&self, raw: &RawRecord<'a>) -> Result<Option<Record<'a>>, String> {
+    fn wanted<'a>(&self, json: &'a [u8]) -> Result<Option<Record<'a>>, String> {
         let unreadable = |error: RecordError| chain(&error);
-        if !self.prefilter.may_match(raw.json)
+        if !self.prefilter.may_match(json)
             || !self
                 .detector
-                .wants(&Identity::of(raw.json).map_err(unreadable)?)
+                .wants(&Identity::of(json).map_err(unreadable)?)
         {
             return Ok(None);
         }
-        Record::parse(raw.json).map(Some).map_err(unreadable)
+        Record::parse(json).map(Some).map_err(unreadable)
     }
 }
 
