@@ -10,11 +10,11 @@ use unreadable::{Unread, Unreadable, dead_letter};
 
 use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
-use crate::cloudtrail::record::{Identity, Record, RecordError};
+use crate::cloudtrail::record::{EventNames, Record, RecordError};
 use crate::config::{Config, Route, Validate};
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::detection::explain::Explanation;
-use crate::detection::fault::Faults;
+use crate::detection::fault::FileFaults;
 use crate::detection::level::Level;
 use crate::detection::{Context, Detector};
 use crate::finding::{Finding, TRIMS};
@@ -231,7 +231,8 @@ impl Pipeline {
     /// Loads rules, severity and remediation as the configuration says, with every fault in them.
     pub fn from_config(config: &Config) -> Result<Self, PipelineError> {
         let mut faults = Vec::new();
-        let mut note = |found: Faults| faults.extend(found.to_string().lines().map(str::to_owned));
+        let mut note =
+            |found: FileFaults| faults.extend(found.to_string().lines().map(str::to_owned));
         let detector = Detector::load(&config.detection).map_err(&mut note);
         let file =
             Some(config.remediation.file.as_path()).filter(|path| !path.as_os_str().is_empty());
@@ -430,7 +431,7 @@ impl Pipeline {
                 Element::Record(raw) => match Record::parse(raw.json) {
                     Err(error) => tell(Explained::Rejected(Reason::InvalidJson, chain(&error))),
                     Ok(record) => {
-                        let context = Context::of(origin, &raw);
+                        let context = Context::new(origin, &raw);
                         let explanation = self.detector.explain(&record, context);
                         let finding = explanation.detection.clone().map(|detection| {
                             let advice = self.catalogue.select(&record, &detection.facts);
@@ -457,7 +458,7 @@ impl Pipeline {
         let Some(record) = self.wanted(raw.json).map_err(NotSent::Unreadable)? else {
             return Ok(None);
         };
-        let Some(detection) = self.detector.evaluate(&record, Context::of(origin, raw)) else {
+        let Some(detection) = self.detector.evaluate(&record, Context::new(origin, raw)) else {
             return Ok(None);
         };
         let advice = self.catalogue.select(&record, &detection.facts);
@@ -513,7 +514,7 @@ impl Pipeline {
         if !self.prefilter.may_match(json)
             || !self
                 .detector
-                .wants(&Identity::of(json).map_err(unreadable)?)
+                .wants(&EventNames::parse(json).map_err(unreadable)?)
         {
             return Ok(None);
         }

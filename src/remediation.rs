@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::cloudtrail::record::Record;
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
-use crate::detection::fault::Faults;
+use crate::detection::fault::FileFaults;
 use crate::files;
 use crate::yaml;
 
@@ -383,7 +383,7 @@ impl std::fmt::Debug for Catalogue {
 impl Catalogue {
     /// Loads the built-in catalogue, or the one in a file instead. Errs with everything that is wrong in it; each
     /// template is tried.
-    pub fn load(file: Option<&Path>, detail: Detail) -> Result<Self, Faults> {
+    pub fn load(file: Option<&Path>, detail: Detail) -> Result<Self, FileFaults> {
         let Some(path) = file else {
             return Self::compile(CATALOGUE_NAME, CATALOGUE, detail);
         };
@@ -391,15 +391,15 @@ impl Catalogue {
         match files::text(path, yaml::MAX_BYTES) {
             Ok(text) => Self::compile(&name, &text, detail),
             Err(error) => {
-                let mut faults = Faults::default();
+                let mut faults = FileFaults::default();
                 faults.add(&name, None, None, error.to_string());
                 Err(faults)
             }
         }
     }
 
-    fn compile(file: &str, text: &str, detail: Detail) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
+    fn compile(file: &str, text: &str, detail: Detail) -> Result<Self, FileFaults> {
+        let mut faults = FileFaults::default();
         let text = CatalogueText::read(file, text, &mut faults);
         check_ids(file, &text, &mut faults);
         let conditions = Conditions::compile(file, &whens(&text), &mut faults);
@@ -438,7 +438,7 @@ impl Catalogue {
     pub fn select<'a>(&'a self, record: &Record<'_>, facts: &Facts<'a>) -> Advice<'a> {
         let hold = self.conditions.hold(&record.value, facts);
         let holds = |when: usize| hold.get(when).copied().unwrap_or_default();
-        let values = Values::of(facts);
+        let values = Values::from_facts(facts);
         let chosen = || self.entries.iter().filter(|entry| holds(entry.when));
         let risks = self
             .dangers

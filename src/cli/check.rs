@@ -171,18 +171,18 @@ fn rules(config: &Config, pipeline: &Pipeline) -> (String, String) {
         let _ = write!(text, " ({examples} {hold})");
     }
     let mut lines = String::new();
-    for reach in detector.reach().take(MOST_NAMED) {
-        let records = reach.sources.map_or_else(
+    for unfiltered in detector.unfiltered_rules().take(MOST_NAMED) {
+        let records = unfiltered.sources.map_or_else(
             || "every record".to_owned(),
             |sources| format!("every record of {}", clean(&sources.join(", "))),
         );
         let _ = writeln!(
             lines,
             "  rule {:?} requires no eventName: {records} is parsed",
-            clean(&reach.rule.title)
+            clean(&unfiltered.rule.title)
         );
     }
-    let more = detector.reach().skip(MOST_NAMED).count();
+    let more = detector.unfiltered_rules().skip(MOST_NAMED).count();
     if more > 0 {
         let _ = writeln!(lines, "  so do {more} more rules");
     }

@@ -14,7 +14,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
-use super::fault::Faults;
+use super::fault::FileFaults;
 use super::files;
 use crate::config;
 use crate::files::LIST_FILE;
@@ -43,7 +43,7 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// Loads what the settings name; whatever is wrong is among the faults.
-    pub(super) fn load(settings: &config::Detection, faults: &mut Faults) -> Self {
+    pub(super) fn load(settings: &config::Detection, faults: &mut FileFaults) -> Self {
         let allow = &settings.allow_list;
         let mut globs = |key: &str, globs: &[String]| Globs::new(key, globs, faults);
         let allowed_principals = globs("allow_list.principals", &allow.principals);
@@ -77,7 +77,7 @@ pub(super) struct Globs {
 
 impl Globs {
     /// None where there are no patterns, which means that nobody said.
-    fn new(key: &str, globs: &[String], faults: &mut Faults) -> Option<Self> {
+    fn new(key: &str, globs: &[String], faults: &mut FileFaults) -> Option<Self> {
         if globs.is_empty() {
             return None;
         }
@@ -127,7 +127,7 @@ pub(super) struct Said {
 }
 
 impl UserAgents {
-    fn new(settings: &config::Detection, faults: &mut Faults) -> Self {
+    fn new(settings: &config::Detection, faults: &mut FileFaults) -> Self {
         let (iac, other_iac) = apart(&settings.iac_user_agents);
         let (tools, other_tools) = apart(&settings.attack_tool_user_agents);
         let mut meanings = vec![Program::Iac; iac.len()];
@@ -180,7 +180,7 @@ fn apart(globs: &[String]) -> (Vec<&str>, Vec<&str>) {
     (words.into_iter().filter_map(word_of).collect(), others)
 }
 
-fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut Faults) -> Option<AhoCorasick> {
+fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut FileFaults) -> Option<AhoCorasick> {
     if words.is_empty() {
         return None;
     }
@@ -195,7 +195,7 @@ fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut Faults) -> Option<Ah
         .ok()
 }
 
-fn whole_names(key: &str, globs: &[&str], faults: &mut Faults) -> Option<RegexSet> {
+fn whole_names(key: &str, globs: &[&str], faults: &mut FileFaults) -> Option<RegexSet> {
     if globs.is_empty() {
         return None;
     }
@@ -212,7 +212,7 @@ fn matches_whole(globs: Option<&RegexSet>, name: &str) -> bool {
     globs.is_some_and(|globs| globs.is_match(name.as_bytes()))
 }
 
-fn too_much(key: &str, problem: &str, faults: &mut Faults) {
+fn too_much(key: &str, problem: &str, faults: &mut FileFaults) {
     let subject = Some(format!("detection.{key}"));
     faults.add("configuration", None, subject, problem);
 }
@@ -316,7 +316,7 @@ impl Networks {
 }
 
 /// Reads lists of networks: one a line, what follows `#` or `;` is a comment.
-fn threat_networks(paths: &[std::path::PathBuf], faults: &mut Faults) -> Option<Networks> {
+fn threat_networks(paths: &[std::path::PathBuf], faults: &mut FileFaults) -> Option<Networks> {
     if paths.is_empty() {
         return None;
     }
@@ -360,7 +360,7 @@ fn threat_networks(paths: &[std::path::PathBuf], faults: &mut Faults) -> Option<
     Some(networks.ready())
 }
 
-fn and_more(file: &str, wrong: usize, faults: &mut Faults) {
+fn and_more(file: &str, wrong: usize, faults: &mut FileFaults) {
     if let Some(more) = wrong.checked_sub(MOST_FAULTS).filter(|more| *more > 0) {
         faults.add(file, None, None, format!("{more} more lines are wrong"));
     }
@@ -379,12 +379,12 @@ struct InUse {
 }
 
 impl ProfilesInUse {
-    fn load(path: &Path, faults: &mut Faults) -> Option<Self> {
+    fn load(path: &Path, faults: &mut FileFaults) -> Option<Self> {
         let file = files::file(path, LIST_FILE, faults)?;
         Some(Self::read(&file.name, &file.text, faults))
     }
 
-    fn read(name: &str, text: &str, faults: &mut Faults) -> Self {
+    fn read(name: &str, text: &str, faults: &mut FileFaults) -> Self {
         let mut in_use: HashMap<String, Vec<(Option<String>, u64)>> = HashMap::new();
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
@@ -449,7 +449,7 @@ mod tests {
 
     fn globs(patterns: &[&str]) -> Globs {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        Globs::new("x", &patterns, &mut Faults::default()).unwrap()
+        Globs::new("x", &patterns, &mut FileFaults::default()).unwrap()
     }
 
     #[test]
@@ -486,7 +486,7 @@ mod tests {
                 assert!(!compiled.matches(miss), "{glob} should not match {miss:?}");
             }
         }
-        assert!(Globs::new("x", &[], &mut Faults::default()).is_none());
+        assert!(Globs::new("x", &[], &mut FileFaults::default()).is_none());
         assert!(globs(&["x", "*b"]).matches("ab"));
     }
 
@@ -552,7 +552,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tor.txt");
         std::fs::write(&path, "\u{feff}# exits\r\n192.0.2.7 # one\r\n\r\n198.51.100.9/24 ; host bits\n2001:db8::/32\nexample.com\n").unwrap();
-        let mut faults = Faults::default();
+        let mut faults = FileFaults::default();
         let networks = threat_networks(std::slice::from_ref(&path), &mut faults).unwrap();
         for (address, want) in [
             ("192.0.2.7", true),
@@ -571,7 +571,7 @@ mod tests {
         assert!(said.ends_with("tor.txt:6: \"example.com\" is no address or network: write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"), "{said}");
 
         std::fs::write(&path, "x\n".repeat(1000)).unwrap();
-        let mut faults = Faults::default();
+        let mut faults = FileFaults::default();
         let _ = threat_networks(&[path], &mut faults);
         assert_eq!(faults.0.len(), MOST_FAULTS + 1);
         assert!(
@@ -584,7 +584,7 @@ mod tests {
 
     #[test]
     fn the_inventory_is_summed_by_profile_and_account() {
-        let mut faults = Faults::default();
+        let mut faults = FileFaults::default();
         let in_use = ProfilesInUse::read(
             "in_use.csv",
             "account, instance_profile, running_instances\n11122223333, web, 2\n011122223333,web,3\n444455556666,web,0\n,shared,1\n",
@@ -615,7 +615,7 @@ mod tests {
                 "in_use.csv:2: missing field `instance_profile`: its columns must be",
             ),
         ] {
-            let mut faults = Faults::default();
+            let mut faults = FileFaults::default();
             let _ = ProfilesInUse::read("in_use.csv", text, &mut faults);
             assert!(faults.to_string().starts_with(want), "{faults}");
         }

@@ -18,7 +18,7 @@ use super::object::Object;
 use super::text::{AsText, ScoreBreakdown, Sentence, filled, text, tls_version, truth};
 use super::trailtag_block;
 use crate::config::Route;
-use crate::detection::attack::{Entry, Technique};
+use crate::detection::attack::{AttackObject, Technique};
 use crate::detection::level::Level;
 use crate::detection::outcome::Outcome;
 use crate::detection::time::{EventTime, TimeSource};
@@ -458,7 +458,7 @@ impl<'a> Threat<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn extend(&mut self, entry: Option<Entry<'a>>) {
+    fn extend(&mut self, entry: Option<AttackObject<'a>>) {
         if let Some(entry) = entry.filter(|entry| !self.id.contains(&entry.id)) {
             self.id.push(entry.id);
             self.name.push(entry.name.unwrap_or(entry.id));

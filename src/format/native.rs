@@ -52,7 +52,7 @@ mod tests {
             custom: false,
         };
         let record = Record::parse(raw.json).unwrap();
-        let detection = detector.evaluate(&record, Context::of(&ORIGIN, &raw))?;
+        let detection = detector.evaluate(&record, Context::new(&ORIGIN, &raw))?;
         let advice = catalogue.select(&record, &detection.facts);
         Some(look(&Finding::new(
             &record, detection, advice, &ORIGIN, &raw,

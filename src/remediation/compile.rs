@@ -9,8 +9,8 @@ use super::templates::{Part, Step};
 use super::text::{CatalogueText, ItemText, RiskText};
 use super::{Danger, Detail, Entry};
 use crate::detection::conditions::When;
-use crate::detection::entry::Line;
-use crate::detection::fault::Faults;
+use crate::detection::fault::FileFaults;
+use crate::detection::yaml_entry::LocatedText;
 
 /// The condition of every item, and then of every reason.
 pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {
@@ -29,9 +29,9 @@ pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {
     items.chain(reasons).collect()
 }
 
-pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
+pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut FileFaults) {
     let mut known = BTreeMap::new();
-    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut Faults| {
+    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut FileFaults| {
         if let Some(first) = known.insert((kind, id.to_owned()), line) {
             faults.add(
                 file,
@@ -65,7 +65,7 @@ pub(super) struct Loader<'a> {
     pub(super) file: &'a str,
     pub(super) detail: Detail,
     pub(super) templates: Environment<'static>,
-    pub(super) faults: &'a mut Faults,
+    pub(super) faults: &'a mut FileFaults,
 }
 
 impl Loader<'_> {
@@ -117,7 +117,7 @@ impl Loader<'_> {
         &mut self,
         subject: &str,
         part: Part,
-        lines: &[Line],
+        lines: &[LocatedText],
         uses: &mut Vec<usize>,
     ) -> Vec<Step> {
         let lines = lines.iter().enumerate();
@@ -131,7 +131,7 @@ impl Loader<'_> {
         subject: &str,
         part: Part,
         place: usize,
-        line: &Line,
+        line: &LocatedText,
         uses: &mut Vec<usize>,
     ) -> Option<Step> {
         let name = format!("{subject}\n{place}");

@@ -108,7 +108,7 @@ items:
 fn advise_by<T>(catalogue: &Catalogue, record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
     let text = record.to_string();
     let record = Record::parse(text.as_bytes()).unwrap();
-    let facts = Facts::of(&record, Context::default(), &Lists::default());
+    let facts = Facts::from_record(&record, Context::default(), &Lists::default());
     look(&catalogue.select(&record, &facts))
 }
 

@@ -117,7 +117,7 @@ type Candidate<'a> = (Option<Cow<'a, str>>, fn(&str) -> bool);
 pub(super) struct Values<'a>([Text<'a>; NAMES.len()]);
 
 impl<'a> Values<'a> {
-    pub(super) fn of(facts: &Facts<'a>) -> Self {
+    pub(super) fn from_facts(facts: &Facts<'a>) -> Self {
         let target = &facts.target;
         let actor = &facts.actor;
         let user = actor.name.filter(|_| actor.kind == Some("IAMUser"));

@@ -31,7 +31,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn of(record: &'a Record<'_>, lists: &Lists) -> Self {
+    pub(super) fn from_record(record: &'a Record<'_>, lists: &Lists) -> Self {
         let address = text(record, &["sourceIPAddress"]);
         let ip: Option<IpAddr> = address.and_then(|address| address.parse().ok());
         Self {

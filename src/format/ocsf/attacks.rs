@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::detection::attack::{Entry, Technique};
+use crate::detection::attack::{AttackObject, Technique};
 use crate::format::text::AsText;
 
 #[derive(Serialize)]
@@ -24,8 +24,8 @@ struct Linked<'a> {
     src_url: String,
 }
 
-impl<'a> From<Entry<'a>> for Linked<'a> {
-    fn from(entry: Entry<'a>) -> Self {
+impl<'a> From<AttackObject<'a>> for Linked<'a> {
+    fn from(entry: AttackObject<'a>) -> Self {
         Self {
             uid: entry.id,
             name: entry.name,
