@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Environment;
 
-use super::templates::{Part, Step};
+use super::templates::{ItemField, Step};
 use super::text::{CatalogueText, ItemText, RiskText};
-use super::{Danger, Detail, Entry};
+use super::{Detail, ItemTemplate, RiskTemplate};
 use crate::detection::conditions::When;
 use crate::detection::fault::FileFaults;
 use crate::detection::yaml_entry::LocatedText;
@@ -69,7 +69,7 @@ pub(super) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    pub(super) fn entry(&mut self, item: ItemText, when: usize) -> Entry {
+    pub(super) fn item(&mut self, item: ItemText, when: usize) -> ItemTemplate {
         let subject = format!("item {}", item.id);
         let mut uses = Vec::new();
         let [console, cli, boto3, notes] = item
@@ -77,7 +77,7 @@ impl Loader<'_> {
             .map(|(part, lines)| self.steps(&subject, part, &lines, &mut uses));
         uses.sort_unstable();
         uses.dedup();
-        let mut entry = Entry {
+        let mut template = ItemTemplate {
             id: item.id,
             kind: item.kind,
             title: item.title,
@@ -93,18 +93,28 @@ impl Loader<'_> {
             outline: String::new(),
             reference: None,
         };
-        entry.prepare(self.detail);
-        entry
+        template.prepare(self.detail);
+        template
     }
 
-    pub(super) fn danger(&mut self, risk: RiskText, whens: &mut impl FnMut() -> usize) -> Danger {
+    pub(super) fn risk(
+        &mut self,
+        risk: RiskText,
+        whens: &mut impl FnMut() -> usize,
+    ) -> RiskTemplate {
         let subject = format!("risk {}", risk.id);
         let reasons = risk.reasons.into_iter().enumerate();
-        Danger {
+        RiskTemplate {
             reasons: reasons
                 .filter_map(|(place, reason)| {
                     let when = whens();
-                    let step = self.step(&subject, Part::Why, place, &reason.why, &mut Vec::new());
+                    let step = self.step(
+                        &subject,
+                        ItemField::Why,
+                        place,
+                        &reason.why,
+                        &mut Vec::new(),
+                    );
                     Some((when, step?))
                 })
                 .collect(),
@@ -116,7 +126,7 @@ impl Loader<'_> {
     fn steps(
         &mut self,
         subject: &str,
-        part: Part,
+        part: ItemField,
         lines: &[LocatedText],
         uses: &mut Vec<usize>,
     ) -> Vec<Step> {
@@ -129,7 +139,7 @@ impl Loader<'_> {
     fn step(
         &mut self,
         subject: &str,
-        part: Part,
+        part: ItemField,
         place: usize,
         line: &LocatedText,
         uses: &mut Vec<usize>,

@@ -278,7 +278,7 @@ proptest! {
 #[test]
 fn every_item_of_the_built_in_catalogue_is_prepared() {
     let catalogue = Catalogue::load(None, Detail::Full).unwrap();
-    for entry in &catalogue.entries {
+    for entry in &catalogue.items {
         assert!(entry.prepared.is_some(), "{}", entry.id);
     }
 }

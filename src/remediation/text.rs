@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::Kind;
-use super::templates::Part;
+use super::templates::ItemField;
 use crate::detection::fault::FileFaults;
 use crate::detection::yaml_entry::{self, LocatedText, YamlEntry};
 use crate::yaml::Node;
@@ -32,7 +32,7 @@ pub(super) struct ItemText {
     pub(super) title: String,
     pub(super) risks: Vec<String>,
     pub(super) when: Option<Value>,
-    pub(super) parts: [(Part, Vec<LocatedText>); 4],
+    pub(super) parts: [(ItemField, Vec<LocatedText>); 4],
     pub(super) references: Vec<String>,
 }
 
@@ -109,7 +109,12 @@ impl ItemText {
         let mut entry = YamlEntry::open(file, tree, Some("item"), &KEYS, faults)?;
         let (id, title, kind) = (entry.text("id"), entry.text("title"), entry.text("kind"));
         let kind = kind.and_then(|kind| entry.named("kind", &kind));
-        let parts = [Part::Console, Part::Cli, Part::Boto3, Part::Notes];
+        let parts = [
+            ItemField::Console,
+            ItemField::Cli,
+            ItemField::Boto3,
+            ItemField::Notes,
+        ];
         let parts = parts.map(|part| (part, entry.texts(part.as_str())));
         let plain = |lines: Vec<LocatedText>| lines.into_iter().map(|line| line.text).collect();
         let (risks, references) = (entry.texts("risks"), entry.texts("references"));
