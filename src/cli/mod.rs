@@ -1,4 +1,4 @@
-//! The commands: one file each. Arguments come in parsed, an [`Completion`] or a [`Failure`] goes out; only `main` turns
+//! The commands: one file each. Arguments come in parsed, a [`Completion`] or a [`Failure`] goes out; only `main` turns
 //! those into an exit code and a line on standard error.
 
 use std::io::{IsTerminal, Write};

@@ -45,7 +45,7 @@ impl EventTime {
     pub(super) fn from_record(event_time: Option<&str>, context: Context) -> Option<Self> {
         let known = |millis, source| Self { millis, source };
         event_time
-            .and_then(time::of_record)
+            .and_then(time::parse_record_time)
             .map(|at| known(at, TimeSource::Record))
             .or_else(|| {
                 context

@@ -196,7 +196,7 @@ impl<'a> UserIdentity<'a> {
             session_context: filled(SessionContext {
                 mfa_authenticated: truth(attributes, "mfaAuthenticated").map(AsText),
                 creation_date: text(attributes, "creationDate")
-                    .and_then(time::of_record)
+                    .and_then(time::parse_record_time)
                     .and_then(super::rfc3339),
                 session_issuer: filled(SessionIssuer {
                     kind: text(issuer, "type"),

@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
         Self {
             issuer: actor.session_issuer_arn,
             is_mfa: actor.mfa,
-            created_time: text(attributes, "creationDate").and_then(time::of_record),
+            created_time: text(attributes, "creationDate").and_then(time::parse_record_time),
         }
     }
 }
