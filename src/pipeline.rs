@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 pub use unreadable::MOST_ELEMENTS;
-use unreadable::{Unread, Unreadable, dead_letter};
+use unreadable::{UnreadableElement, UnreadableElements, dead_letter};
 
 use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
@@ -337,7 +337,7 @@ impl Pipeline {
                     out.bytes = 0;
                 }
                 let taken = if place == MOST_ELEMENTS {
-                    Err(Unread::rest(payload))
+                    Err(UnreadableElement::rest(payload))
                 } else {
                     self.element(element, payload, origin, out, &mut tally)
                 };
@@ -367,8 +367,8 @@ impl Pipeline {
     }
 
     /// Counts the elements of a message that cannot be read.
-    fn unreadable(&self, payload: &[u8], scratch: &mut Scratch) -> Unreadable {
-        let mut unreadable = Unreadable::up_to(self.max_unreadable);
+    fn unreadable(&self, payload: &[u8], scratch: &mut Scratch) -> UnreadableElements {
+        let mut unreadable = UnreadableElements::up_to(self.max_unreadable);
         envelope::open_until(payload, &self.limits, scratch, &mut |element| {
             let fault = match element {
                 Element::Skipped(_) => None,
@@ -390,7 +390,7 @@ impl Pipeline {
         origin: &Origin<'_>,
         out: &mut Outputs,
         tally: &mut Tally,
-    ) -> Result<(), Unread<'a>> {
+    ) -> Result<(), UnreadableElement<'a>> {
         match element {
             Element::Skipped(kind) => tally.skip(kind),
             Element::Rejected(rejection) => return Err(rejection.into()),
@@ -400,7 +400,9 @@ impl Pipeline {
                     tally.matched += 1;
                     tally.finding(level);
                 }
-                Err(NotSent::Unreadable(error)) => return Err(Unread::record(&raw, error)),
+                Err(NotSent::Unreadable(error)) => {
+                    return Err(UnreadableElement::record(&raw, error));
+                }
                 Err(NotSent::Unsendable(reason, error)) => {
                     tally.dead_letter(reason);
                     let index = Some(raw.index);

@@ -85,8 +85,8 @@ impl Process {
         };
         let dead_letters = match &self.dead_letters {
             Some(path) => {
-                let inputs = dead_letters::inputs(files, self.config.path(), &config);
-                DeadLetters::to(path, self.follow_links, &inputs)?
+                let protected = dead_letters::protected_files(files, self.config.path(), &config);
+                DeadLetters::to(path, self.follow_links, &protected)?
             }
             None if self.summary.is_some() => DeadLetters::Counted,
             None => DeadLetters::Named,

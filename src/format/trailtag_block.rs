@@ -13,7 +13,7 @@ use crate::detection::outcome::Outcome;
 use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
-use crate::finding::{Finding, Source};
+use crate::finding::{Finding, RecordSource};
 use crate::remediation::{Risk, Steps};
 
 /// The version of what stands under `trailtag`; a reader need not look when only keys were added.
@@ -44,7 +44,7 @@ struct TrailtagBlock<'a> {
     event_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_time_source: Option<TimeSource>,
-    source: &'a Source<'a>,
+    source: &'a RecordSource<'a>,
     #[serde(skip_serializing_if = "<[Steps]>::is_empty")]
     trimmed: &'a [Steps],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
