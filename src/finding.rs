@@ -14,7 +14,7 @@ use crate::remediation::{Advice, Steps};
 
 /// Where a record came from, so that it can be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Source<'a> {
+pub struct RecordSource<'a> {
     /// The topic, or the name of the file.
     pub topic: &'a str,
     /// The partition.
@@ -40,7 +40,7 @@ pub struct Finding<'a> {
     /// Risks and remediation.
     pub advice: Advice<'a>,
     /// Where it came from.
-    pub source: Source<'a>,
+    pub source: RecordSource<'a>,
     /// When its message came to Kafka, in milliseconds since the epoch, where the message says so.
     pub received: Option<i64>,
 }
@@ -66,7 +66,7 @@ impl<'a> Finding<'a> {
             record,
             detection,
             advice,
-            source: Source {
+            source: RecordSource {
                 topic: origin.topic,
                 partition: origin.partition,
                 offset: origin.offset,

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.run() {
-        Ok(outcome) => outcome.exit_code().into(),
+        Ok(completion) => completion.exit_code().into(),
         Err(failure) => {
             let code = failure.exit_code();
             let text = format!("{:#}", anyhow::Error::from(failure));

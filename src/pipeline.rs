@@ -6,14 +6,15 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 pub use unreadable::MOST_ELEMENTS;
-use unreadable::{Unread, Unreadable, dead_letter};
+use unreadable::{UnreadableElement, UnreadableElements, dead_letter};
 
 use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
 use crate::cloudtrail::prefilter::Prefilter;
-use crate::cloudtrail::record::{Identity, Record, RecordError};
+use crate::cloudtrail::record::{EventNames, Record, RecordError};
 use crate::config::{Config, Route, Validate};
 use crate::detection::explain::Explanation;
-use crate::detection::fault::Faults;
+use crate::detection::fault::FileFaults;
+use crate::model::Level;
 use crate::detection::{Context, Detector};
 use crate::finding::{Finding, TRIMS};
 use crate::format;
@@ -218,7 +219,8 @@ impl Pipeline {
     /// Loads rules, severity and remediation as the configuration says, with every fault in them.
     pub fn from_config(config: &Config) -> Result<Self, PipelineError> {
         let mut faults = Vec::new();
-        let mut note = |found: Faults| faults.extend(found.to_string().lines().map(str::to_owned));
+        let mut note =
+            |found: FileFaults| faults.extend(found.to_string().lines().map(str::to_owned));
         let detector = Detector::load(&config.detection).map_err(&mut note);
         let file =
             Some(config.remediation.file.as_path()).filter(|path| !path.as_os_str().is_empty());
@@ -250,6 +252,12 @@ impl Pipeline {
     #[must_use]
     pub fn rules(&self) -> usize {
         self.detector.rules().len()
+    }
+
+    /// Whether a record is parsed whole, since some rule could match one of its names.
+    #[must_use]
+    pub fn parses(&self, record: &[u8]) -> bool {
+        matches!(self.wanted(record), Ok(Some(_)))
     }
 
     /// Turns one message into documents and dead letters, which are added to `out`, and counts what became of it.
@@ -317,7 +325,7 @@ impl Pipeline {
                     out.bytes = 0;
                 }
                 let taken = if place == MOST_ELEMENTS {
-                    Err(Unread::rest(payload))
+                    Err(UnreadableElement::rest(payload))
                 } else {
                     self.element(element, payload, origin, out, &mut tally)
                 };
@@ -347,14 +355,14 @@ impl Pipeline {
     }
 
     /// Counts the elements of a message that cannot be read.
-    fn unreadable(&self, payload: &[u8], scratch: &mut Scratch) -> Unreadable {
-        let mut unreadable = Unreadable::up_to(self.max_unreadable);
+    fn unreadable(&self, payload: &[u8], scratch: &mut Scratch) -> UnreadableElements {
+        let mut unreadable = UnreadableElements::up_to(self.max_unreadable);
         envelope::open_until(payload, &self.limits, scratch, &mut |element| {
             let fault = match element {
                 Element::Skipped(_) => None,
                 Element::Rejected(rejection) => Some((rejection.reason, rejection.error)),
                 Element::Record(raw) => {
-                    let error = self.wanted(&raw).err();
+                    let error = self.wanted(raw.json).err();
                     error.map(|error| (Reason::InvalidJson, error))
                 }
             };
@@ -370,7 +378,7 @@ impl Pipeline {
         origin: &Origin<'_>,
         out: &mut Outputs,
         tally: &mut Tally,
-    ) -> Result<(), Unread<'a>> {
+    ) -> Result<(), UnreadableElement<'a>> {
         match element {
             Element::Skipped(kind) => tally.skip(kind),
             Element::Rejected(rejection) => return Err(rejection.into()),
@@ -380,7 +388,9 @@ impl Pipeline {
                     tally.matched += 1;
                     tally.finding(level);
                 }
-                Err(NotSent::Unreadable(error)) => return Err(Unread::record(&raw, error)),
+                Err(NotSent::Unreadable(error)) => {
+                    return Err(UnreadableElement::record(&raw, error));
+                }
                 Err(NotSent::Unsendable(reason, error)) => {
                     tally.dead_letter(reason);
                     let index = Some(raw.index);
@@ -411,7 +421,7 @@ impl Pipeline {
                 Element::Record(raw) => match Record::parse(raw.json) {
                     Err(error) => tell(Explained::Rejected(Reason::InvalidJson, chain(&error))),
                     Ok(record) => {
-                        let context = Context::of(origin, &raw);
+                        let context = Context::new(origin, &raw);
                         let explanation = self.detector.explain(&record, context);
                         let finding = explanation.detection.clone().map(|detection| {
                             let advice = self.catalogue.select(&record, &detection.facts);
@@ -435,10 +445,10 @@ impl Pipeline {
         origin: &Origin<'_>,
         out: &mut Outputs,
     ) -> Result<Option<Level>, NotSent> {
-        let Some(record) = self.wanted(raw).map_err(NotSent::Unreadable)? else {
+        let Some(record) = self.wanted(raw.json).map_err(NotSent::Unreadable)? else {
             return Ok(None);
         };
-        let Some(detection) = self.detector.evaluate(&record, Context::of(origin, raw)) else {
+        let Some(detection) = self.detector.evaluate(&record, Context::new(origin, raw)) else {
             return Ok(None);
         };
         let advice = self.catalogue.select(&record, &detection.facts);
@@ -489,16 +499,16 @@ impl Pipeline {
     }
 
     /// A record that rules may match, parsed; none for one that they cannot. An error says why it cannot be read.
-    fn wanted<'a>(&self, raw: &RawRecord<'a>) -> Result<Option<Record<'a>>, String> {
+    fn wanted<'a>(&self, json: &'a [u8]) -> Result<Option<Record<'a>>, String> {
         let unreadable = |error: RecordError| chain(&error);
-        if !self.prefilter.may_match(raw.json)
+        if !self.prefilter.may_match(json)
             || !self
                 .detector
-                .wants(&Identity::of(raw.json).map_err(unreadable)?)
+                .wants(&EventNames::parse(json).map_err(unreadable)?)
         {
             return Ok(None);
         }
-        Record::parse(raw.json).map(Some).map_err(unreadable)
+        Record::parse(json).map(Some).map_err(unreadable)
     }
 }
 

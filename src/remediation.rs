@@ -18,7 +18,9 @@ use crate::cloudtrail::record::Record;
 use crate::config::{Detail, files, yaml};
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
-use crate::detection::fault::Faults;
+use crate::detection::fault::FileFaults;
+use crate::config::files;
+use crate::config::yaml;
 
 mod compile;
 mod prepared;
@@ -28,8 +30,8 @@ mod text;
 mod values;
 
 use compile::{Loader, check_ids, whens};
-use prepared::{Parts, Prepared};
-use templates::{Part, Step, environment};
+use prepared::{ItemParts, PreparedItem};
+use templates::{ItemField, Step, environment};
 use text::CatalogueText;
 use values::Values;
 
@@ -123,7 +125,7 @@ pub struct Advice<'a> {
     /// Risks, in the catalogue's order.
     pub risks: Vec<Risk<'a>>,
     catalogue: &'a Catalogue,
-    chosen: Vec<&'a Entry>,
+    chosen: Vec<&'a ItemTemplate>,
     values: Values<'a>,
     leaves_out: &'static [Steps],
 }
@@ -144,14 +146,16 @@ impl<'a> Advice<'a> {
     /// The items, in the catalogue's order, filled in.
     #[must_use]
     pub fn items(&self) -> Vec<Item<'a>> {
-        let fill = |entry: &&'a Entry| self.fill(entry);
+        let fill = |template: &&'a ItemTemplate| self.fill(template);
         self.chosen.iter().map(fill).collect()
     }
 
     /// The items without what is filled in: steps and notes.
     pub fn outlines(&self) -> impl Iterator<Item = Item<'a>> + use<'a, '_> {
         let detail = self.catalogue.detail;
-        self.chosen.iter().map(move |entry| entry.bare(detail))
+        self.chosen
+            .iter()
+            .map(move |template| template.bare(detail))
     }
 
     /// Whether there is nothing to do.
@@ -163,13 +167,13 @@ impl<'a> Advice<'a> {
     /// Appends the items' titles, or ids where documents carry no more, as a JSON string: numbered, a line each.
     pub fn write_outline(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         out.push(b'"');
-        for (number, entry) in (1_usize..).zip(&self.chosen) {
+        for (number, template) in (1_usize..).zip(&self.chosen) {
             if number > 1 {
                 out.extend_from_slice(br"\n");
             }
             serde_json::to_writer(&mut *out, &number)?;
             out.extend_from_slice(b". ");
-            out.extend_from_slice(entry.outline.as_bytes());
+            out.extend_from_slice(template.outline.as_bytes());
         }
         out.push(b'"');
         Ok(())
@@ -180,7 +184,7 @@ impl<'a> Advice<'a> {
     pub fn references(&self) -> Vec<&'a RawValue> {
         let known = &self.catalogue.references;
         let mut wanted = vec![false; known.len()];
-        for place in self.chosen.iter().filter_map(|entry| entry.reference) {
+        for place in self.chosen.iter().filter_map(|template| template.reference) {
             if let Some(wanted) = wanted.get_mut(place) {
                 *wanted = true;
             }
@@ -207,26 +211,26 @@ impl<'a> Advice<'a> {
         let leaves_out = [Steps::Console, Steps::Cli, Steps::Boto3]
             .map(|steps| self.leaves_out.contains(&steps));
         out.push(b'[');
-        for (place, entry) in self.chosen.iter().enumerate() {
+        for (place, template) in self.chosen.iter().enumerate() {
             if place > 0 {
                 out.push(b',');
             }
             let start = out.len();
-            let written = entry
+            let written = template
                 .prepared
                 .as_ref()
-                .and_then(|item| item.write(&self.values, &entry.uses, leaves_out, out));
+                .and_then(|item| item.write(&self.values, &template.uses, leaves_out, out));
             if written.is_none() {
                 out.truncate(start);
-                serde_json::to_writer(&mut *out, &self.fill(entry))?;
+                serde_json::to_writer(&mut *out, &self.fill(template))?;
             }
         }
         out.push(b']');
         Ok(())
     }
 
-    fn fill(&self, entry: &'a Entry) -> Item<'a> {
-        let mut item = self.catalogue.fill(entry, &self.values);
+    fn fill(&self, template: &'a ItemTemplate) -> Item<'a> {
+        let mut item = self.catalogue.fill(template, &self.values);
         for steps in self.leaves_out {
             match steps {
                 Steps::Console => item.console.clear(),
@@ -238,17 +242,17 @@ impl<'a> Advice<'a> {
     }
 }
 
-/// A risk, compiled.
-struct Danger {
+/// A risk of the catalogue, compiled.
+struct RiskTemplate {
     id: String,
     title: String,
     /// The first whose condition (by its place) holds is the one.
     reasons: Vec<(usize, Step)>,
 }
 
-/// An item, compiled.
+/// An item of the catalogue, compiled.
 #[derive(Debug)]
-struct Entry {
+struct ItemTemplate {
     id: String,
     kind: Kind,
     title: String,
@@ -263,23 +267,23 @@ struct Entry {
     /// The places of the values that its templates use, where documents carry what is made of them.
     uses: Vec<usize>,
     /// Its JSON, where that can be made ready.
-    prepared: Option<Prepared>,
+    prepared: Option<PreparedItem>,
     /// What it is called where there is no room for more, as it stands between the quotes of a JSON string.
     outline: String,
     /// The place of its first reference among the catalogue's, where documents carry references.
     reference: Option<usize>,
 }
 
-/// The first reference of each entry, each once; entries learn where theirs is.
-fn first_references(entries: &mut [Entry], detail: Detail) -> Vec<Box<RawValue>> {
+/// The first reference of each item, each once; items learn where theirs is.
+fn first_references(items: &mut [ItemTemplate], detail: Detail) -> Vec<Box<RawValue>> {
     let mut known: Vec<Box<RawValue>> = Vec::new();
-    for entry in entries.iter_mut().filter(|_| detail != Detail::Ids) {
-        let first = entry.references.first();
+    for template in items.iter_mut().filter(|_| detail != Detail::Ids) {
+        let first = template.references.first();
         let Some(json) = first.and_then(|first| serde_json::value::to_raw_value(first).ok()) else {
             continue;
         };
         let place = known.iter().position(|other| other.get() == json.get());
-        entry.reference = place.or(Some(known.len()));
+        template.reference = place.or(Some(known.len()));
         if place.is_none() {
             known.push(json);
         }
@@ -287,7 +291,7 @@ fn first_references(entries: &mut [Entry], detail: Detail) -> Vec<Box<RawValue>>
     known
 }
 
-impl Entry {
+impl ItemTemplate {
     /// The item without anything that is filled in.
     fn bare(&self, detail: Detail) -> Item<'_> {
         Item {
@@ -323,7 +327,7 @@ impl Entry {
             Detail::Full | Detail::Summary => self.references.as_slice(),
         };
         let prepared = serde_json::to_string(&head).ok().and_then(|head| {
-            Prepared::new(&Parts {
+            PreparedItem::new(&ItemParts {
                 head,
                 steps: [
                     ("console", &self.console),
@@ -347,8 +351,8 @@ impl Entry {
 
 /// The catalogue, compiled.
 pub struct Catalogue {
-    dangers: Vec<Danger>,
-    entries: Vec<Entry>,
+    risks: Vec<RiskTemplate>,
+    items: Vec<ItemTemplate>,
     conditions: Conditions,
     templates: Environment<'static>,
     /// The first reference of every item, each once, as JSON.
@@ -359,7 +363,7 @@ pub struct Catalogue {
 impl std::fmt::Debug for Catalogue {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_list()
-            .entries(self.entries.iter().map(|entry| &entry.id))
+            .entries(self.items.iter().map(|template| &template.id))
             .finish()
     }
 }
@@ -367,7 +371,7 @@ impl std::fmt::Debug for Catalogue {
 impl Catalogue {
     /// Loads the built-in catalogue, or the one in a file instead. Errs with everything that is wrong in it; each
     /// template is tried.
-    pub fn load(file: Option<&Path>, detail: Detail) -> Result<Self, Faults> {
+    pub fn load(file: Option<&Path>, detail: Detail) -> Result<Self, FileFaults> {
         let Some(path) = file else {
             return Self::compile(CATALOGUE_NAME, CATALOGUE, detail);
         };
@@ -375,15 +379,15 @@ impl Catalogue {
         match files::text(path, yaml::MAX_BYTES) {
             Ok(text) => Self::compile(&name, &text, detail),
             Err(error) => {
-                let mut faults = Faults::default();
+                let mut faults = FileFaults::default();
                 faults.add(&name, None, None, error.to_string());
                 Err(faults)
             }
         }
     }
 
-    fn compile(file: &str, text: &str, detail: Detail) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
+    fn compile(file: &str, text: &str, detail: Detail) -> Result<Self, FileFaults> {
+        let mut faults = FileFaults::default();
         let text = CatalogueText::read(file, text, &mut faults);
         check_ids(file, &text, &mut faults);
         let conditions = Conditions::compile(file, &whens(&text), &mut faults);
@@ -395,21 +399,21 @@ impl Catalogue {
             templates: environment(),
             faults: &mut faults,
         };
-        let mut entries: Vec<Entry> = text
+        let mut items: Vec<ItemTemplate> = text
             .items
             .into_iter()
-            .map(|item| loader.entry(item, whens()))
+            .map(|item| loader.item(item, whens()))
             .collect();
-        let references = first_references(&mut entries, detail);
-        let dangers = text
+        let references = first_references(&mut items, detail);
+        let risks = text
             .risks
             .into_iter()
-            .map(|risk| loader.danger(risk, &mut whens))
+            .map(|risk| loader.risk(risk, &mut whens))
             .collect();
         let templates = loader.templates;
         faults.or(Self {
-            dangers,
-            entries,
+            risks,
+            items,
             conditions,
             templates,
             references,
@@ -422,17 +426,17 @@ impl Catalogue {
     pub fn select<'a>(&'a self, record: &Record<'_>, facts: &Facts<'a>) -> Advice<'a> {
         let hold = self.conditions.hold(&record.value, facts);
         let holds = |when: usize| hold.get(when).copied().unwrap_or_default();
-        let values = Values::of(facts);
-        let chosen = || self.entries.iter().filter(|entry| holds(entry.when));
+        let values = Values::from_facts(facts);
+        let chosen = || self.items.iter().filter(|template| holds(template.when));
         let risks = self
-            .dangers
+            .risks
             .iter()
-            .filter_map(|danger| {
-                let (_, why) = danger.reasons.iter().find(|(when, _)| holds(*when))?;
-                let answered = chosen().any(|entry| entry.risks.contains(&danger.id));
+            .filter_map(|risk| {
+                let (_, why) = risk.reasons.iter().find(|(when, _)| holds(*when))?;
+                let answered = chosen().any(|template| template.risks.contains(&risk.id));
                 answered.then(|| Risk {
-                    id: &danger.id,
-                    title: &danger.title,
+                    id: &risk.id,
+                    title: &risk.title,
                     why: why
                         .fill(&self.templates, &values)
                         .unwrap_or_default()
@@ -449,10 +453,10 @@ impl Catalogue {
         }
     }
 
-    fn fill<'a>(&'a self, entry: &'a Entry, values: &Values<'_>) -> Item<'a> {
-        let mut item = entry.bare(self.detail);
+    fn fill<'a>(&'a self, template: &'a ItemTemplate, values: &Values<'_>) -> Item<'a> {
+        let mut item = template.bare(self.detail);
         let mut missing = Vec::new();
-        let mut fill = |part: Part, steps: &'a [Step]| -> Vec<Cow<'a, str>> {
+        let mut fill = |part: ItemField, steps: &'a [Step]| -> Vec<Cow<'a, str>> {
             let mut filled = Vec::with_capacity(steps.len());
             for step in steps {
                 match step.fill(&self.templates, values) {
@@ -466,11 +470,12 @@ impl Catalogue {
             }
             filled
         };
-        item.console = fill(Part::Console, &entry.console);
-        item.cli = fill(Part::Cli, &entry.cli);
-        item.boto3 = fill(Part::Boto3, &entry.boto3);
-        item.notes = fill(Part::Notes, &entry.notes);
-        item.notes.extend(values.notes(&entry.uses).map(Cow::Owned));
+        item.console = fill(ItemField::Console, &template.console);
+        item.cli = fill(ItemField::Cli, &template.cli);
+        item.boto3 = fill(ItemField::Boto3, &template.boto3);
+        item.notes = fill(ItemField::Notes, &template.notes);
+        item.notes
+            .extend(values.notes(&template.uses).map(Cow::Owned));
         item.notes.append(&mut missing);
         item
     }

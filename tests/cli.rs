@@ -475,7 +475,7 @@ fn check_rules(rules: &[&str]) -> Output {
 }
 
 #[test]
-fn check_says_which_rules_require_no_name_and_what_they_cost() {
+fn check_says_which_rules_require_no_name_and_what_they_make_be_parsed() {
     let output = check_rules(&[
         "detection: {s: {eventName: A}, condition: s}",
         "detection: {s: {eventSource: [sts.amazonaws.com, iam.amazonaws.com]}, condition: s}",
@@ -495,16 +495,15 @@ fn check_says_which_rules_require_no_name_and_what_they_cost() {
             "  rule \"Rule 2\" requires no eventName: every record is parsed",
         ]
     );
-    let measured = summary[3]
-        .strip_prefix("  measured here on synthetic records: ")
-        .and_then(|rest| rest.strip_suffix(" times the time per record of the built-in rule alone"))
-        .expect(summary[3]);
-    assert!(measured.parse::<f64>().unwrap() > 0.0, "{measured}");
+    assert_eq!(
+        summary[3],
+        "  of 1000 synthetic records: 1000 parsed, 8 matched; with the built-in rule alone: 1 parsed, 1 matched"
+    );
     assert_eq!(summary.len(), 4);
 }
 
 #[test]
-fn check_measures_nothing_when_every_rule_requires_a_name() {
+fn check_tries_no_sample_when_every_rule_requires_a_name() {
     let output = check_rules(&["detection: {s: {eventName: A}, condition: s}"]);
     assert_eq!((code(&output), text(&output.stderr)), (0, ""));
     let summary = text(&output.stdout);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use trailtag::cloudtrail::envelope::{Element, Limits, Scratch, Skip, open};
-use trailtag::cloudtrail::record::{Identity, Record};
+use trailtag::cloudtrail::record::{EventNames, Record};
 use trailtag::config::Config;
 use trailtag::model::Origin;
 use trailtag::pipeline::{Outputs, Pipeline, Tally};
@@ -48,12 +48,12 @@ fn every_real_record_is_read_and_the_three_of_ours_are_found() {
                     Element::Record(record) => {
                         assert!(!is_notification, "{name}:{number}");
                         assert_eq!(record.json, line);
-                        let identity = Identity::of(record.json).unwrap();
+                        let names = EventNames::parse(record.json).unwrap();
                         let parsed = Record::parse(record.json).unwrap();
-                        assert_eq!(identity.event_name.as_deref(), parsed.text(&["eventName"]));
+                        assert_eq!(names.event_name.as_deref(), parsed.text(&["eventName"]));
                         ours += usize::from(
-                            identity.event_name.as_deref() == Some("RemoveRoleFromInstanceProfile")
-                                && identity.event_source.as_deref() == Some("iam.amazonaws.com"),
+                            names.event_name.as_deref() == Some("RemoveRoleFromInstanceProfile")
+                                && names.event_source.as_deref() == Some("iam.amazonaws.com"),
                         );
                     }
                     Element::Skipped(Skip::Notification) => {

@@ -2,7 +2,7 @@
 
 use trailtag::cloudtrail::envelope::{Element, Limits, Scratch, open};
 use trailtag::cloudtrail::prefilter::Prefilter;
-use trailtag::cloudtrail::record::{Identity, Record};
+use trailtag::cloudtrail::record::{EventNames, Record};
 
 use super::memory;
 use super::record::NAME;
@@ -29,18 +29,15 @@ fn elements(payload: &[u8]) {
         elements += 1;
         match element {
             Element::Record(record) => {
-                let identity = Identity::of(record.json);
-                let is_ours = identity
+                let names = EventNames::parse(record.json);
+                let is_ours = names
                     .as_ref()
-                    .is_ok_and(|identity| identity.event_name.as_deref() == Some(NAME));
+                    .is_ok_and(|names| names.event_name.as_deref() == Some(NAME));
                 assert!(!is_ours || prefilter.may_match(record.json));
                 assert!(!is_ours || !is_ignored_at_once);
-                if let (Ok(parsed), Ok(identity)) = (Record::parse(record.json), &identity) {
-                    assert_eq!(parsed.text(&["eventName"]), identity.event_name.as_deref());
-                    assert_eq!(
-                        parsed.text(&["eventSource"]),
-                        identity.event_source.as_deref()
-                    );
+                if let (Ok(parsed), Ok(names)) = (Record::parse(record.json), &names) {
+                    assert_eq!(parsed.text(&["eventName"]), names.event_name.as_deref());
+                    assert_eq!(parsed.text(&["eventSource"]), names.event_source.as_deref());
                 }
             }
             Element::Skipped(_) => {}

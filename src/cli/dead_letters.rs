@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::Failure;
+use super::payloads::is_stdin;
 use crate::config::Config;
 use crate::config::files::Walk;
 use crate::detection::files::is_rules;
@@ -35,8 +36,12 @@ pub(super) enum DeadLetters {
 }
 
 impl DeadLetters {
-    /// Opens the file, empty; refuses one that is among `inputs`, or that standard output is.
-    pub(super) fn to(path: &Path, follow_links: bool, inputs: &[Input]) -> Result<Self, Failure> {
+    /// Opens the file, empty; refuses one that is among those that are `protected`, or that standard output is.
+    pub(super) fn to(
+        path: &Path,
+        follow_links: bool,
+        protected: &[ProtectedFile],
+    ) -> Result<Self, Failure> {
         let open = |error| Failure::Open {
             path: path.to_owned(),
             error,
@@ -57,12 +62,12 @@ impl DeadLetters {
         })?;
         let metadata = file.metadata().map_err(open)?;
         if metadata.is_file() {
-            let same = |input: &&Input| input.identity == Some(identity(&metadata));
-            if let Some(input) = inputs.iter().find(same) {
+            let same = |file: &&ProtectedFile| file.id == Some(id(&metadata));
+            if let Some(file) = protected.iter().find(same) {
                 return Err(Failure::Arguments(format!(
                     "--dead-letters: {} is {}, and would be overwritten; name another file",
                     visible::path(path),
-                    input.name
+                    file.name
                 )));
             }
             // Only now: an input must not be emptied before it is known to be one.
@@ -118,24 +123,24 @@ impl DeadLetters {
 }
 
 /// What tells a file from others, whatever it is called.
-type Identity = (u64, u64);
+type FileId = (u64, u64);
 
-fn identity(metadata: &Metadata) -> Identity {
+fn id(metadata: &Metadata) -> FileId {
     (metadata.dev(), metadata.ino())
 }
 
 /// A file that must not be overwritten.
-pub(super) struct Input {
+pub(super) struct ProtectedFile {
     name: String,
     /// None where it cannot be looked at: then it cannot be read either.
-    identity: Option<Identity>,
+    id: Option<FileId>,
 }
 
-impl Input {
+impl ProtectedFile {
     fn at(what: &str, path: &Path) -> Self {
         Self {
             name: format!("{what} {}", visible::path(path)),
-            identity: std::fs::metadata(path).ok().as_ref().map(identity),
+            id: std::fs::metadata(path).ok().as_ref().map(id),
         }
     }
 
@@ -144,22 +149,26 @@ impl Input {
         let metadata = file.and_then(|file| file.metadata());
         Self {
             name: name.to_owned(),
-            identity: metadata.ok().as_ref().map(identity),
+            id: metadata.ok().as_ref().map(id),
         }
     }
 }
 
 /// Everything that a run reads, and where its documents go.
-pub(super) fn inputs(payloads: &[PathBuf], file: Option<&Path>, config: &Config) -> Vec<Input> {
-    let mut inputs = vec![Input::open("standard output", io::stdout().as_fd())];
+pub(super) fn protected_files(
+    payloads: &[PathBuf],
+    file: Option<&Path>,
+    config: &Config,
+) -> Vec<ProtectedFile> {
+    let mut files = vec![ProtectedFile::open("standard output", io::stdout().as_fd())];
     for path in payloads {
-        inputs.push(if path == Path::new("-") {
-            Input::open("standard input", io::stdin().as_fd())
+        files.push(if is_stdin(path) {
+            ProtectedFile::open("standard input", io::stdin().as_fd())
         } else {
-            Input::at("the input", path)
+            ProtectedFile::at("the input", path)
         });
     }
-    inputs.extend(file.map(|path| Input::at("the configuration", path)));
+    files.extend(file.map(|path| ProtectedFile::at("the configuration", path)));
     let detection = &config.detection;
     let security = &config.kafka.security;
     let single = [
@@ -179,11 +188,11 @@ pub(super) fn inputs(payloads: &[PathBuf], file: Option<&Path>, config: &Config)
         .into_iter()
         .chain(&detection.threat_networks_files)
         .chain(&walk.files);
-    inputs.extend(
+    files.extend(
         read.filter(|path| !path.as_os_str().is_empty())
-            .map(|path| Input::at("the file", path)),
+            .map(|path| ProtectedFile::at("the file", path)),
     );
-    inputs
+    files
 }
 
 /// A dead letter as a JSON object from which its bytes can be had back.

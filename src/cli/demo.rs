@@ -8,6 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -17,7 +18,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::demo_view;
+use super::{Completion, Failure, demo_view, pipeline, runtime, start_log, wants_colour};
 use crate::config::{self, Config, Guarantee};
 use crate::kafka::worker::Limits;
 use crate::pipeline::Pipeline;
@@ -37,17 +38,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Findings are one in this many records: rare in life, frequent enough to watch.
 const MATCH_RATE: f64 = 0.005;
 
-/// What the demo is asked to do.
-#[derive(Debug, Clone)]
+/// `trailtag demo`.
+#[derive(Debug, Clone, Args)]
 pub struct Demo {
-    /// How many records are fed; 0 goes on until the demo is stopped.
-    pub records: u64,
-    /// What the synthetic records begin with.
-    pub seed: u64,
-    /// The address of /metrics.
-    pub listen: String,
-    /// Whether findings are coloured.
-    pub colour: bool,
+    /// End after this many records; 0 runs until Ctrl-C
+    #[arg(long, value_name = "N", default_value_t = 3_000)]
+    records: u64,
+    /// What the synthetic records begin with: the same seed shows the same findings
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Where /metrics is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9598")]
+    listen: String,
 }
 
 /// Why the demo ended early.
@@ -77,13 +79,30 @@ pub enum DemoError {
 
 /// What was fed.
 #[derive(Debug, Clone, Copy, Default)]
-struct Fed {
+struct FedRecords {
     records: u64,
     findings: u64,
     bytes: u64,
 }
 
 impl Demo {
+    /// Shows the demo until all records are through, or Ctrl-C.
+    pub fn run(self) -> Result<Completion, Failure> {
+        start_log(config::LogFormat::Text, "warn");
+        let pipeline = pipeline(&Config::default())?;
+        runtime()?.block_on(async {
+            let shutdown = CancellationToken::new();
+            let stop = shutdown.clone();
+            tokio::spawn(async move {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    stop.cancel();
+                }
+            });
+            self.show(pipeline, shutdown).await
+        })?;
+        Ok(Completion::Done)
+    }
+
     /// The configuration of the service that the demo runs.
     fn config(&self, servers: &str) -> Config {
         let mut config = Config::default();
@@ -107,11 +126,7 @@ impl Demo {
     }
 
     /// Runs until all records are through, or `shutdown` is cancelled.
-    pub async fn run(
-        self,
-        pipeline: Pipeline,
-        shutdown: CancellationToken,
-    ) -> Result<(), DemoError> {
+    async fn show(self, pipeline: Pipeline, shutdown: CancellationToken) -> Result<(), DemoError> {
         let cluster = MockCluster::new(1)?;
         for (topic, partitions) in [(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)] {
             cluster.create_topic(topic, partitions, 1)?;
@@ -141,11 +156,11 @@ impl Demo {
         };
         let (fed_known, fed) = watch::channel(None);
         let viewer = {
-            let (demo, shutdown) = (self.clone(), shutdown.clone());
-            tokio::task::spawn_blocking(move || view(&demo, &servers, &fed, &shutdown))
+            let (colour, shutdown) = (wants_colour(), shutdown.clone());
+            tokio::task::spawn_blocking(move || view(&servers, colour, &fed, &shutdown))
         };
         let result = feeder.await.map_err(|_| DemoError::Thread)?;
-        let fed = *result.as_ref().unwrap_or(&Fed::default());
+        let fed = *result.as_ref().unwrap_or(&FedRecords::default());
         // The viewer waits for a number of findings, and must learn that there will be no more, however the feeding ended.
         fed_known.send_replace(Some(fed.findings));
         let seen = viewer.await.map_err(|_| DemoError::Thread)?;
@@ -170,7 +185,7 @@ fn feed(
     servers: &str,
     pipeline: &Pipeline,
     shutdown: &CancellationToken,
-) -> Result<Fed, DemoError> {
+) -> Result<FedRecords, DemoError> {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("linger.ms", "5")
@@ -182,7 +197,7 @@ fn feed(
     });
     let mut outputs = crate::pipeline::Outputs::default();
     let mut payload = Vec::new();
-    let mut fed = Fed::default();
+    let mut fed = FedRecords::default();
     while (demo.records == 0 || fed.records < demo.records) && !shutdown.is_cancelled() {
         let left = if demo.records == 0 {
             BURST
@@ -228,8 +243,8 @@ fn send(
 
 /// Prints findings as they come out, until all that were fed have.
 fn view(
-    demo: &Demo,
     servers: &str,
+    colour: bool,
     expected: &watch::Receiver<Option<u64>>,
     shutdown: &CancellationToken,
 ) -> Result<u64, DemoError> {
@@ -250,13 +265,13 @@ fn view(
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
             last = Instant::now();
             seen += 1;
-            let text = demo_view::render(message.payload().unwrap_or_default(), demo.colour);
+            let text = demo_view::render(message.payload().unwrap_or_default(), colour);
             std::io::stdout().lock().write_all(text.as_bytes())?;
         }
     }
 }
 
-fn summary(fed: Fed, seen: u64, took: Duration) -> std::io::Result<()> {
+fn summary(fed: FedRecords, seen: u64, took: Duration) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -282,7 +297,6 @@ mod tests {
             records: 1,
             seed: 1,
             listen: "127.0.0.1:0".to_owned(),
-            colour: false,
         };
         let config = demo.config("127.0.0.1:1");
         assert_eq!(config.delivery.guarantee, Guarantee::AtLeastOnce);

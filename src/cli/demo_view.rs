@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::paint::{Paint, clean};
+use super::terminal::{Colours, clean};
 
 /// The widest line of a value, in characters; what is longer ends in an ellipsis.
 const WIDTH: usize = 110;
@@ -16,14 +16,14 @@ pub fn render(document: &[u8], colour: bool) -> String {
     let Ok(document) = serde_json::from_slice::<Value>(document) else {
         return format!("{} bytes that are no native document\n\n", document.len());
     };
-    let paint = Paint(colour);
+    let colours = Colours(colour);
     let event = |pointer: &str| text(&document, &format!("/event{pointer}"));
     let ours = |pointer: &str| text(&document, &format!("/trailtag{pointer}"));
 
     let mut out = String::new();
-    head(&document, paint, &mut out);
-    row(&mut out, paint, "who", &who(&document));
-    row(&mut out, paint, "what", &what(&document));
+    head(&document, colours, &mut out);
+    row(&mut out, colours, "who", &who(&document));
+    row(&mut out, colours, "what", &what(&document));
     let place = [
         ours("/target/account").or_else(|| event("/recipientAccountId")),
         event("/awsRegion"),
@@ -33,7 +33,7 @@ pub fn render(document: &[u8], colour: bool) -> String {
     let agent = event("/userAgent").map(|agent| format!(" with {}", program(&agent)));
     row(
         &mut out,
-        paint,
+        colours,
         "where",
         &format!(
             "{}, from {from}{}",
@@ -41,16 +41,16 @@ pub fn render(document: &[u8], colour: bool) -> String {
             agent.unwrap_or_default()
         ),
     );
-    row(&mut out, paint, "why", &why(&document));
+    row(&mut out, colours, "why", &why(&document));
     if let Some(command) = command(&document) {
-        row(&mut out, paint, "do", &paint.bold(&clean(&command)));
+        row(&mut out, colours, "do", &colours.bold(&clean(&command)));
     }
     out.push('\n');
     out
 }
 
 /// The level, the score, what happened and when.
-fn head(document: &Value, paint: Paint, out: &mut String) {
+fn head(document: &Value, colours: Colours, out: &mut String) {
     let level = text(document, "/trailtag/severity/level").unwrap_or_else(|| "unknown".to_owned());
     let score = document
         .pointer("/trailtag/severity/score")
@@ -69,8 +69,8 @@ fn head(document: &Value, paint: Paint, out: &mut String) {
     let _ = writeln!(
         out,
         "{} {name}{outcome}  {}",
-        paint.level(&level, &format!(" {} {score} ", level.to_uppercase())),
-        paint.dim(&time)
+        colours.level(&level, &format!(" {} {score} ", level.to_uppercase())),
+        colours.dim(&time)
     );
 }
 
@@ -170,9 +170,9 @@ fn program(agent: &str) -> &str {
         })
 }
 
-fn row(out: &mut String, paint: Paint, name: &str, value: &str) {
+fn row(out: &mut String, colours: Colours, name: &str, value: &str) {
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "  {} {value}", paint.dim(&format!("{name:<5}")));
+    let _ = writeln!(out, "  {} {value}", colours.dim(&format!("{name:<5}")));
 }
 
 /// A string of the document, fit for a terminal; none where it is missing or of another type.

@@ -2,15 +2,13 @@
 //! every rule and factor beside it and what in the record decided each.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::paint::{Paint, clean, plain_json};
-use super::{ConfigFile, Failure, Outcome, pipeline, print, wants_colour};
+use super::terminal::{Colours, clean, json_for_terminal};
+use super::{Completion, ConfigFile, Failure, payloads, pipeline, print, wants_colour};
 use crate::cloudtrail::record::Record;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
 use crate::finding::Finding;
@@ -37,14 +35,14 @@ pub struct Explain {
     file: PathBuf,
     /// A tree for a person, or one JSON object a record and line
     #[arg(long, value_enum, default_value_t)]
-    format: Form,
+    format: ExplainFormat,
     #[command(flatten)]
     config: ConfigFile,
 }
 
 /// The form of the explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Form {
+enum ExplainFormat {
     /// A tree, for a person
     #[default]
     Text,
@@ -54,17 +52,17 @@ enum Form {
 
 impl Explain {
     /// Explains.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         let config = self.config.load()?;
         let pipeline = pipeline(&config)?;
-        let (topic, payload) = read(&self.file, config.input.max_decoded_bytes)?;
+        let (topic, payload) = payloads::whole(&self.file, config.input.max_decoded_bytes)?;
         let origin = Origin {
             topic: &topic,
             partition: 0,
             offset: 0,
             timestamp: None,
         };
-        let paint = Paint(self.format == Form::Text && wants_colour());
+        let colours = Colours(self.format == ExplainFormat::Text && wants_colour());
         let (mut found, mut ignored, mut others) = (String::new(), Vec::new(), Vec::new());
         let mut many = 0_u64;
         pipeline.explain(&payload, &origin, &mut |explained| match explained {
@@ -74,12 +72,12 @@ impl Explain {
                 finding,
             } => {
                 let text = match self.format {
-                    Form::Json => {
+                    ExplainFormat::Json => {
                         let json = object(record, explanation, finding).to_string();
-                        let json = plain_json(json.into_bytes());
+                        let json = json_for_terminal(json.into_bytes());
                         format!("{}\n", String::from_utf8_lossy(&json))
                     }
-                    Form::Text => tree(record, explanation, finding, paint),
+                    ExplainFormat::Text => tree(record, explanation, finding, colours),
                 };
                 if finding.is_some() {
                     many += 1;
@@ -100,7 +98,7 @@ impl Explain {
         {
             found.push_str(first);
         }
-        if self.format == Form::Text {
+        if self.format == ExplainFormat::Text {
             let more = ignored.len() - usize::from(many == 0 && !ignored.is_empty());
             if more > 0 {
                 // Writing to a string cannot fail.
@@ -115,37 +113,8 @@ impl Explain {
                 why: why.to_owned(),
             });
         }
-        Ok(Outcome::Done)
+        Ok(Completion::Done)
     }
-}
-
-/// A whole payload, and the name of where it came from.
-fn read(path: &Path, limit: usize) -> Result<(String, Vec<u8>), Failure> {
-    let (origin, mut input): (String, Box<dyn Read>) = if path == Path::new("-") {
-        ("stdin".to_owned(), Box::new(io::stdin().lock()))
-    } else {
-        let file = File::open(path).map_err(|error| Failure::Open {
-            path: path.to_owned(),
-            error,
-        })?;
-        (path.display().to_string(), Box::new(file))
-    };
-    let mut payload = Vec::new();
-    let read = input
-        .by_ref()
-        .take(limit as u64 + 1)
-        .read_to_end(&mut payload);
-    if let Err(error) = read {
-        return Err(Failure::Read { origin, error });
-    }
-    if payload.len() > limit {
-        return Err(Failure::TooLong {
-            origin,
-            number: 1,
-            limit,
-        });
-    }
-    Ok((origin, payload))
 }
 
 /// The explanation for programs. What stands in documents too has the same name and form here.
@@ -190,11 +159,11 @@ fn tree(
     record: &Record<'_>,
     explanation: &Explanation<'_>,
     finding: Option<&Finding<'_>>,
-    paint: Paint,
+    colours: Colours,
 ) -> String {
     let mut out = Tree {
         text: String::new(),
-        paint,
+        colours,
     };
     let name = record
         .text(&["eventName"])
@@ -202,7 +171,11 @@ fn tree(
     let time = record.text(&["eventTime"]).unwrap_or_default();
     match finding {
         None => {
-            out.line(&format!("{} {}", out.paint.bold(&clean(name)), clean(time)));
+            out.line(&format!(
+                "{} {}",
+                out.colours.bold(&clean(name)),
+                clean(time)
+            ));
             out.line("no rule matches: it is ignored");
         }
         Some(finding) => {
@@ -211,8 +184,8 @@ fn tree(
             let badge = format!(" {} {} ", level.to_uppercase(), severity.score);
             out.line(&format!(
                 "{} {} {}",
-                paint.level(level, &badge),
-                paint.bold(&clean(name)),
+                colours.level(level, &badge),
+                colours.bold(&clean(name)),
                 clean(time)
             ));
             out.event(finding);
@@ -232,7 +205,7 @@ fn tree(
 /// The text of a tree as it grows.
 struct Tree {
     text: String,
-    paint: Paint,
+    colours: Colours,
 }
 
 impl Tree {
@@ -242,7 +215,7 @@ impl Tree {
     }
 
     fn head(&mut self, title: &str) {
-        let title = self.paint.bold(title);
+        let title = self.colours.bold(title);
         self.line(&title);
     }
 
@@ -251,7 +224,7 @@ impl Tree {
         self.line(&format!(
             "  {mark:>4}  {:<32}  {}",
             clean(name),
-            self.paint.dim(&clean(why))
+            self.colours.dim(&clean(why))
         ));
     }
 
@@ -305,7 +278,7 @@ impl Tree {
     fn row(&mut self, name: &str, value: &str) {
         self.line(&format!(
             "  {} {}",
-            self.paint.dim(&format!("{name:<8}")),
+            self.colours.dim(&format!("{name:<8}")),
             clean(value)
         ));
     }
@@ -346,7 +319,7 @@ impl Tree {
                 cap.score, cap.factor
             );
         }
-        let level = Level::of(severity.score);
+        let level = Level::from_score(severity.score);
         let _ = write!(
             steps,
             ": {} is {} to {}",

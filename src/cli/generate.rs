@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
-use super::{ConfigFile, Failure, Outcome, runtime};
+use super::{Completion, ConfigFile, Failure, runtime};
 use crate::kafka::client::{self, ClientError};
 use crate::synthetic::{Generator, Options, Shape};
 
@@ -111,7 +111,7 @@ pub enum KafkaFailure {
 
 impl Generate {
     /// Generates.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         let payloads = Payloads::new(&self);
         if self.topic.is_none() && self.brokers.is_none() && self.config.path().is_none() {
             to_stdout(payloads)?;
@@ -134,7 +134,7 @@ impl Generate {
             let settings = client::common(&config).map_err(KafkaFailure::from)?;
             to_kafka(payloads, &settings, &brokers, &topic, self.partitions)?;
         }
-        Ok(Outcome::Done)
+        Ok(Completion::Done)
     }
 }
 

@@ -1,11 +1,10 @@
-//! The commands: one file each. Arguments come in parsed, an [`Outcome`] or a [`Failure`] goes out; only `main` turns
+//! The commands: one file each. Arguments come in parsed, a [`Completion`] or a [`Failure`] goes out; only `main` turns
 //! those into an exit code and a line on standard error.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
 use crate::model::visible::{self, visible};
@@ -18,10 +17,11 @@ pub mod demo_view;
 pub mod explain;
 pub mod generate;
 mod log_text;
-mod paint;
+mod payloads;
 pub mod process;
 pub mod run;
 pub mod schema;
+mod terminal;
 
 /// Finds RemoveRoleFromInstanceProfile in CloudTrail on Kafka, scores it, says what to do, and forwards it exactly once.
 #[derive(Debug, Parser)]
@@ -61,7 +61,7 @@ Metrics and health are served on http.listen: /metrics, /livez, /readyz.
 Examples:
   trailtag run --config trailtag.yaml
   TRAILTAG__KAFKA__GROUP_ID=blue trailtag run --config trailtag.yaml")]
-    Run(Run),
+    Run(run::Run),
     /// Show it at work on a cluster inside the process: needs no Kafka and no configuration
     #[command(after_help = "\
 Feeds synthetic CloudTrail to a small cluster inside the process, runs the service on it, and prints findings as they \
@@ -71,7 +71,7 @@ Examples:
   trailtag demo
   trailtag demo --records 0      until Ctrl-C
   NO_COLOR=1 trailtag demo       without colours")]
-    Demo(Demo),
+    Demo(demo::Demo),
     /// Process files or standard input without Kafka; findings to standard output, one a line
     Process(process::Process),
     /// Say why a record has its severity: each rule and factor, and what decided it
@@ -84,27 +84,6 @@ Examples:
     Schema(schema::Schema),
 }
 
-/// `trailtag run`.
-#[derive(Debug, Args)]
-pub struct Run {
-    #[command(flatten)]
-    config: ConfigFile,
-}
-
-/// `trailtag demo`.
-#[derive(Debug, Args)]
-pub struct Demo {
-    /// End after this many records; 0 runs until Ctrl-C
-    #[arg(long, value_name = "N", default_value_t = 3_000)]
-    records: u64,
-    /// What the synthetic records begin with: the same seed shows the same findings
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Where /metrics is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9598")]
-    listen: String,
-}
-
 /// The configuration that a command works with.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
@@ -115,14 +94,14 @@ pub struct ConfigFile {
 
 /// How a command ended, when nothing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Completion {
     /// All done.
     Done,
     /// Done, but some input could not be read, and `--strict` asked to be told.
     BadInput,
 }
 
-impl Outcome {
+impl Completion {
     /// What the process exits with.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -241,7 +220,7 @@ impl Failure {
 
 impl Cli {
     /// Does what was asked. A reader that closes the pipe early ends a command well.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         let result = match self.command {
             Command::Run(command) => command.run(),
             Command::Demo(command) => command.run(),
@@ -252,43 +231,9 @@ impl Cli {
             Command::Schema(command) => command.run(),
         };
         match result {
-            Err(failure) if failure.is_broken_pipe() => Ok(Outcome::Done),
+            Err(failure) if failure.is_broken_pipe() => Ok(Completion::Done),
             result => result,
         }
-    }
-}
-
-impl Run {
-    fn run(self) -> Result<Outcome, Failure> {
-        let config = self.config.load()?;
-        let pipeline = pipeline(&config)?;
-        start_log(config.log.format, &config.log.level);
-        runtime()?.block_on(run::serve(config, pipeline))?;
-        Ok(Outcome::Done)
-    }
-}
-
-impl Demo {
-    fn run(self) -> Result<Outcome, Failure> {
-        start_log(config::LogFormat::Text, "warn");
-        let pipeline = pipeline(&Config::default())?;
-        let demo = demo::Demo {
-            records: self.records,
-            seed: self.seed,
-            listen: self.listen,
-            colour: wants_colour(),
-        };
-        runtime()?.block_on(async {
-            let shutdown = CancellationToken::new();
-            let stop = shutdown.clone();
-            tokio::spawn(async move {
-                if tokio::signal::ctrl_c().await.is_ok() {
-                    stop.cancel();
-                }
-            });
-            demo.run(pipeline, shutdown).await
-        })?;
-        Ok(Outcome::Done)
     }
 }
 

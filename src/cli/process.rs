@@ -1,17 +1,17 @@
 //! `trailtag process`: payloads from files or standard input, documents to standard output. The way for Vector, Fluent
 //! Bit, Bento or a shell pipe to embed the pipeline: no Kafka, nothing kept between payloads.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::dead_letters::{self, DeadLetters};
-use super::paint::plain_json;
-use super::{ConfigFile, Failure, Outcome, pipeline};
+use super::payloads::{self, Lines, STDIN};
+use super::terminal::json_for_terminal;
+use super::{Completion, ConfigFile, Failure, pipeline};
 use crate::cloudtrail::envelope::Skip;
 use crate::config::Format;
 use crate::config::{Config, Route};
@@ -19,9 +19,6 @@ use crate::model::Level;
 use crate::model::Origin;
 use crate::model::dead_letter::Reason;
 use crate::pipeline::{Outputs, Pipeline, Tally};
-
-/// The name of standard input as an origin.
-const STDIN: &str = "stdin";
 
 /// How many bytes of documents are written together.
 const PART: usize = 4 << 20;
@@ -61,7 +58,7 @@ pub struct Process {
     follow_links: bool,
     /// Write one JSON line of counts to standard error at the end, and nothing else there
     #[arg(long, value_enum, value_name = "FORM")]
-    summary: Option<Summary>,
+    summary: Option<SummaryFormat>,
     /// Exit 65 if anything could not be read
     #[arg(long)]
     strict: bool,
@@ -71,14 +68,14 @@ pub struct Process {
 
 /// The form of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Summary {
+enum SummaryFormat {
     /// One JSON object
     Json,
 }
 
 impl Process {
     /// Processes all files, or standard input until it ends.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         let mut config = self.config.load()?;
         config.routes = vec![self.route(&config)?];
         let stdin = [PathBuf::from("-")];
@@ -89,8 +86,8 @@ impl Process {
         };
         let dead_letters = match &self.dead_letters {
             Some(path) => {
-                let inputs = dead_letters::inputs(files, self.config.path(), &config);
-                DeadLetters::to(path, self.follow_links, &inputs)?
+                let protected = dead_letters::protected_files(files, self.config.path(), &config);
+                DeadLetters::to(path, self.follow_links, &protected)?
             }
             None if self.summary.is_some() => DeadLetters::Counted,
             None => DeadLetters::Named,
@@ -98,23 +95,27 @@ impl Process {
         let limit = config.input.max_decoded_bytes;
         let mut work = Work {
             pipeline: pipeline(&config)?,
-            outputs: Outputs::default(),
+            // What a small payload becomes may be larger than memory: it is written as it comes.
+            outputs: Outputs {
+                budget: Some(PART),
+                ..Outputs::default()
+            },
             tally: Tally::default(),
             messages: 0,
-            limit,
             documents: BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
             is_terminal: io::stdout().is_terminal(),
             dead_letters,
         };
         for file in files {
-            if file == Path::new("-") {
-                work.lines(BufReader::with_capacity(64 * 1024, io::stdin().lock()))?;
+            if payloads::is_stdin(file) {
+                work.lines(Lines::new(io::stdin().lock(), limit))?;
             } else {
-                work.file(file)?;
+                let (origin, payload) = payloads::whole(file, limit)?;
+                work.payload(&payload, &origin, 0)?;
             }
         }
         work.flush()?;
-        if self.summary == Some(Summary::Json) {
+        if self.summary == Some(SummaryFormat::Json) {
             let line = summary(work.messages, &work.tally);
             writeln!(io::stderr().lock(), "{line}").map_err(|error| Failure::Write {
                 target: "standard error".to_owned(),
@@ -122,9 +123,9 @@ impl Process {
             })?;
         }
         if self.strict && work.tally.dead_lettered > 0 {
-            return Ok(Outcome::BadInput);
+            return Ok(Completion::BadInput);
         }
-        Ok(Outcome::Done)
+        Ok(Completion::Done)
     }
 
     /// How documents are written.
@@ -154,7 +155,6 @@ struct Work<W> {
     outputs: Outputs,
     tally: Tally,
     messages: u64,
-    limit: usize,
     documents: W,
     /// Whether a person reads the documents as they come.
     is_terminal: bool,
@@ -163,75 +163,31 @@ struct Work<W> {
 
 impl<W: Write> Work<W> {
     /// One payload a line, until the input ends.
-    fn lines<R: Read>(&mut self, mut input: BufReader<R>) -> Result<(), Failure> {
-        let mut line = Vec::new();
-        let mut number = 0;
-        loop {
-            // About to wait for more input: whoever feeds us may be waiting for what its last line became.
-            if memchr::memchr(b'\n', input.buffer()).is_none() {
-                self.flush()?;
-            }
-            line.clear();
-            let most = self.limit as u64 + 1;
-            let read = input
-                .by_ref()
-                .take(most)
-                .read_until(b'\n', &mut line)
-                .map_err(|error| Failure::Read {
-                    origin: STDIN.to_owned(),
-                    error,
-                })?;
-            if read == 0 {
-                return Ok(());
-            }
-            let ended = line.pop_if(|byte| *byte == b'\n').is_some();
-            if !ended && read as u64 == most {
-                return Err(Failure::TooLong {
-                    origin: STDIN.to_owned(),
-                    number: number + 1,
-                    limit: self.limit,
-                });
-            }
-            line.pop_if(|byte| ended && *byte == b'\r');
-            if !line.trim_ascii().is_empty() {
-                self.payload(&line, STDIN, number)?;
-                number += 1;
-            }
+    fn lines<R: Read>(&mut self, mut lines: Lines<R>) -> Result<(), Failure> {
+        while let Some((payload, number)) = lines.next(|| self.flush())? {
+            self.payload(payload, STDIN, number)?;
         }
+        Ok(())
     }
 
-    /// One payload.
-    fn file(&mut self, path: &Path) -> Result<(), Failure> {
-        let origin = path.display().to_string();
-        let file = File::open(path).map_err(|error| Failure::Open {
-            path: path.to_owned(),
-            error,
-        })?;
-        let mut payload = Vec::new();
-        file.take(self.limit as u64 + 1)
-            .read_to_end(&mut payload)
-            .map_err(|error| Failure::Read {
-                origin: origin.clone(),
-                error,
-            })?;
-        if payload.len() > self.limit {
-            return Err(Failure::TooLong {
-                origin,
-                number: 1,
-                limit: self.limit,
-            });
-        }
-        self.payload(&payload, &origin, 0)
-    }
-
+    /// One payload. Nearly all are ignored: of them nothing is written, and nothing is made ready for writing.
     fn payload(&mut self, payload: &[u8], topic: &str, offset: i64) -> Result<(), Failure> {
+        self.messages += 1;
+        if let Some(Tally { ignored, .. }) = self.pipeline.ignored(payload, &mut self.outputs) {
+            self.tally.ignored += ignored;
+            return Ok(());
+        }
         let origin = Origin {
             topic,
             partition: 0,
             offset,
             timestamp: None,
         };
-        self.messages += 1;
+        self.write(payload, &origin)
+    }
+
+    /// Writes what a payload becomes.
+    fn write(&mut self, payload: &[u8], origin: &Origin<'_>) -> Result<(), Failure> {
         let Self {
             pipeline,
             outputs,
@@ -241,14 +197,12 @@ impl<W: Write> Work<W> {
             is_terminal,
             ..
         } = self;
-        // What a small payload becomes may be larger than memory: it is written as it comes.
-        outputs.budget = Some(PART);
         let mut failure = None;
         let mut write = |outputs: &mut Outputs| {
             for mut document in outputs.documents.drain(..) {
                 into_one_line(&mut document.payload);
                 if *is_terminal {
-                    document.payload = plain_json(document.payload);
+                    document.payload = json_for_terminal(document.payload);
                 }
                 document.payload.push(b'\n');
                 documents
@@ -258,10 +212,10 @@ impl<W: Write> Work<W> {
             outputs
                 .dead_letters
                 .drain(..)
-                .try_for_each(|letter| dead_letters.write(&letter, &origin))
+                .try_for_each(|letter| dead_letters.write(&letter, origin))
         };
-        let tally = pipeline.ignored(payload, outputs).unwrap_or_else(|| {
-            pipeline.process_in_parts(payload, &origin, outputs, &mut |outputs, tally, _| {
+        let tally =
+            pipeline.process_in_parts(payload, origin, outputs, &mut |outputs, tally, _| {
                 sum.add(tally);
                 match write(outputs) {
                     Ok(()) => ControlFlow::Continue(()),
@@ -270,8 +224,7 @@ impl<W: Write> Work<W> {
                         ControlFlow::Break(())
                     }
                 }
-            })
-        });
+            });
         if let Some(failure) = failure {
             return Err(failure);
         }

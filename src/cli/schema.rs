@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, Outcome, print};
+use super::{Completion, Failure, print};
 
 /// `trailtag schema`.
 #[derive(Debug, Args)]
@@ -15,9 +15,9 @@ pub struct Schema {}
 
 impl Schema {
     /// Prints the schema.
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(self) -> Result<Completion, Failure> {
         // The alternate form of a JSON value is indented.
         print(&format!("{:#}\n", crate::config::schema()))?;
-        Ok(Outcome::Done)
+        Ok(Completion::Done)
     }
 }

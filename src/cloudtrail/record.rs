@@ -1,6 +1,6 @@
 //! The parsed view of one CloudTrail record.
 //!
-//! In: the text of a record that the prefilter let through. Out: its two names ([`Identity`], cheap: most candidates
+//! In: the text of a record that the prefilter let through. Out: its two names ([`EventNames`], cheap: most candidates
 //! only mention a name that a rule wants), or all of it ([`Record`]). It never changes the text.
 
 use std::borrow::Cow;
@@ -73,43 +73,43 @@ pub(crate) fn truth(value: &serde_json::Value) -> Option<bool> {
 
 /// What every rule looks at first: the two names that say which call a record is about.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Identity<'a> {
+pub struct EventNames<'a> {
     /// `eventSource`, none where it is missing or no string.
     pub event_source: Option<Cow<'a, str>>,
     /// `eventName`, none where it is missing or no string.
     pub event_name: Option<Cow<'a, str>>,
 }
 
-impl<'a> Identity<'a> {
+impl<'a> EventNames<'a> {
     /// Reads the two names at the top level of a record and checks the grammar of the rest; of duplicate keys the
     /// last one counts, as in [`Record::parse`]. Borrows from the text unless a name has escapes.
-    pub fn of(json: &'a [u8]) -> Result<Self, RecordError> {
+    pub fn parse(json: &'a [u8]) -> Result<Self, RecordError> {
         serde_json::from_str(utf8(json)?).map_err(RecordError::Json)
     }
 }
 
 /// The keys that matter here.
-enum Key {
+enum NameKey {
     Source,
     Name,
     Other,
 }
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for NameKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
         impl Visitor<'_> for KeyVisitor {
-            type Value = Key;
+            type Value = NameKey;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a key")
             }
 
-            fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+            fn visit_str<E>(self, key: &str) -> Result<NameKey, E> {
                 Ok(match key {
-                    "eventSource" => Key::Source,
-                    "eventName" => Key::Name,
-                    _ => Key::Other,
+                    "eventSource" => NameKey::Source,
+                    "eventName" => NameKey::Name,
+                    _ => NameKey::Other,
                 })
             }
         }
@@ -117,31 +117,31 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-impl<'de> Deserialize<'de> for Identity<'de> {
+impl<'de> Deserialize<'de> for EventNames<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct IdentityVisitor;
-        impl<'de> Visitor<'de> for IdentityVisitor {
-            type Value = Identity<'de>;
+        struct EventNamesVisitor;
+        impl<'de> Visitor<'de> for EventNamesVisitor {
+            type Value = EventNames<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a CloudTrail record, a JSON object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut identity = Identity::default();
+                let mut names = EventNames::default();
                 while let Some(key) = map.next_key()? {
                     match key {
-                        Key::Source => identity.event_source = string(map.next_value()?)?,
-                        Key::Name => identity.event_name = string(map.next_value()?)?,
-                        Key::Other => {
+                        NameKey::Source => names.event_source = string(map.next_value()?)?,
+                        NameKey::Name => names.event_name = string(map.next_value()?)?,
+                        NameKey::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
                     }
                 }
-                Ok(identity)
+                Ok(names)
             }
         }
-        deserializer.deserialize_map(IdentityVisitor)
+        deserializer.deserialize_map(EventNamesVisitor)
     }
 }
 
@@ -169,45 +169,43 @@ mod tests {
 
     #[test]
     fn the_two_names_are_borrowed() {
-        let identity = Identity::of(
+        let names = EventNames::parse(
             br#" {"eventSource":"iam.amazonaws.com","x":{"eventName":"No"},"eventName":"ListRoles"} "#,
         )
         .unwrap();
         assert!(matches!(
-            identity.event_source,
+            names.event_source,
             Some(Cow::Borrowed("iam.amazonaws.com"))
         ));
-        assert!(matches!(
-            identity.event_name,
-            Some(Cow::Borrowed("ListRoles"))
-        ));
+        assert!(matches!(names.event_name, Some(Cow::Borrowed("ListRoles"))));
     }
 
     #[test]
     fn escapes_in_keys_and_values_are_decoded() {
-        let identity =
-            Identity::of(br#"{"event\u004eame":"\u0052emoveRoleFromInstanceProfile"}"#).unwrap();
+        let names =
+            EventNames::parse(br#"{"event\u004eame":"\u0052emoveRoleFromInstanceProfile"}"#)
+                .unwrap();
         assert_eq!(
-            identity.event_name.as_deref(),
+            names.event_name.as_deref(),
             Some("RemoveRoleFromInstanceProfile")
         );
-        assert_eq!(identity.event_source, None);
+        assert_eq!(names.event_source, None);
     }
 
     #[test]
     fn the_last_duplicate_counts() {
-        let identity = Identity::of(
+        let names = EventNames::parse(
             br#"{"eventName":"A","eventSource":"s","eventName":"B","eventSource":null}"#,
         )
         .unwrap();
-        assert_eq!(identity.event_name.as_deref(), Some("B"));
-        assert_eq!(identity.event_source, None);
+        assert_eq!(names.event_name.as_deref(), Some("B"));
+        assert_eq!(names.event_source, None);
     }
 
     #[test]
     fn a_broken_record_is_an_error() {
         assert!(matches!(
-            Identity::of(b"{\"a\":\"\xff\"}"),
+            EventNames::parse(b"{\"a\":\"\xff\"}"),
             Err(RecordError::NotUtf8 { at: 6 })
         ));
         for broken in [
@@ -218,7 +216,7 @@ mod tests {
             br#"{"eventName":"\ud800"}"#,
         ] {
             assert!(
-                matches!(Identity::of(broken), Err(RecordError::Json(_))),
+                matches!(EventNames::parse(broken), Err(RecordError::Json(_))),
                 "{broken:?}"
             );
         }
@@ -246,10 +244,10 @@ mod tests {
         ) {
             let body: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
             let json = format!("{{{}}}", body.join(","));
-            let identity = Identity::of(json.as_bytes()).unwrap();
+            let names = EventNames::parse(json.as_bytes()).unwrap();
             let record = Record::parse(json.as_bytes()).unwrap();
-            prop_assert_eq!(identity.event_name.as_deref(), record.text(&["eventName"]));
-            prop_assert_eq!(identity.event_source.as_deref(), record.text(&["eventSource"]));
+            prop_assert_eq!(names.event_name.as_deref(), record.text(&["eventName"]));
+            prop_assert_eq!(names.event_source.as_deref(), record.text(&["eventSource"]));
         }
     }
 }

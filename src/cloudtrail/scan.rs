@@ -7,7 +7,7 @@
 
 /// Where and how the text stops being JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum JsonFault {
     /// The text ends before the value does.
     #[error("the JSON ends before it is complete (byte {at})")]
     Truncated {
@@ -22,7 +22,7 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl JsonFault {
     /// Where the walk stopped.
     #[must_use]
     pub const fn at(self) -> usize {
@@ -115,15 +115,15 @@ fn quote_or_backslash(text: &[u8], from: usize) -> Option<usize> {
 }
 
 /// The place past the closing quote of the string whose opening quote stands at `at`, and whether it has escapes.
-pub fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), Fault> {
+pub fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), JsonFault> {
     if text.get(at) != Some(&b'"') {
-        return Err(Fault::unexpected(text, at));
+        return Err(JsonFault::unexpected(text, at));
     }
     let end = quote_or_backslash(text, at + 1).and_then(|found| match text.get(found) {
         Some(b'"') => Some((found + 1, false)),
         _ => closing_quote(text, found).map(|quote| (quote + 1, true)),
     });
-    end.ok_or(Fault::Truncated { at: text.len() })
+    end.ok_or(JsonFault::Truncated { at: text.len() })
 }
 
 /// A word with the high bit of each byte set that equals the byte in `pattern`.
@@ -173,7 +173,7 @@ fn closing_quote(text: &[u8], from: usize) -> Option<usize> {
 }
 
 /// The place past the value whose first byte stands at `at`.
-pub fn skip_value(text: &[u8], at: usize) -> Result<usize, Fault> {
+pub fn skip_value(text: &[u8], at: usize) -> Result<usize, JsonFault> {
     match text.get(at) {
         Some(b'"') => skip_string(text, at).map(|(end, _)| end),
         Some(b'{' | b'[') => skip_container(text, at),
@@ -182,7 +182,7 @@ pub fn skip_value(text: &[u8], at: usize) -> Result<usize, Fault> {
 }
 
 /// The place past the object or array that opens at `at`: brackets are counted, not paired.
-fn skip_container(text: &[u8], at: usize) -> Result<usize, Fault> {
+fn skip_container(text: &[u8], at: usize) -> Result<usize, JsonFault> {
     let mut open = 0_usize;
     let mut at = at;
     loop {
@@ -199,14 +199,14 @@ fn skip_container(text: &[u8], at: usize) -> Result<usize, Fault> {
                 }
             }
             Some(_) => {}
-            None => return Err(Fault::Truncated { at: text.len() }),
+            None => return Err(JsonFault::Truncated { at: text.len() }),
         }
         at += 1;
     }
 }
 
 /// The place past the number, `true`, `false` or `null` at `at`: the letters are not checked.
-fn skip_scalar(text: &[u8], at: usize) -> Result<usize, Fault> {
+fn skip_scalar(text: &[u8], at: usize) -> Result<usize, JsonFault> {
     let mut end = at;
     while let Some(byte) = text.get(end) {
         if !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')) {
@@ -215,7 +215,7 @@ fn skip_scalar(text: &[u8], at: usize) -> Result<usize, Fault> {
         end += 1;
     }
     if end == at {
-        return Err(Fault::unexpected(text, at));
+        return Err(JsonFault::unexpected(text, at));
     }
     Ok(end)
 }
@@ -230,7 +230,7 @@ pub struct Member<'a> {
     /// Where the value begins.
     pub start: usize,
     /// Where the value ends; a fault if it does not.
-    pub end: Result<usize, Fault>,
+    pub end: Result<usize, JsonFault>,
 }
 
 /// The members of one object, in order. Ends after a fault.
@@ -251,7 +251,7 @@ enum State {
     /// The closing bracket has been read.
     Closed,
     /// The text is broken at this place.
-    Broken(Fault),
+    Broken(JsonFault),
 }
 
 impl<'a> Members<'a> {
@@ -261,7 +261,7 @@ impl<'a> Members<'a> {
         let state = if text.get(at) == Some(&b'{') {
             State::First
         } else {
-            State::Broken(Fault::unexpected(text, at))
+            State::Broken(JsonFault::unexpected(text, at))
         };
         Self {
             text,
@@ -292,7 +292,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn step(&mut self) -> Result<Option<Member<'a>>, Fault> {
+    fn step(&mut self) -> Result<Option<Member<'a>>, JsonFault> {
         let text = self.text;
         let mut at = skip_space(text, self.at);
         match (self.state, text.get(at)) {
@@ -304,13 +304,13 @@ impl<'a> Members<'a> {
             }
             (State::First, _) => {}
             (State::More, Some(b',')) => at = skip_space(text, at + 1),
-            (State::More, _) => return Err(Fault::unexpected(text, at)),
+            (State::More, _) => return Err(JsonFault::unexpected(text, at)),
         }
         let (key_end, escaped) = skip_string(text, at)?;
         let key = text.get(at + 1..key_end - 1).unwrap_or_default();
         let colon = skip_space(text, key_end);
         if text.get(colon) != Some(&b':') {
-            return Err(Fault::unexpected(text, colon));
+            return Err(JsonFault::unexpected(text, colon));
         }
         let start = skip_space(text, colon + 1);
         let end = skip_value(text, start);
@@ -336,7 +336,7 @@ impl<'a> Members<'a> {
     }
 
     /// The place past the closing brace, or the fault that ended the walk. Before the walk is over: where it stands.
-    pub const fn end(&self) -> Result<usize, Fault> {
+    pub const fn end(&self) -> Result<usize, JsonFault> {
         match self.state {
             State::Broken(fault) => Err(fault),
             _ => Ok(self.at),
@@ -359,7 +359,7 @@ impl<'a> Elements<'a> {
         let state = if text.get(at) == Some(&b'[') {
             State::First
         } else {
-            State::Broken(Fault::unexpected(text, at))
+            State::Broken(JsonFault::unexpected(text, at))
         };
         Self {
             text,
@@ -369,7 +369,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Where the next element begins; none after the last.
-    pub fn begin(&mut self) -> Result<Option<usize>, Fault> {
+    pub fn begin(&mut self) -> Result<Option<usize>, JsonFault> {
         let at = skip_space(self.text, self.at);
         match (self.state, self.text.get(at)) {
             (State::Closed, _) => Ok(None),
@@ -382,9 +382,9 @@ impl<'a> Elements<'a> {
             (State::First, Some(_)) => Ok(Some(at)),
             (State::More, Some(b',')) => match skip_space(self.text, at + 1) {
                 start if start < self.text.len() => Ok(Some(start)),
-                end => Err(Fault::Truncated { at: end }),
+                end => Err(JsonFault::Truncated { at: end }),
             },
-            (State::First | State::More, _) => Err(Fault::unexpected(self.text, at)),
+            (State::First | State::More, _) => Err(JsonFault::unexpected(self.text, at)),
         }
     }
 
@@ -428,7 +428,7 @@ mod tests {
 
     type Pair<'a> = (&'a [u8], &'a [u8]);
 
-    fn members(text: &[u8]) -> (Vec<Pair<'_>>, Result<usize, Fault>) {
+    fn members(text: &[u8]) -> (Vec<Pair<'_>>, Result<usize, JsonFault>) {
         let mut walk = Members::new(text, 0);
         let mut found = Vec::new();
         while let Some(member) = walk.next_member() {
@@ -457,7 +457,7 @@ mod tests {
         let text = br#"{"a":[1,{"b":"c"}],"d":"\u0065","f":true}"#;
         for cut in 0..text.len() {
             let (_, end) = members(&text[..cut]);
-            assert_eq!(end, Err(Fault::Truncated { at: cut }), "cut at {cut}");
+            assert_eq!(end, Err(JsonFault::Truncated { at: cut }), "cut at {cut}");
         }
     }
 
@@ -470,7 +470,7 @@ mod tests {
             (br#"{"a":,}"#, 5),
             (b"[]", 0),
         ] {
-            assert_eq!(members(text).1, Err(Fault::Invalid { at }));
+            assert_eq!(members(text).1, Err(JsonFault::Invalid { at }));
         }
     }
 
@@ -533,7 +533,7 @@ mod tests {
             });
             let expected = expected
                 .map(|at| (at + 2, inside[..at].contains('\\')))
-                .ok_or(Fault::Truncated { at: text.len() });
+                .ok_or(JsonFault::Truncated { at: text.len() });
             prop_assert_eq!(skip_string(text.as_bytes(), 0), expected);
         }
 

@@ -1,21 +1,21 @@
 //! JSON strings: what stands between their quotes, and what it stands for.
 //!
 //! In: a string as [`super::scan`] found it. Out: the same decoded, in a small buffer of its own for comparison
-//! ([`Short`]) or appended to the caller's ([`unescape`]). It allocates nothing but what the caller's buffer needs.
+//! ([`ShortText`]) or appended to the caller's ([`unescape`]). It allocates nothing but what the caller's buffer needs.
 
-use super::scan::{Fault, first_equal, splat};
+use super::scan::{JsonFault, first_equal, splat};
 
-/// The longest string that [`Short`] holds.
+/// The longest string that [`ShortText`] holds.
 const SHORT: usize = 64;
 
 /// The decoded beginning of a string, for comparison: long enough for every name that is looked for.
 #[derive(Debug)]
-pub struct Short {
+pub struct ShortText {
     bytes: [u8; SHORT],
     len: usize,
 }
 
-impl Short {
+impl ShortText {
     /// Decodes what stands between a string's quotes, as far as there is room. What is no escape stands for itself.
     #[must_use]
     pub fn decode(raw: &[u8]) -> Self {
@@ -110,16 +110,16 @@ fn decode_unicode(raw: &[u8], at: usize) -> (Unit, usize) {
 
 /// Why a string was not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undecoded {
+pub enum UnescapeError {
     /// It stands for more bytes than the limit.
     TooLong,
     /// An escape that is none; half of a surrogate pair included, which UTF-8 cannot say.
-    Bad(Fault),
+    Bad(JsonFault),
 }
 
 /// Appends what a string stands for, given what stands between its quotes, until the buffer would hold more than
 /// `limit` bytes.
-pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Undecoded> {
+pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), UnescapeError> {
     // No escape is shorter than what it stands for.
     let may_exceed = raw.len() > limit.saturating_sub(into.len());
     if !may_exceed {
@@ -136,7 +136,9 @@ pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Unde
                 (&utf8[..1], next)
             }
             Some((Unit::Char(char), next)) => (char.encode_utf8(&mut utf8).as_bytes(), next),
-            Some((Unit::Bad, _)) => return Err(Undecoded::Bad(Fault::Invalid { at: from })),
+            Some((Unit::Bad, _)) => {
+                return Err(UnescapeError::Bad(JsonFault::Invalid { at: from }));
+            }
         };
         append(bytes, limit, into)?;
         from = next;
@@ -153,7 +155,7 @@ fn append_plain(
     mut at: usize,
     into: &mut Vec<u8>,
     limit: Option<usize>,
-) -> Result<usize, Undecoded> {
+) -> Result<usize, UnescapeError> {
     if limit.is_none() {
         for _ in 0..8 {
             let Some(word) = raw.get(at..).and_then(<[u8]>::first_chunk::<WORD>) else {
@@ -180,9 +182,9 @@ fn append_plain(
 }
 
 #[inline]
-fn append(bytes: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Undecoded> {
+fn append(bytes: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), UnescapeError> {
     if bytes.len() > limit.saturating_sub(into.len()) {
-        return Err(Undecoded::TooLong);
+        return Err(UnescapeError::TooLong);
     }
     into.extend_from_slice(bytes);
     Ok(())
@@ -199,7 +201,7 @@ pub fn string_inside(value: &[u8]) -> Option<&[u8]> {
 pub fn text_is(value: &[u8], expected: &[u8]) -> bool {
     match string_inside(value) {
         Some(raw) if memchr::memchr(b'\\', raw).is_none() => raw == expected,
-        Some(raw) => Short::decode(raw).bytes() == expected,
+        Some(raw) => ShortText::decode(raw).bytes() == expected,
         None => false,
     }
 }
@@ -208,7 +210,7 @@ pub fn text_is(value: &[u8], expected: &[u8]) -> bool {
 #[must_use]
 pub fn text_starts_with(value: &[u8], prefix: &[u8]) -> bool {
     string_inside(value).is_some_and(|raw| {
-        raw.starts_with(prefix) || Short::decode(raw).bytes().starts_with(prefix)
+        raw.starts_with(prefix) || ShortText::decode(raw).bytes().starts_with(prefix)
     })
 }
 
@@ -260,7 +262,7 @@ mod tests {
                 prop_assert_eq!(outcome, Ok(()));
                 prop_assert_eq!(out, expected.into_bytes());
             } else {
-                prop_assert_eq!(outcome, Err(Undecoded::TooLong));
+                prop_assert_eq!(outcome, Err(UnescapeError::TooLong));
             }
         }
     }

@@ -8,14 +8,14 @@ use crate::cloudtrail::text;
 const MOST_SECONDS: i64 = 100_000_000_000;
 
 /// The time of a JSON string or number, as it stands in its text.
-pub(super) fn of(value: &[u8]) -> Option<i64> {
+pub(super) fn parse(value: &[u8]) -> Option<i64> {
     let inside = text::string_inside(value).unwrap_or(value);
     rfc3339(inside).or_else(|| number(inside))
 }
 
 /// The time of a record's own `eventTime`: as AWS writes it, or as a table of Athena gives it back, without a zone
 /// (`2023-07-10 12:07:23.000000000`), which is UTC.
-pub(crate) fn of_record(text: &str) -> Option<i64> {
+pub(crate) fn parse_record_time(text: &str) -> Option<i64> {
     let text = text.trim().as_bytes();
     rfc3339(text)
         .or_else(|| rfc3339(&[text, b"Z"].concat()))
@@ -157,7 +157,7 @@ mod tests {
             ("2026-01-05T18:46:26+1:00", None),
             ("yesterday", None),
         ] {
-            assert_eq!(of(format!("\"{text}\"").as_bytes()), expected, "{text}");
+            assert_eq!(parse(format!("\"{text}\"").as_bytes()), expected, "{text}");
         }
     }
 
@@ -171,7 +171,7 @@ mod tests {
             ("1969-12-31T23:59:59Z", None),
             ("1688990843", None),
         ] {
-            assert_eq!(of_record(text), expected, "{text}");
+            assert_eq!(parse_record_time(text), expected, "{text}");
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
             ("{}", None),
             ("99999999999999999999", None),
         ] {
-            assert_eq!(of(text.as_bytes()), expected, "{text}");
+            assert_eq!(parse(text.as_bytes()), expected, "{text}");
         }
     }
 }

@@ -8,14 +8,14 @@ use serde::Serialize;
 
 /// The version of ATT&CK that documents speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
+pub(crate) enum AttackVersion {
     V18,
     V19,
 }
 
-impl Version {
+impl AttackVersion {
     /// The version of that number; the configuration takes no other than 18 and 19.
-    pub(super) const fn of(number: u8) -> Self {
+    pub(super) const fn from_number(number: u8) -> Self {
         if number < 19 { Self::V18 } else { Self::V19 }
     }
 
@@ -49,12 +49,12 @@ pub struct Technique<'a> {
 
 /// A tactic or a technique, to be named and linked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct AttackObject<'a> {
     pub(crate) id: &'a str,
     pub(crate) name: Option<&'a str>,
 }
 
-impl Entry<'_> {
+impl AttackObject<'_> {
     /// Its page at MITRE's.
     pub(crate) fn page(&self) -> String {
         let kind = if self.id.starts_with("TA") {
@@ -70,19 +70,19 @@ impl Entry<'_> {
 
 impl<'a> Technique<'a> {
     /// The tactic that it serves, where that is known.
-    pub(crate) fn tactic(&self) -> Option<Entry<'a>> {
+    pub(crate) fn tactic(&self) -> Option<AttackObject<'a>> {
         let name = self.tactic_name;
-        self.tactic.map(|id| Entry { id, name })
+        self.tactic.map(|id| AttackObject { id, name })
     }
 
     /// The technique itself; of a sub-technique the one that it belongs to.
-    pub(crate) fn technique(&self) -> Entry<'a> {
+    pub(crate) fn technique(&self) -> AttackObject<'a> {
         match self.technique.split_once('.') {
-            Some((id, _)) => Entry {
+            Some((id, _)) => AttackObject {
                 id,
                 name: self.parent_name,
             },
-            None => Entry {
+            None => AttackObject {
                 id: self.technique,
                 name: self.name,
             },
@@ -90,8 +90,8 @@ impl<'a> Technique<'a> {
     }
 
     /// The sub-technique, where it is one.
-    pub(crate) fn sub_technique(&self) -> Option<Entry<'a>> {
-        self.technique.contains('.').then_some(Entry {
+    pub(crate) fn sub_technique(&self) -> Option<AttackObject<'a>> {
+        self.technique.contains('.').then_some(AttackObject {
             id: self.technique,
             name: self.name,
         })
@@ -103,18 +103,18 @@ struct Tactic {
     id: &'static str,
     name: &'static str,
     tags: &'static [&'static str],
-    versions: &'static [Version],
+    versions: &'static [AttackVersion],
 }
 
-const BOTH: &[Version] = &[Version::V18, Version::V19];
-const V18: &[Version] = &[Version::V18];
-const V19: &[Version] = &[Version::V19];
+const BOTH: &[AttackVersion] = &[AttackVersion::V18, AttackVersion::V19];
+const V18: &[AttackVersion] = &[AttackVersion::V18];
+const V19: &[AttackVersion] = &[AttackVersion::V19];
 
 const fn tactic(
     id: &'static str,
     name: &'static str,
     tags: &'static [&'static str],
-    versions: &'static [Version],
+    versions: &'static [AttackVersion],
 ) -> Tactic {
     Tactic {
         id,
@@ -147,19 +147,19 @@ static TACTICS: [Tactic; 16] = [
 ];
 
 /// A technique in one version: its id there, and the id by which factors name it (that of version 18).
-struct Known {
+struct KnownTechnique {
     id: &'static str,
-    versions: &'static [Version],
+    versions: &'static [AttackVersion],
     technique: Technique<'static>,
 }
 
 const fn known(
     id: &'static str,
-    versions: &'static [Version],
+    versions: &'static [AttackVersion],
     (technique, parent_name, name): (&'static str, Option<&'static str>, &'static str),
     (tactic, tactic_name): (&'static str, &'static str),
-) -> Known {
-    Known {
+) -> KnownTechnique {
+    KnownTechnique {
         id,
         versions,
         technique: Technique {
@@ -177,7 +177,7 @@ const IMPACT: (&str, &str) = ("TA0040", "Impact");
 
 /// In the order in which documents list them.
 #[rustfmt::skip]
-static TECHNIQUES: [Known; 7] = [
+static TECHNIQUES: [KnownTechnique; 7] = [
     known("T1098.003", BOTH, ("T1098.003", Some("Account Manipulation"), "Additional Cloud Roles"), ESCALATION),
     known("T1548.005", BOTH, ("T1548.005", Some("Abuse Elevation Control Mechanism"), "Temporary Elevated Cloud Access"), ESCALATION),
     known("T1531", BOTH, ("T1531", None, "Account Access Removal"), IMPACT),
@@ -208,13 +208,13 @@ pub(super) fn ids() -> Vec<&'static str> {
 /// What a rule's tags say: techniques by the id of the table, others as they are written, each with the first tactic
 /// among the tags.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Tagged {
+pub(super) struct AttackTags {
     known: Vec<&'static str>,
     others: Vec<(Option<(&'static str, &'static str)>, String)>,
 }
 
-impl Tagged {
-    pub(super) fn of(tags: &[String], version: Version) -> Self {
+impl AttackTags {
+    pub(super) fn parse(tags: &[String], version: AttackVersion) -> Self {
         let mut tagged = Self::default();
         let names = tags.iter().filter_map(|tag| {
             tag.split_once('.')
@@ -259,9 +259,9 @@ fn is_technique(name: &str) -> bool {
 
 /// The techniques of these ids and tags, each once: those of the table in its order, then what only tags name.
 pub(super) fn techniques<'a>(
-    version: Version,
+    version: AttackVersion,
     ids: &(impl Iterator<Item = &'static str> + Clone),
-    tagged: &(impl Iterator<Item = &'a Tagged> + Clone),
+    tagged: &(impl Iterator<Item = &'a AttackTags> + Clone),
 ) -> Vec<Technique<'a>> {
     let mut techniques: Vec<Technique<'a>> = TECHNIQUES
         .iter()
@@ -296,8 +296,8 @@ mod tests {
         tags.iter().map(|&tag| tag.to_owned()).collect()
     }
 
-    fn told(version: Version, ids: &[&'static str], rule_tags: &[&str]) -> Vec<String> {
-        let tagged = Tagged::of(&tags(rule_tags), version);
+    fn told(version: AttackVersion, ids: &[&'static str], rule_tags: &[&str]) -> Vec<String> {
+        let tagged = AttackTags::parse(&tags(rule_tags), version);
         techniques(version, &ids.iter().copied(), &std::iter::once(&tagged))
             .iter()
             .map(|it| {
@@ -315,7 +315,10 @@ mod tests {
     #[test]
     fn only_disabled_tools_are_named_otherwise_in_the_two_versions() {
         let all = ids();
-        let (old, new) = (told(Version::V18, &all, &[]), told(Version::V19, &all, &[]));
+        let (old, new) = (
+            told(AttackVersion::V18, &all, &[]),
+            told(AttackVersion::V19, &all, &[]),
+        );
         assert_eq!(old.len(), all.len());
         let changed: Vec<_> = old
             .iter()
@@ -335,7 +338,7 @@ mod tests {
     fn each_technique_comes_once_in_the_order_of_the_table() {
         assert_eq!(
             told(
-                Version::V18,
+                AttackVersion::V18,
                 &["T1078.004", "T1531", "T1078.004"],
                 &["attack.t1531", "attack.T1685", "aws.iam"]
             ),
@@ -351,7 +354,7 @@ mod tests {
     fn what_only_tags_name_keeps_its_id_and_its_tactic() {
         for (version, rule_tags, want) in [
             (
-                Version::V18,
+                AttackVersion::V18,
                 vec![
                     "attack.t1562.008",
                     "attack.defense_evasion",
@@ -360,16 +363,16 @@ mod tests {
                 "TA0005 Defense Evasion T1562.008 -",
             ),
             (
-                Version::V19,
+                AttackVersion::V19,
                 vec!["attack.defense-impairment", "attack.t1685.002"],
                 "TA0112 Defense Impairment T1685.002 -",
             ),
             (
-                Version::V18,
+                AttackVersion::V18,
                 vec!["attack.t1685.002", "attack.stealth"],
                 "TA0005 Defense Evasion T1685.002 -",
             ),
-            (Version::V19, vec!["attack.t1526"], "- - T1526 -"),
+            (AttackVersion::V19, vec!["attack.t1526"], "- - T1526 -"),
         ] {
             assert_eq!(told(version, &[], &rule_tags), [want], "{rule_tags:?}");
         }
@@ -380,7 +383,7 @@ mod tests {
             "cve.2024-1",
             "attack",
         ] {
-            assert!(told(Version::V18, &[], &[none]).is_empty(), "{none}");
+            assert!(told(AttackVersion::V18, &[], &[none]).is_empty(), "{none}");
         }
     }
 
@@ -394,13 +397,13 @@ mod tests {
                 "https://attack.mitre.org/techniques/T1078/004/",
             ),
         ] {
-            assert_eq!(Entry { id, name: None }.page(), page);
+            assert_eq!(AttackObject { id, name: None }.page(), page);
         }
     }
 
     #[test]
     fn every_version_has_each_tactic_once() {
-        for version in [Version::V18, Version::V19] {
+        for version in [AttackVersion::V18, AttackVersion::V19] {
             let mut ids: Vec<_> = TACTICS
                 .iter()
                 .filter(|tactic| tactic.versions.contains(&version))

@@ -10,10 +10,10 @@ use rsigma_eval::{CompiledDetection, CompiledRule, compile_rule, explain_rule};
 use rsigma_parser::{ConditionExpr, Detections};
 use serde_json::{Value, json};
 
-use super::equality::{Equality, all_hold, equalities};
 use super::explain::Trace;
+use super::fact_equality::{FactEquality, all_hold, equalities};
 use super::facts::Facts;
-use super::fault::{Faults, one_line};
+use super::fault::{FileFaults, one_line};
 use super::sigma::{View, make_names_exact, unknown_facts, written_values};
 
 /// One condition, and where it stands.
@@ -29,11 +29,11 @@ pub(crate) struct When<'a> {
 
 /// Compiled conditions, by their place.
 ///
-/// Many conditions ask the same question (did the call go through?), so each distinct selection is evaluated at most
-/// once a record, and conditions are made of their answers.
+/// Many conditions have the same selection (did the call go through?), so each distinct one is evaluated at most once a
+/// record, and conditions are formulas over the results.
 pub(crate) struct Conditions {
     conditions: Vec<Condition>,
-    questions: Vec<Question>,
+    selections: Vec<Selection>,
 }
 
 enum Condition {
@@ -42,33 +42,33 @@ enum Condition {
     /// What was written does not compile; it is among the faults.
     Never,
     If {
-        answer: Answer,
+        formula: Formula,
         rule: Box<CompiledRule>,
         /// The values that it compares with, as they are written: compiled ones are in lower case.
         written: Vec<String>,
     },
 }
 
-/// What a condition makes of the answers, by the places of their questions.
-enum Answer {
-    Of(usize),
-    All(Vec<Answer>),
-    Any(Vec<Answer>),
-    Not(Box<Answer>),
+/// What a condition makes of the results of selections, which it names by their places.
+enum Formula {
+    Selection(usize),
+    All(Vec<Formula>),
+    Any(Vec<Formula>),
+    Not(Box<Formula>),
 }
 
-/// Something to ask of a record: a selection, or a whole condition that is more than `and`, `or` and `not`.
-struct Question {
+/// A selection, or a whole condition that is more than `and`, `or` and `not`.
+struct Selection {
     /// The same without the engine, where it only compares facts: nearly all do, and it takes a fraction of the time.
-    equalities: Option<Vec<Equality>>,
+    equalities: Option<Vec<FactEquality>>,
     condition: ConditionExpr,
     detections: HashMap<String, CompiledDetection>,
 }
 
 impl Conditions {
     /// Compiles every condition of a file; those that do not compile are among the faults, and never hold.
-    pub(crate) fn compile(file: &str, whens: &[When<'_>], faults: &mut Faults) -> Self {
-        let mut questions = Questions::default();
+    pub(crate) fn compile(file: &str, whens: &[When<'_>], faults: &mut FileFaults) -> Self {
+        let mut selections = Selections::default();
         let compiled = whens.iter().map(|when| {
             let Some(section) = when.section else {
                 return Condition::Always;
@@ -79,7 +79,7 @@ impl Conditions {
                     parsed,
                     written,
                 }) => Condition::If {
-                    answer: questions.of_rule(section, &parsed, &rule),
+                    formula: selections.add_rule(section, &parsed, &rule),
                     rule: Box::new(rule),
                     written,
                 },
@@ -98,23 +98,23 @@ impl Conditions {
         });
         Self {
             conditions: compiled.collect(),
-            questions: questions.asked,
+            selections: selections.distinct,
         }
     }
 
     /// Whether each condition holds, by its place.
     pub(crate) fn hold(&self, record: &Value, facts: &Facts<'_>) -> Vec<bool> {
-        let mut asked = Asked {
+        let mut evaluation = Evaluation {
             facts,
             view: View::new(record, facts),
-            questions: &self.questions,
-            answers: vec![None; self.questions.len()],
+            selections: &self.selections,
+            results: vec![None; self.selections.len()],
             names: Vec::new(),
         };
         let holds = |condition: &Condition| match condition {
             Condition::Always => true,
             Condition::Never => false,
-            Condition::If { answer, .. } => asked.answer(answer),
+            Condition::If { formula, .. } => evaluation.holds(formula),
         };
         self.conditions.iter().map(holds).collect()
     }
@@ -125,108 +125,112 @@ impl Conditions {
         let trace = |condition: &Condition| match condition {
             Condition::Always => Trace::always(true),
             Condition::Never => Trace::always(false),
-            Condition::If { rule, written, .. } => Trace::of(&explain_rule(rule, &view), written),
+            Condition::If { rule, written, .. } => {
+                Trace::from_engine(&explain_rule(rule, &view), written)
+            }
         };
         self.conditions.iter().map(trace).collect()
     }
 }
 
-/// One record, and what was asked of it so far.
-struct Asked<'a> {
+/// One record, and which selections it was tried on so far.
+struct Evaluation<'a> {
     facts: &'a Facts<'a>,
     view: View<'a>,
-    questions: &'a [Question],
-    answers: Vec<Option<bool>>,
+    selections: &'a [Selection],
+    results: Vec<Option<bool>>,
     /// The names of selections that matched, which nobody wants to know.
     names: Vec<String>,
 }
 
-impl Asked<'_> {
-    fn answer(&mut self, answer: &Answer) -> bool {
-        match answer {
-            Answer::Of(place) => self.ask(*place),
-            Answer::All(parts) => parts.iter().all(|part| self.answer(part)),
-            Answer::Any(parts) => parts.iter().any(|part| self.answer(part)),
-            Answer::Not(part) => !self.answer(part),
+impl Evaluation<'_> {
+    fn holds(&mut self, formula: &Formula) -> bool {
+        match formula {
+            Formula::Selection(place) => self.matches(*place),
+            Formula::All(parts) => parts.iter().all(|part| self.holds(part)),
+            Formula::Any(parts) => parts.iter().any(|part| self.holds(part)),
+            Formula::Not(part) => !self.holds(part),
         }
     }
 
-    fn ask(&mut self, place: usize) -> bool {
-        if let Some(Some(known)) = self.answers.get(place) {
+    fn matches(&mut self, place: usize) -> bool {
+        if let Some(Some(known)) = self.results.get(place) {
             return *known;
         }
         self.names.clear();
-        let holds = self.questions.get(place).is_some_and(|question| {
-            let plainly = question.equalities.as_ref();
-            let answer = plainly.and_then(|equalities| all_hold(equalities, self.facts));
-            answer.unwrap_or_else(|| {
+        let matches = self.selections.get(place).is_some_and(|selection| {
+            let equalities = selection.equalities.as_ref();
+            let without_engine = equalities.and_then(|all| all_hold(all, self.facts));
+            without_engine.unwrap_or_else(|| {
                 eval_condition(
-                    &question.condition,
-                    &question.detections,
+                    &selection.condition,
+                    &selection.detections,
                     &self.view,
                     &mut self.names,
                 )
             })
         });
-        if let Some(answer) = self.answers.get_mut(place) {
-            *answer = Some(holds);
+        if let Some(result) = self.results.get_mut(place) {
+            *result = Some(matches);
         }
-        holds
+        matches
     }
 }
 
-/// The distinct questions of a file.
+/// The distinct selections of a file.
 #[derive(Default)]
-struct Questions {
-    asked: Vec<Question>,
-    /// Their places, by what they say.
+struct Selections {
+    distinct: Vec<Selection>,
+    /// Their places, by what is written in them.
     places: HashMap<String, usize>,
 }
 
-impl Questions {
+impl Selections {
     /// A rule holds if any of its conditions does.
-    fn of_rule(&mut self, section: &Value, parsed: &Detections, rule: &CompiledRule) -> Answer {
-        let mut parts: Vec<Answer> = rule
+    fn add_rule(&mut self, section: &Value, parsed: &Detections, rule: &CompiledRule) -> Formula {
+        let mut parts: Vec<Formula> = rule
             .conditions
             .iter()
-            .map(|condition| self.of(section, parsed, rule, condition))
+            .map(|condition| self.add_condition(section, parsed, rule, condition))
             .collect();
         match parts.pop() {
             Some(only) if parts.is_empty() => only,
-            last => Answer::Any(parts.into_iter().chain(last).collect()),
+            last => Formula::Any(parts.into_iter().chain(last).collect()),
         }
     }
 
-    fn of(
+    fn add_condition(
         &mut self,
         section: &Value,
         parsed: &Detections,
         rule: &CompiledRule,
         condition: &ConditionExpr,
-    ) -> Answer {
+    ) -> Formula {
         match condition {
-            ConditionExpr::And(parts) => Answer::All(
+            ConditionExpr::And(parts) => Formula::All(
                 parts
                     .iter()
-                    .map(|part| self.of(section, parsed, rule, part))
+                    .map(|part| self.add_condition(section, parsed, rule, part))
                     .collect(),
             ),
-            ConditionExpr::Or(parts) => Answer::Any(
+            ConditionExpr::Or(parts) => Formula::Any(
                 parts
                     .iter()
-                    .map(|part| self.of(section, parsed, rule, part))
+                    .map(|part| self.add_condition(section, parsed, rule, part))
                     .collect(),
             ),
-            ConditionExpr::Not(part) => Answer::Not(Box::new(self.of(section, parsed, rule, part))),
+            ConditionExpr::Not(part) => {
+                Formula::Not(Box::new(self.add_condition(section, parsed, rule, part)))
+            }
             ConditionExpr::Identifier(name) => {
                 // Selections that say the same are the same, whatever their names.
-                let said = section.get(name).map(Value::to_string).unwrap_or_default();
+                let written = section.get(name).map(Value::to_string).unwrap_or_default();
                 let detection = rule.detections.get_key_value(name);
                 let detections = detection.map(|(name, it)| (name.clone(), it.clone()));
                 let equalities = parsed.named.get(name).and_then(equalities);
                 self.place(
-                    said,
-                    Question {
+                    written,
+                    Selection {
                         equalities,
                         condition: condition.clone(),
                         detections: detections.into_iter().collect(),
@@ -234,10 +238,10 @@ impl Questions {
                 )
             }
             ConditionExpr::Selector { .. } => {
-                let said = format!("{section} {condition:?}");
+                let written = format!("{section} {condition:?}");
                 self.place(
-                    said,
-                    Question {
+                    written,
+                    Selection {
                         equalities: None,
                         condition: condition.clone(),
                         detections: rule.detections.clone(),
@@ -247,13 +251,13 @@ impl Questions {
         }
     }
 
-    fn place(&mut self, said: String, question: Question) -> Answer {
-        let asked = &mut self.asked;
-        let place = *self.places.entry(said).or_insert_with(|| {
-            asked.push(question);
-            asked.len() - 1
+    fn place(&mut self, written: String, selection: Selection) -> Formula {
+        let distinct = &mut self.distinct;
+        let place = *self.places.entry(written).or_insert_with(|| {
+            distinct.push(selection);
+            distinct.len() - 1
         });
-        Answer::Of(place)
+        Formula::Selection(place)
     }
 }
 
@@ -337,7 +341,7 @@ mod tests {
     proptest! {
         /// Asking each selection once gives what the engine gives for each condition as a whole.
         #[test]
-        fn shared_answers_are_the_engines(
+        fn shared_results_are_the_engines(
             sections in prop::collection::vec(
                 (
                     prop::array::uniform3(selection()),
@@ -362,11 +366,11 @@ mod tests {
                 .iter()
                 .map(|section| When { subject: "x".to_owned(), line: 1, section: Some(section) })
                 .collect();
-            let mut faults = Faults::default();
+            let mut faults = FileFaults::default();
             let conditions = Conditions::compile("x.yaml", &whens, &mut faults);
             prop_assert_eq!(faults.to_string(), "");
             let record = Record::parse(record.as_bytes()).unwrap();
-            let facts = Facts::of(&record, Context::default(), &Lists::default());
+            let facts = Facts::from_record(&record, Context::default(), &Lists::default());
             let view = View::new(&record.value, &facts);
             let want: Vec<bool> = conditions
                 .conditions

@@ -63,12 +63,12 @@ pub struct Trace {
     /// Whether it holds.
     pub holds: bool,
     /// The comparisons that made it so; none where there is no condition.
-    pub because: Vec<Reason>,
+    pub because: Vec<Comparison>,
 }
 
 /// One comparison of a field of the record, or of a fact, with what a condition asks for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Reason {
+pub struct Comparison {
     /// The field; none where any text of the record counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
@@ -90,7 +90,7 @@ impl Trace {
     }
 
     /// The leaves that decided. `written` are the values of the condition as they stand in its file.
-    pub(super) fn of(explanation: &RuleExplanation, written: &[String]) -> Self {
+    pub(super) fn from_engine(explanation: &RuleExplanation, written: &[String]) -> Self {
         let mut leaves = Vec::new();
         // A rule matches if any of its conditions does.
         for condition in &explanation.conditions {
@@ -98,11 +98,11 @@ impl Trace {
                 of_condition(condition, &mut leaves);
             }
         }
-        let mut because: Vec<Reason> = Vec::new();
+        let mut because: Vec<Comparison> = Vec::new();
         for leaf in leaves {
-            let reason = Reason::of(leaf, written);
-            if !because.contains(&reason) {
-                because.push(reason);
+            let comparison = Comparison::from_engine(leaf, written);
+            if !because.contains(&comparison) {
+                because.push(comparison);
             }
         }
         Self {
@@ -159,8 +159,8 @@ fn of_detection<'t>(trace: &'t DetectionTrace, leaves: &mut Vec<&'t ItemTrace>) 
     }
 }
 
-impl Reason {
-    fn of(leaf: &ItemTrace, written: &[String]) -> Self {
+impl Comparison {
+    fn from_engine(leaf: &ItemTrace, written: &[String]) -> Self {
         let pattern = as_written(leaf.pattern.as_deref().unwrap_or_default(), written);
         let mut test = match leaf.matcher {
             MatcherKind::Exact | MatcherKind::Bool | MatcherKind::Expand | MatcherKind::Numeric => {
@@ -202,7 +202,7 @@ fn as_written(pattern: &str, written: &[String]) -> String {
     pattern.split(", ").map(one).collect::<Vec<_>>().join(", ")
 }
 
-impl std::fmt::Display for Reason {
+impl std::fmt::Display for Comparison {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some(field) = &self.field else {
             let many = if self.holds { "some" } else { "no" };
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use crate::detection::conditions::{Conditions, When};
     use crate::detection::facts::Facts;
-    use crate::detection::fault::Faults;
+    use crate::detection::fault::FileFaults;
     use crate::detection::lists::Lists;
     use serde_json::json;
 
@@ -249,12 +249,12 @@ mod tests {
             line: 1,
             section: Some(section),
         };
-        let mut faults = Faults::default();
+        let mut faults = FileFaults::default();
         let conditions = Conditions::compile("x.yaml", &[when], &mut faults);
         assert_eq!(faults.to_string(), "");
         let text = record.to_string();
         let record = crate::cloudtrail::record::Record::parse(text.as_bytes()).unwrap();
-        let facts = Facts::of(
+        let facts = Facts::from_record(
             &record,
             crate::detection::Context::default(),
             &Lists::default(),

@@ -22,7 +22,7 @@ use super::time::EventTime;
 use crate::cloudtrail::record::Record;
 use crate::model::Outcome;
 
-pub use actor::{Actor, Key};
+pub use actor::{Actor, KeyLifetime};
 pub use client::Client;
 pub use target::Target;
 
@@ -115,18 +115,18 @@ pub(super) const NAMES: [&str; 34] = [
 impl<'a> Facts<'a> {
     /// Derives every fact of a record.
     #[must_use]
-    pub(crate) fn of(record: &'a Record<'_>, context: Context, lists: &Lists) -> Self {
-        let (outcome, error) = outcome::of(record);
-        let client = Client::of(record, lists);
-        let mut actor = Actor::of(record, client.address);
+    pub(crate) fn from_record(record: &'a Record<'_>, context: Context, lists: &Lists) -> Self {
+        let (outcome, error) = outcome::from_record(record);
+        let client = Client::from_record(record, lists);
+        let mut actor = Actor::from_record(record, client.address);
         actor.check(lists, client.allow_listed);
-        let target = Target::of(record, &actor, lists);
+        let target = Target::from_record(record, &actor, lists);
         let cross_account = actor
             .account
             .zip(text(record, &["recipientAccountId"]))
             .map(|(actors, trails)| actors != trails);
         let event_id = text(record, &["eventID"]).filter(|id| id.len() <= MOST_ID_BYTES);
-        let event_time = EventTime::of(text(record, &["eventTime"]), context);
+        let event_time = EventTime::from_record(text(record, &["eventTime"]), context);
 
         let mut insufficient = Vec::new();
         if !says(record.at(&["userIdentity"])) {
@@ -201,7 +201,7 @@ impl<'a> Facts<'a> {
             "actor.session_name" => actor.session_name,
             "actor.sso_permission_set" => actor.sso_permission_set,
             "actor.access_key_id" => actor.access_key_id,
-            "actor.key" => actor.key.map(Key::as_str),
+            "actor.key" => actor.key.map(KeyLifetime::as_str),
             "actor.mfa" => return actor.mfa.map(Fact::Truth),
             "actor.session_issuer_arn" => actor.session_issuer_arn,
             "actor.is_ec2_instance" => return actor.is_ec2_instance.map(Fact::Truth),
@@ -298,7 +298,11 @@ mod tests {
     pub(super) fn with<T>(record: &Value, look: impl FnOnce(&Facts<'_>) -> T) -> T {
         let text = record.to_string();
         let record = Record::parse(text.as_bytes()).unwrap();
-        look(&Facts::of(&record, Context::default(), &Lists::default()))
+        look(&Facts::from_record(
+            &record,
+            Context::default(),
+            &Lists::default(),
+        ))
     }
 
     /// Looks at a record's facts, with the lists of these settings of `detection`.
@@ -308,12 +312,12 @@ mod tests {
         look: impl FnOnce(&Facts<'_>) -> T,
     ) -> T {
         let settings = serde_saphyr::from_str(settings).unwrap();
-        let mut faults = crate::detection::fault::Faults::default();
+        let mut faults = crate::detection::fault::FileFaults::default();
         let lists = Lists::load(&settings, &mut faults);
         assert_eq!(faults.to_string(), "");
         let text = record.to_string();
         let record = Record::parse(text.as_bytes()).unwrap();
-        look(&Facts::of(&record, Context::default(), &lists))
+        look(&Facts::from_record(&record, Context::default(), &lists))
     }
 
     #[test]

@@ -15,7 +15,7 @@ const LONGEST: usize = 1000;
 
 /// One thing that is wrong in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFault {
     /// The file, or `built-in …` for what is compiled in.
     pub file: String,
     /// The line, counted from 1; none where the file as a whole is at fault.
@@ -26,7 +26,7 @@ pub struct Fault {
     pub problem: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FileFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One line each, whatever the file is called and whatever is quoted from it.
         write_visible(&self.file, out)?;
@@ -43,9 +43,9 @@ impl fmt::Display for Fault {
 
 /// Everything that is wrong, one a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Faults(pub Vec<Fault>);
+pub struct FileFaults(pub Vec<FileFault>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for FileFaults {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, fault) in self.0.iter().enumerate() {
             if place > 0 {
@@ -57,9 +57,9 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for FileFaults {}
 
-impl Faults {
+impl FileFaults {
     /// Remembers one more, up to [`MOST`].
     pub(crate) fn add(
         &mut self,
@@ -71,7 +71,7 @@ impl Faults {
         match self.0.len().cmp(&MOST) {
             Ordering::Less => {}
             Ordering::Equal => {
-                self.0.push(Fault {
+                self.0.push(FileFault {
                     file: file.to_owned(),
                     line: None,
                     subject: None,
@@ -81,7 +81,7 @@ impl Faults {
             }
             Ordering::Greater => return,
         }
-        self.0.push(Fault {
+        self.0.push(FileFault {
             file: file.to_owned(),
             line,
             subject,

@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use super::fault::Faults;
+use super::fault::FileFaults;
 use crate::config::files::{self, RULE_FILE, Walk};
 
 /// The most bytes of all rule files together: compiled, they take some ten times as much.
 const MAX_RULES: usize = 32 * 1024 * 1024;
 
 /// A text with its name.
-pub(super) struct File {
+pub(super) struct NamedText {
     pub(super) name: String,
     pub(super) text: String,
 }
@@ -25,8 +25,8 @@ pub(crate) fn is_rules(path: &Path) -> bool {
 /// The YAML files at these paths: each a file, or those in the folder and its folders, by name.
 pub(super) fn rule_files<'p>(
     paths: impl IntoIterator<Item = &'p std::path::PathBuf>,
-    faults: &mut Faults,
-) -> Vec<File> {
+    faults: &mut FileFaults,
+) -> Vec<NamedText> {
     let mut walk = Walk::new(&is_rules);
     for path in paths {
         let (files, problems) = (walk.files.len(), walk.problems.len());
@@ -71,10 +71,10 @@ pub(super) fn rule_files<'p>(
 }
 
 /// Reads one file of at most `limit` bytes.
-pub(super) fn file(path: &Path, limit: usize, faults: &mut Faults) -> Option<File> {
+pub(super) fn file(path: &Path, limit: usize, faults: &mut FileFaults) -> Option<NamedText> {
     let name = path.display().to_string();
     match files::text(path, limit) {
-        Ok(text) => Some(File { name, text }),
+        Ok(text) => Some(NamedText { name, text }),
         Err(error) => {
             faults.add(&name, None, None, error.to_string());
             None
@@ -171,8 +171,9 @@ mod tests {
         ] {
             write(name);
         }
-        let mut faults = Faults::default();
-        let files_at = |path: &Path, faults: &mut Faults| rule_files([&path.to_owned()], faults);
+        let mut faults = FileFaults::default();
+        let files_at =
+            |path: &Path, faults: &mut FileFaults| rule_files([&path.to_owned()], faults);
         let names: Vec<String> = files_at(folder.path(), &mut faults)
             .into_iter()
             .map(|file| {

@@ -6,9 +6,8 @@
 
 pub mod attack;
 pub(crate) mod conditions;
-pub(crate) mod entry;
-mod equality;
 pub mod explain;
+mod fact_equality;
 pub mod facts;
 pub mod fault;
 pub(crate) mod files;
@@ -18,21 +17,23 @@ pub mod rules;
 pub mod severity;
 mod sigma;
 pub mod time;
+pub(crate) mod yaml_entry;
 
 use crate::cloudtrail::envelope::RawRecord;
-use crate::cloudtrail::record::{Identity, Record};
+use crate::cloudtrail::record::{EventNames, Record};
 use crate::config;
 use crate::config::yaml;
 use crate::model::{Level, Origin};
 
-use attack::{Technique, Version};
+use attack::{AttackVersion, Technique};
 use explain::{Explanation, FactorTrace};
 use facts::Facts;
-use fault::Faults;
-use files::File;
+use fault::FileFaults;
+use files::NamedText;
+use crate::model::Level;
 use lists::Lists;
-use rules::{Reach, Rule, Rules};
-use severity::{Model, Severity};
+use rules::{Rule, Rules, UnfilteredRule};
+use severity::{Severity, SeverityModel};
 
 /// The rule that is always loaded: what this program is for.
 const BASE_RULE: &str = include_str!("../../config/rules/remove_role_from_instance_profile.yml");
@@ -52,7 +53,7 @@ pub struct Context {
 impl Context {
     /// What a record's message and wrapper say.
     #[must_use]
-    pub const fn of(origin: &Origin<'_>, raw: &RawRecord<'_>) -> Self {
+    pub const fn new(origin: &Origin<'_>, raw: &RawRecord<'_>) -> Self {
         Self {
             envelope_time: raw.envelope_time,
             message_time: origin.timestamp,
@@ -79,8 +80,8 @@ pub struct Detection<'a> {
 pub struct Detector {
     rules: Rules,
     lists: Lists,
-    severity: Model,
-    attack_version: Version,
+    severity: SeverityModel,
+    attack_version: AttackVersion,
 }
 
 impl std::fmt::Debug for Detector {
@@ -94,27 +95,27 @@ impl std::fmt::Debug for Detector {
 impl Detector {
     /// Loads the built-in rule, the user's rules and lists, and the severity model. Errs with everything that is wrong in
     /// any of them.
-    pub fn load(settings: &config::Detection) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
+    pub fn load(settings: &config::Detection) -> Result<Self, FileFaults> {
+        let mut faults = FileFaults::default();
         let path = settings.severity_file.as_path();
         let severity = if path.as_os_str().is_empty() {
-            Some(File {
+            Some(NamedText {
                 name: SEVERITY_NAME.to_owned(),
                 text: SEVERITY.to_owned(),
             })
         } else {
             files::file(path, yaml::MAX_BYTES, &mut faults)
         };
-        let mut rules = vec![File {
+        let mut rules = vec![NamedText {
             name: BASE_RULE_NAME.to_owned(),
             text: BASE_RULE.to_owned(),
         }];
         rules.extend(files::rule_files(&settings.rules, &mut faults));
         let lists = Lists::load(settings, &mut faults);
-        let attack_version = Version::of(settings.attack_version);
+        let attack_version = AttackVersion::from_number(settings.attack_version);
         let rules = Rules::compile(&rules, attack_version, &mut faults);
         let severity =
-            severity.and_then(|file| Model::compile(&file.name, &file.text, &mut faults));
+            severity.and_then(|file| SeverityModel::compile(&file.name, &file.text, &mut faults));
         match severity {
             Some(severity) => faults.or(Self {
                 rules,
@@ -147,14 +148,14 @@ impl Detector {
 
     /// The rules that require no `eventName`, in the order in which they were loaded: what they cost is that records
     /// must be parsed which no other rule wants.
-    pub fn reach(&self) -> impl Iterator<Item = Reach<'_>> {
-        self.rules.reach()
+    pub fn unfiltered_rules(&self) -> impl Iterator<Item = UnfilteredRule<'_>> {
+        self.rules.unfiltered_rules()
     }
 
     /// Whether some rule could match a record of these names. False is certain, true is not.
     #[must_use]
-    pub fn wants(&self, identity: &Identity<'_>) -> bool {
-        self.rules.want(identity)
+    pub fn wants(&self, names: &EventNames<'_>) -> bool {
+        self.rules.want(names)
     }
 
     /// What the rules and the model say of a record; none when no rule matches it.
@@ -166,7 +167,7 @@ impl Detector {
     ) -> Option<Detection<'a>> {
         let rules = self.rules.matching(&record.value);
         let base = rules.iter().map(|rule| rule.base_score).max()?;
-        let facts = Facts::of(record, context, &self.lists);
+        let facts = Facts::from_record(record, context, &self.lists);
         let applying = self.severity.applying(&record.value, &facts);
         let severity = severity::add_up(base, applying.iter().copied());
         let attack = if severity.level < Level::Low {

@@ -36,7 +36,7 @@ pub fn family(code: &str) -> &str {
 /// The outcome, and the family of the error where there is one.
 ///
 /// An empty code means success, as some collectors write it; a message without a code means failure.
-pub(super) fn of<'a>(record: &'a Record<'_>) -> (Outcome, Option<&'a str>) {
+pub(super) fn from_record<'a>(record: &'a Record<'_>) -> (Outcome, Option<&'a str>) {
     let message = record.text(&["errorMessage"]).unwrap_or_default();
     let refused = message.contains(DENIED_TEXT);
     match record.at(&["errorCode"]) {
@@ -90,7 +90,7 @@ mod tests {
     fn outcome(errors: &Value) -> (Outcome, Option<String>) {
         let text = errors.to_string();
         let record = Record::parse(text.as_bytes()).unwrap();
-        let (outcome, family) = of(&record);
+        let (outcome, family) = from_record(&record);
         (outcome, family.map(str::to_owned))
     }
 

@@ -17,15 +17,15 @@ use rsigma_parser::SigmaRule;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::attack::{Tagged, Version};
+use super::attack::{AttackTags, AttackVersion};
 use super::explain::{RuleTrace, Trace};
-use super::fault::{Faults, one_line};
-use super::files::File;
-use super::sigma::{make_names_exact, required, tested_facts, written_values};
-use crate::cloudtrail::record::Identity;
+use super::fault::{FileFaults, one_line};
+use super::files::NamedText;
 use crate::model::Level;
+use super::sigma::{make_names_exact, required, tested_facts, written_values};
+use crate::cloudtrail::record::EventNames;
 use examples::Examples;
-use read::{Place, Read};
+use read::{DocumentLocation, RuleReader};
 use regexes::Regexes;
 
 /// The attribute by which a rule sets what its score begins with, instead of its level.
@@ -45,7 +45,7 @@ pub struct Rule {
     pub tags: Vec<String>,
     /// What its tags say of ATT&CK.
     #[serde(skip)]
-    pub(super) attack: Tagged,
+    pub(super) attack: AttackTags,
     /// What the score of a record that it matches begins with.
     #[serde(skip)]
     pub base_score: u8,
@@ -53,12 +53,12 @@ pub struct Rule {
 
 /// The names that a rule asks for; none where it can match any.
 #[derive(Debug)]
-struct Gate {
+struct RequiredNames {
     names: Option<BTreeSet<String>>,
     sources: Option<BTreeSet<String>>,
 }
 
-impl Gate {
+impl RequiredNames {
     /// Values one of which stands in every record that the rule can match: its names, or else its sources.
     fn literals(&self) -> Option<&BTreeSet<String>> {
         self.names.as_ref().or(self.sources.as_ref())
@@ -67,7 +67,7 @@ impl Gate {
 
 /// A rule that requires no `eventName`, so that records must be parsed for it which no other rule wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reach<'a> {
+pub struct UnfilteredRule<'a> {
     /// The rule.
     pub rule: &'a Rule,
     /// The values of `eventSource` to which it is limited; none where it can match any record.
@@ -76,10 +76,10 @@ pub struct Reach<'a> {
 
 /// Every loaded rule, compiled.
 pub(super) struct Rules {
-    /// Compiles rules and puts filters over them; its rules, what is said of each, and their gates are in one order.
+    /// Compiles rules and puts filters over them; its rules, what is said of each, and their required_names are in one order.
     engine: Engine,
     described: Vec<Rule>,
-    gates: Vec<Gate>,
+    required_names: Vec<RequiredNames>,
     literals: Option<Vec<String>>,
     /// The values that each rule compares with, as its file has them, for explanations.
     written: Vec<Vec<String>>,
@@ -88,29 +88,33 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Compiles the rules of all files; whatever is wrong is among the faults.
-    pub(super) fn compile(files: &[File], version: Version, faults: &mut Faults) -> Self {
-        let mut read = Read::default();
+    pub(super) fn compile(
+        files: &[NamedText],
+        version: AttackVersion,
+        faults: &mut FileFaults,
+    ) -> Self {
+        let mut reader = RuleReader::default();
         for file in files {
-            read.file(file, faults);
+            reader.file(file, faults);
         }
 
         let mut compiled_rules = Vec::new();
         let mut rules = Vec::new();
-        let mut gates = Vec::new();
+        let mut required_names = Vec::new();
         let mut ids: BTreeSet<String> = BTreeSet::new();
         let mut examples = Examples::default();
         let mut written = Vec::new();
         let mut regexes = Regexes::default();
-        for (mut rule, place) in read.rules {
-            let Some(described) = describe(&rule, version, &place, faults) else {
+        for (mut rule, location) in reader.rules {
+            let Some(described) = describe(&rule, version, &location, faults) else {
                 continue;
             };
             if !ids.insert(described.id.clone()) {
-                place.fault(faults, "another rule has the same `id`: give it its own");
+                location.fault(faults, "another rule has the same `id`: give it its own");
                 continue;
             }
             if let Err(problem) = regexes.admit(&rule.detection) {
-                place.fault(faults, problem);
+                location.fault(faults, problem);
                 continue;
             }
             let values = written_values(&rule.detection);
@@ -118,13 +122,13 @@ impl Rules {
             let compiled = match compile_rule(&rule) {
                 Ok(compiled) => compiled,
                 Err(error) => {
-                    place.fault(faults, one_line(&error.to_string()));
+                    location.fault(faults, one_line(&error.to_string()));
                     continue;
                 }
             };
-            examples.check(&rule, &compiled, &values, &place.of_examples(), faults);
+            examples.check(&rule, &compiled, &values, &location.of_examples(), faults);
             compiled_rules.push(compiled);
-            gates.push(Gate {
+            required_names.push(RequiredNames {
                 names: required(&rule.detection, "eventName"),
                 sources: required(&rule.detection, "eventSource"),
             });
@@ -133,7 +137,7 @@ impl Rules {
         }
         let mut engine = Engine::new();
         engine.extend_compiled_rules(compiled_rules);
-        filters::apply(read.filters, &rules, &mut engine, faults);
+        filters::apply(reader.filters, &rules, &mut engine, faults);
 
         // Reading and compiling each found their own: show them as the files stand.
         let order: HashMap<&str, usize> = files
@@ -146,9 +150,9 @@ impl Rules {
             .0
             .sort_by_key(|fault| (order.get(fault.file.as_str()).copied(), fault.line));
 
-        let literals = gates
+        let literals = required_names
             .iter()
-            .map(Gate::literals)
+            .map(RequiredNames::literals)
             .collect::<Option<Vec<_>>>()
             .map(|values| {
                 let values: BTreeSet<&String> = values.into_iter().flatten().collect();
@@ -157,7 +161,7 @@ impl Rules {
         Self {
             engine,
             described: rules,
-            gates,
+            required_names,
             literals,
             written,
             examples: examples.checked,
@@ -178,14 +182,14 @@ impl Rules {
     }
 
     /// The rules that require no `eventName`, in the order in which they were loaded.
-    pub(super) fn reach(&self) -> impl Iterator<Item = Reach<'_>> {
+    pub(super) fn unfiltered_rules(&self) -> impl Iterator<Item = UnfilteredRule<'_>> {
         self.described
             .iter()
-            .zip(&self.gates)
-            .filter(|(_, gate)| gate.names.is_none())
-            .map(|(rule, gate)| Reach {
+            .zip(&self.required_names)
+            .filter(|(_, required)| required.names.is_none())
+            .map(|(rule, required)| UnfilteredRule {
                 rule,
-                sources: gate
+                sources: required
                     .sources
                     .as_ref()
                     .map(|sources| sources.iter().map(String::as_str).collect()),
@@ -193,10 +197,10 @@ impl Rules {
     }
 
     /// Whether some rule could match a record of these names. False is certain.
-    pub(super) fn want(&self, identity: &Identity<'_>) -> bool {
-        self.gates.iter().any(|gate| {
-            may_be(gate.names.as_ref(), identity.event_name.as_deref())
-                && may_be(gate.sources.as_ref(), identity.event_source.as_deref())
+    pub(super) fn want(&self, names: &EventNames<'_>) -> bool {
+        self.required_names.iter().any(|required| {
+            may_be(required.names.as_ref(), names.event_name.as_deref())
+                && may_be(required.sources.as_ref(), names.event_source.as_deref())
         })
     }
 
@@ -208,7 +212,7 @@ impl Rules {
             .zip(&self.written)
             .map(|((compiled, rule), written)| RuleTrace {
                 rule,
-                trace: Trace::of(&explain_rule(compiled, &event), written),
+                trace: Trace::from_engine(&explain_rule(compiled, &event), written),
             })
             .collect()
     }
@@ -222,8 +226,8 @@ impl Rules {
             .rules()
             .iter()
             .zip(&self.described)
-            .zip(&self.gates)
-            .filter(|(_, gate)| may_be(gate.names.as_ref(), name))
+            .zip(&self.required_names)
+            .filter(|(_, required)| may_be(required.names.as_ref(), name))
             .filter(|((compiled, _), _)| {
                 names.clear();
                 compiled.conditions.iter().any(|condition| {
@@ -247,14 +251,14 @@ fn may_be(wanted: Option<&BTreeSet<String>>, name: Option<&str>) -> bool {
 /// What documents say about a rule, unless it lacks something that they need.
 fn describe(
     rule: &SigmaRule,
-    version: Version,
-    place: &Place,
-    faults: &mut Faults,
+    version: AttackVersion,
+    location: &DocumentLocation,
+    faults: &mut FileFaults,
 ) -> Option<Rule> {
     let before = faults.0.len();
     let id = rule.id.as_deref().map(str::trim).unwrap_or_default();
     if id.is_empty() {
-        place.fault(faults, "it has no `id`: give it a UUID of its own");
+        location.fault(faults, "it has no `id`: give it a UUID of its own");
     }
     let level = rule.level.map(|level| match level {
         rsigma_parser::Level::Informational => Level::Informational,
@@ -264,7 +268,7 @@ fn describe(
         rsigma_parser::Level::Critical => Level::Critical,
     });
     if level.is_none() {
-        place.fault(
+        location.fault(
             faults,
             "it has no `level`, which its score begins with: informational, low, medium, high or critical",
         );
@@ -272,7 +276,7 @@ fn describe(
     let product = rule.logsource.product.as_deref().unwrap_or("aws");
     let service = rule.logsource.service.as_deref().unwrap_or("cloudtrail");
     if !product.eq_ignore_ascii_case("aws") || !service.eq_ignore_ascii_case("cloudtrail") {
-        place.fault(
+        location.fault(
             faults,
             format!(
                 "its `logsource` is {product}/{service}: only records of aws/cloudtrail arrive here"
@@ -280,7 +284,7 @@ fn describe(
         );
     }
     for field in tested_facts(&rule.detection) {
-        place.fault(
+        location.fault(
             faults,
             format!("it tests `{field}`, which is derived only after a rule matched: use the record's own fields"),
         );
@@ -293,7 +297,7 @@ fn describe(
             .and_then(|score| u8::try_from(score).ok())
             .filter(|score| *score <= 100)
             .unwrap_or_else(|| {
-                place.fault(
+                location.fault(
                     faults,
                     format!("its `{BASE_SCORE}` is not a number from 0 to 100"),
                 );
@@ -304,7 +308,7 @@ fn describe(
         id: id.to_owned(),
         title: rule.title.clone(),
         level,
-        attack: Tagged::of(&rule.tags, version),
+        attack: AttackTags::parse(&rule.tags, version),
         tags: rule.tags.clone(),
         base_score,
     })

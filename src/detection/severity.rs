@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::attack;
 use super::conditions::{Conditions, When};
-use super::entry::{self, Entry, Line};
 use super::explain::Trace;
 use super::facts::Facts;
-use super::fault::Faults;
-use crate::config::yaml::Node;
+use super::fault::FileFaults;
 use crate::model::Level;
+use super::yaml_entry::{self, LocatedText, YamlEntry};
+use crate::config::yaml::Node;
 
 /// The id under which a rule's own base score stands among the factors, where it is not 0.
 pub const BASE: &str = "rule.base";
@@ -29,18 +29,18 @@ pub struct Severity<'a> {
     /// 0 to 100.
     pub score: u8,
     /// What was added, in the model's order.
-    pub factors: Vec<Applied<'a>>,
+    pub factors: Vec<AppliedFactor<'a>>,
     /// The floor that raised the score, where one did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub floor: Option<Limit<'a>>,
+    pub floor: Option<AppliedLimit<'a>>,
     /// The cap that lowered the score, where one did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cap: Option<Limit<'a>>,
+    pub cap: Option<AppliedLimit<'a>>,
 }
 
 /// A factor that applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Applied<'a> {
+pub struct AppliedFactor<'a> {
     /// The factor.
     pub id: &'a str,
     /// What it added.
@@ -49,7 +49,7 @@ pub struct Applied<'a> {
 
 /// A floor or a cap that decided the score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Limit<'a> {
+pub struct AppliedLimit<'a> {
     /// The factor that set it.
     pub factor: &'a str,
     /// The score that it set.
@@ -63,14 +63,14 @@ struct FactorText {
     points: i16,
     floor: Option<Bound>,
     cap: Option<Bound>,
-    attack: Vec<Line>,
+    attack: Vec<LocatedText>,
     when: Value,
 }
 
 impl FactorText {
-    fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
+    fn read(file: &str, tree: &Node, faults: &mut FileFaults) -> Option<Self> {
         const KEYS: [&str; 6] = ["id", "points", "floor", "cap", "attack", "when"];
-        let mut entry = Entry::open(file, tree, Some("factor"), &KEYS, faults)?;
+        let mut entry = YamlEntry::open(file, tree, Some("factor"), &KEYS, faults)?;
         let id = entry.text("id");
         for key in ["points", "when"] {
             if entry.field(key).is_none() {
@@ -131,16 +131,16 @@ pub(crate) struct Factor {
 }
 
 /// The severity model, compiled.
-pub(super) struct Model {
+pub(super) struct SeverityModel {
     factors: Vec<Factor>,
     conditions: Conditions,
 }
 
-impl Model {
+impl SeverityModel {
     /// Compiles the text of a model; whatever is wrong is among the faults.
-    pub(super) fn compile(file: &str, text: &str, faults: &mut Faults) -> Option<Self> {
-        let tree = entry::tree(file, text, faults)?;
-        let mut root = Entry::open(file, &tree, None, &["factors"], faults)?;
+    pub(super) fn compile(file: &str, text: &str, faults: &mut FileFaults) -> Option<Self> {
+        let tree = yaml_entry::tree(file, text, faults)?;
+        let mut root = YamlEntry::open(file, &tree, None, &["factors"], faults)?;
         let texts: Vec<FactorText> = root
             .list("factors")
             .iter()
@@ -248,21 +248,21 @@ impl Model {
 pub(super) fn add_up<'a>(base: u8, applied: impl Iterator<Item = &'a Factor>) -> Severity<'a> {
     let mut factors = Vec::new();
     if base > 0 {
-        factors.push(Applied {
+        factors.push(AppliedFactor {
             id: BASE,
             points: i16::from(base),
         });
     }
     let mut sum = i64::from(base);
-    let mut floor: Option<Limit<'a>> = None;
-    let mut cap: Option<Limit<'a>> = None;
+    let mut floor: Option<AppliedLimit<'a>> = None;
+    let mut cap: Option<AppliedLimit<'a>> = None;
     for factor in applied {
-        factors.push(Applied {
+        factors.push(AppliedFactor {
             id: &factor.id,
             points: factor.points,
         });
         sum += i64::from(factor.points);
-        let limit = |score| Limit {
+        let limit = |score| AppliedLimit {
             factor: &factor.id,
             score,
         };
@@ -283,7 +283,7 @@ pub(super) fn add_up<'a>(base: u8, applied: impl Iterator<Item = &'a Factor>) ->
     let cap = cap.filter(|cap| cap.score < raised);
     let score = cap.map_or(raised, |cap| cap.score);
     Severity {
-        level: Level::of(score),
+        level: Level::from_score(score),
         score,
         factors,
         floor,
@@ -373,11 +373,11 @@ mod tests {
             ("floor: 0, cap: 100", 1),
         ] {
             let text = format!("factors: [{{id: a, points: 1, {bounds}, {when}}}]");
-            let mut faults = Faults::default();
-            let model = Model::compile("severity.yaml", &text, &mut faults);
+            let mut faults = FileFaults::default();
+            let model = SeverityModel::compile("severity.yaml", &text, &mut faults);
             assert_eq!(faults.to_string(), "", "{text}");
             let record = crate::cloudtrail::record::Record::parse(b"{}").unwrap();
-            let facts = Facts::of(
+            let facts = Facts::from_record(
                 &record,
                 crate::detection::Context::default(),
                 &crate::detection::lists::Lists::default(),
@@ -389,8 +389,8 @@ mod tests {
     }
 
     fn faults(text: &str) -> String {
-        let mut faults = Faults::default();
-        let _ = Model::compile("severity.yaml", text, &mut faults);
+        let mut faults = FileFaults::default();
+        let _ = SeverityModel::compile("severity.yaml", text, &mut faults);
         faults.to_string()
     }
 

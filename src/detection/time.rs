@@ -42,10 +42,10 @@ pub struct EventTime {
 
 impl EventTime {
     /// The record's own time; where it has none that can be read, the wrapper's; else the message's.
-    pub(super) fn of(event_time: Option<&str>, context: Context) -> Option<Self> {
+    pub(super) fn from_record(event_time: Option<&str>, context: Context) -> Option<Self> {
         let known = |millis, source| Self { millis, source };
         event_time
-            .and_then(time::of_record)
+            .and_then(time::parse_record_time)
             .map(|at| known(at, TimeSource::Record))
             .or_else(|| {
                 context
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn written(text: &str) -> Option<String> {
-        EventTime::of(Some(text), Context::default()).and_then(EventTime::rfc3339)
+        EventTime::from_record(Some(text), Context::default()).and_then(EventTime::rfc3339)
     }
 
     #[test]
@@ -131,13 +131,13 @@ mod tests {
             envelope_time: Some(1_000),
             message_time: Some(2_000),
         };
-        let at = EventTime::of(Some("?"), both).unwrap();
+        let at = EventTime::from_record(Some("?"), both).unwrap();
         assert_eq!((at.millis, at.source), (1_000, TimeSource::Envelope));
         let message = Context {
             envelope_time: None,
             ..both
         };
-        let at = EventTime::of(None, message).unwrap();
+        let at = EventTime::from_record(None, message).unwrap();
         assert_eq!((at.millis, at.source), (2_000, TimeSource::Message));
         let far = EventTime {
             millis: i64::MAX,

@@ -15,10 +15,12 @@ use serde::Serialize;
 
 use self::cloudtrail::Aws;
 use super::object::Object;
-use super::ours;
-use super::words::{Reason, Sentence, Spelled, filled, text, tls_version, truth};
+use super::text::{AsText, ScoreBreakdown, Sentence, filled, text, tls_version, truth};
+use super::trailtag_block;
 use crate::config::Route;
-use crate::detection::attack::{Entry, Technique};
+use crate::detection::attack::{AttackObject, Technique};
+use crate::model::Level;
+use crate::model::Outcome;
 use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::Finding;
 use crate::model::Level;
@@ -38,9 +40,9 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    let mut document = Object::begin(&Document::of(route, finding), out)?;
+    let mut document = Object::begin(&Document::new(route, finding), out)?;
     document.key("trailtag")?;
-    ours::write(route, finding, document.out)?;
+    trailtag_block::write(route, finding, document.out)?;
     document.close();
     Ok(())
 }
@@ -57,7 +59,7 @@ struct Document<'a> {
     timestamp: Cow<'a, str>,
     ecs: Ecs,
     data_stream: DataStream<'a>,
-    message: Spelled<Sentence<'a>>,
+    message: AsText<Sentence<'a>>,
     event: Event<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error<'a>>,
@@ -116,7 +118,7 @@ struct Event<'a> {
     severity: u8,
     risk_score: u8,
     risk_score_norm: u8,
-    reason: Spelled<Reason<'a>>,
+    reason: AsText<ScoreBreakdown<'a>>,
     module: &'a str,
     dataset: &'a str,
     original: &'a str,
@@ -243,11 +245,11 @@ struct TlsClient<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn of(route: &'a Route, finding: &'a Finding<'a>) -> Self {
+    fn new(route: &'a Route, finding: &'a Finding<'a>) -> Self {
         let record = finding.record;
         let whole = Some(&record.value);
         let facts = &finding.detection.facts;
-        let user = User::of(finding);
+        let user = User::from_finding(finding);
         let address = facts.client.address;
         let ip = address.filter(|_| facts.client.ip.is_some());
         Self {
@@ -261,8 +263,8 @@ impl<'a> Document<'a> {
                 dataset: &route.ecs_dataset,
                 namespace: &route.ecs_namespace,
             },
-            message: Spelled(Sentence(finding)),
-            event: Event::of(route, finding),
+            message: AsText(Sentence(finding)),
+            event: Event::new(route, finding),
             error: filled(Error {
                 code: text(whole, "errorCode"),
                 message: text(whole, "errorMessage"),
@@ -291,9 +293,9 @@ impl<'a> Document<'a> {
                 id: &rule.id,
                 name: &rule.title,
             }),
-            threat: Threat::of(&finding.detection.attack),
-            tls: filled(Tls::of(finding)),
-            aws: Aws::of(record),
+            threat: Threat::from_techniques(&finding.detection.attack),
+            tls: filled(Tls::from_finding(finding)),
+            aws: Aws::from_record(record),
             labels: labels(route, finding),
             tags: finding.tags(),
         }
@@ -326,7 +328,7 @@ fn label(name: &str) -> Cow<'_, str> {
 }
 
 impl<'a> Event<'a> {
-    fn of(route: &'a Route, finding: &'a Finding<'a>) -> Self {
+    fn new(route: &'a Route, finding: &'a Finding<'a>) -> Self {
         let whole = Some(&finding.record.value);
         let facts = &finding.detection.facts;
         let severity = &finding.detection.severity;
@@ -352,7 +354,7 @@ impl<'a> Event<'a> {
             severity: severity.level.scale().ecs,
             risk_score: severity.score,
             risk_score_norm: severity.score,
-            reason: Spelled(Reason(finding)),
+            reason: AsText(ScoreBreakdown(finding)),
             module: dataset.split('.').next().unwrap_or(dataset),
             dataset,
             original: finding.record.json,
@@ -389,7 +391,7 @@ fn types(action: Option<&str>, read_only: Option<bool>, outcome: Outcome) -> Vec
 impl<'a> User<'a> {
     /// The issuer's name stands before the identity's own, and a session's before both as an address, as in Elastic's
     /// integration. That knows no name of the root user and of services, which have theirs here.
-    fn of(finding: &'a Finding<'a>) -> Self {
+    fn from_finding(finding: &'a Finding<'a>) -> Self {
         let actor = &finding.detection.facts.actor;
         let issuer = finding
             .record
@@ -435,7 +437,7 @@ fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> 
 }
 
 impl<'a> Threat<'a> {
-    fn of(attack: &'a [Technique<'a>]) -> Option<Self> {
+    fn from_techniques(attack: &'a [Technique<'a>]) -> Option<Self> {
         let mut tactics = Group::default();
         let mut techniques = Group::default();
         let mut subtechniques = Group::default();
@@ -458,7 +460,7 @@ impl<'a> Threat<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn extend(&mut self, entry: Option<Entry<'a>>) {
+    fn extend(&mut self, entry: Option<AttackObject<'a>>) {
         if let Some(entry) = entry.filter(|entry| !self.id.contains(&entry.id)) {
             self.id.push(entry.id);
             self.name.push(entry.name.unwrap_or(entry.id));
@@ -468,7 +470,7 @@ impl<'a> Group<'a> {
 }
 
 impl<'a> Tls<'a> {
-    fn of(finding: &'a Finding<'a>) -> Self {
+    fn from_finding(finding: &'a Finding<'a>) -> Self {
         let details = finding.record.at(&["tlsDetails"]);
         let (version_protocol, version) = text(details, "tlsVersion")
             .map(tls_version)

@@ -4,9 +4,9 @@ mod ecs;
 mod native;
 mod object;
 mod ocsf;
-mod ours;
 mod splunk;
-mod words;
+mod text;
+mod trailtag_block;
 
 use std::borrow::Cow;
 

@@ -2,7 +2,7 @@
 //!
 //! The record is copied, not written anew: its digits, the order of its keys, its duplicates and its escapes stay.
 
-use super::ours;
+use super::trailtag_block;
 use crate::config::Route;
 use crate::finding::Finding;
 
@@ -15,7 +15,7 @@ pub(super) fn write(
     out.extend_from_slice(b"{\"event\":");
     out.extend_from_slice(finding.record.json.as_bytes());
     out.extend_from_slice(b",\"trailtag\":");
-    ours::write(route, finding, out)?;
+    trailtag_block::write(route, finding, out)?;
     out.push(b'}');
     Ok(())
 }
@@ -53,7 +53,7 @@ mod tests {
             custom: false,
         };
         let record = Record::parse(raw.json).unwrap();
-        let detection = detector.evaluate(&record, Context::of(&ORIGIN, &raw))?;
+        let detection = detector.evaluate(&record, Context::new(&ORIGIN, &raw))?;
         let advice = catalogue.select(&record, &detection.facts);
         Some(look(&Finding::new(
             &record, detection, advice, &ORIGIN, &raw,

@@ -17,8 +17,8 @@ use self::attacks::Attack;
 use self::class::{Activity, TypeName};
 use self::evidence::{Account, Actor, Api, Endpoint, Evidence, HttpRequest, Resource, User};
 use super::object::Object;
-use super::ours;
-use super::words::{Light, Reason, Sentence, Spelled, filled, text};
+use super::text::{AsText, BoundedJson, ScoreBreakdown, Sentence, filled, text};
+use super::trailtag_block;
 use crate::config::{OcsfClass, Route};
 use crate::detection::facts::IdSource;
 use crate::finding::Finding;
@@ -38,17 +38,17 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    let mut event = Object::begin(&Event::of(route, finding), out)?;
+    let mut event = Object::begin(&Event::new(route, finding), out)?;
     if route.ocsf_class == OcsfClass::DetectionFinding && !finding.advice.is_empty() {
         event.key("remediation")?;
         write_remediation(finding, event.out)?;
     }
     event.entry("raw_data", finding.record.json)?;
     event.key("unmapped")?;
-    let unmapped = Unmapped::of(route.ocsf_class, finding);
+    let unmapped = Unmapped::new(route.ocsf_class, finding);
     let mut unmapped = Object::begin(&unmapped, event.out)?;
     unmapped.key("trailtag")?;
-    ours::write(route, finding, unmapped.out)?;
+    trailtag_block::write(route, finding, unmapped.out)?;
     unmapped.close();
     event.close();
     Ok(())
@@ -63,7 +63,7 @@ struct Event<'a> {
     class_uid: u16,
     class_name: &'static str,
     type_uid: u32,
-    type_name: Spelled<TypeName>,
+    type_name: AsText<TypeName>,
     /// Milliseconds since 1970; 0 where neither the record nor its message has a time, since the schema requires one.
     time: i64,
     severity_id: u8,
@@ -74,7 +74,7 @@ struct Event<'a> {
     status_code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status_detail: Option<&'a str>,
-    message: Spelled<Sentence<'a>>,
+    message: AsText<Sentence<'a>>,
     metadata: Metadata<'a>,
     cloud: Cloud<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +153,7 @@ struct FindingInfo<'a> {
     uid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
-    desc: Spelled<Reason<'a>>,
+    desc: AsText<ScoreBreakdown<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     types: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,12 +185,12 @@ struct Analytic<'a> {
 struct RelatedEvent<'a> {
     uid: &'a str,
     type_uid: u32,
-    type_name: Spelled<TypeName>,
+    type_name: AsText<TypeName>,
     product: Product<'a>,
 }
 
 impl<'a> Event<'a> {
-    fn of(route: &'a Route, finding: &'a Finding<'a>) -> Self {
+    fn new(route: &'a Route, finding: &'a Finding<'a>) -> Self {
         let class = route.ocsf_class;
         let is_finding = class == OcsfClass::DetectionFinding;
         let record = finding.record;
@@ -198,14 +198,15 @@ impl<'a> Event<'a> {
         let facts = &finding.detection.facts;
         let severity = &finding.detection.severity;
         let scale = severity.level.scale();
-        let activity = Activity::of(class, record);
+        let activity = Activity::new(class, record);
         let (status_id, status) = status(class, facts.outcome);
         let (action_id, action, disposition_id, disposition) = disposition(facts.outcome);
         let unless_finding = |said: Option<&'a str>| said.filter(|_| !is_finding);
-        let http_request = HttpRequest::of(record);
-        let attacks = attacks::of(&finding.detection.attack, finding.detection.attack_version);
+        let http_request = HttpRequest::from_record(record);
+        let attacks =
+            attacks::from_techniques(&finding.detection.attack, finding.detection.attack_version);
         let (of_finding, attacks) = if is_finding {
-            (Some(FindingInfo::of(finding, attacks)), Vec::new())
+            (Some(FindingInfo::new(finding, attacks)), Vec::new())
         } else {
             (None, attacks)
         };
@@ -217,7 +218,7 @@ impl<'a> Event<'a> {
             class_uid: class::uid(class),
             class_name: class::name(class),
             type_uid: activity.type_uid(),
-            type_name: Spelled(TypeName(activity)),
+            type_name: AsText(TypeName(activity)),
             time: facts.event_time.map_or(0, |at| at.millis),
             severity_id: scale.ocsf_severity_id,
             severity: scale.ocsf_severity,
@@ -225,21 +226,22 @@ impl<'a> Event<'a> {
             status,
             status_code: unless_finding(text(whole, "errorCode")),
             status_detail: unless_finding(text(whole, "errorMessage")),
-            message: Spelled(Sentence(finding)),
-            metadata: Metadata::of(route, finding),
+            message: AsText(Sentence(finding)),
+            metadata: Metadata::new(route, finding),
             cloud: Cloud {
                 provider: "AWS",
                 region: facts.target.region,
-                account: facts.target.account.map(Account::of),
+                account: facts.target.account.map(Account::new),
                 partition: facts.target.partition,
             },
             finding_info: of_finding,
-            actor: (!is_finding).then(|| Actor::of(finding).unwrap_or_else(Actor::unknown)),
+            actor: (!is_finding)
+                .then(|| Actor::from_finding(finding).unwrap_or_else(Actor::unknown)),
             user: (class == OcsfClass::AccountChange)
                 .then(|| User::changed(finding).unwrap_or_else(User::unknown)),
-            api: (!is_finding).then(|| Api::of(record).unwrap_or_else(Api::unknown)),
+            api: (!is_finding).then(|| Api::from_record(record).unwrap_or_else(Api::unknown)),
             src_endpoint: (!is_finding)
-                .then(|| Endpoint::of(finding).unwrap_or_else(Endpoint::unknown)),
+                .then(|| Endpoint::from_finding(finding).unwrap_or_else(Endpoint::unknown)),
             http_request: http_request.filter(|_| !is_finding),
             // Account Change has no place for them.
             resources: if class == OcsfClass::AccountChange {
@@ -248,7 +250,7 @@ impl<'a> Event<'a> {
                 Resource::all(finding)
             },
             evidences: is_finding
-                .then(|| Evidence::of(finding))
+                .then(|| Evidence::from_finding(finding))
                 .flatten()
                 .map(|it| [it]),
             attacks,
@@ -285,7 +287,7 @@ const fn disposition(outcome: Outcome) -> (u8, &'static str, u8, &'static str) {
 }
 
 impl<'a> Metadata<'a> {
-    fn of(route: &Route, finding: &'a Finding<'a>) -> Self {
+    fn new(route: &Route, finding: &'a Finding<'a>) -> Self {
         let whole = Some(&finding.record.value);
         Self {
             version: VERSION,
@@ -324,33 +326,33 @@ impl<'a> Product<'a> {
 }
 
 impl<'a> FindingInfo<'a> {
-    fn of(finding: &'a Finding<'a>, attacks: Vec<Attack<'a>>) -> Self {
+    fn new(finding: &'a Finding<'a>, attacks: Vec<Attack<'a>>) -> Self {
         let facts = &finding.detection.facts;
         let at = facts.event_time.map(|at| at.millis);
         let rule = finding.rule();
-        let activity = Activity::of(OcsfClass::ApiActivity, finding.record);
+        let activity = Activity::new(OcsfClass::ApiActivity, finding.record);
         Self {
             uid: &facts.event_id,
             title: rule.map(|rule| rule.title.as_str()),
-            desc: Spelled(Reason(finding)),
+            desc: AsText(ScoreBreakdown(finding)),
             types: finding.advice.risks.iter().map(|risk| risk.title).collect(),
             first_seen_time: at,
             last_seen_time: at,
             product: Product::ours(),
-            analytic: rule.map(Analytic::of),
+            analytic: rule.map(Analytic::from_rule),
             related_analytics: finding
                 .detection
                 .rules
                 .iter()
                 .filter(|other| rule.is_none_or(|rule| rule.id != other.id))
-                .map(|other| Analytic::of(other))
+                .map(|other| Analytic::from_rule(other))
                 .collect(),
             // An id that is a hash of ours is in no lake.
             related_events: (facts.event_id_source == IdSource::Record).then(|| {
                 [RelatedEvent {
                     uid: &facts.event_id,
                     type_uid: activity.type_uid(),
-                    type_name: Spelled(TypeName(activity)),
+                    type_name: AsText(TypeName(activity)),
                     product: Product::cloudtrail(None),
                 }]
             }),
@@ -360,7 +362,7 @@ impl<'a> FindingInfo<'a> {
 }
 
 impl<'a> Analytic<'a> {
-    fn of(rule: &'a crate::detection::rules::Rule) -> Self {
+    fn from_rule(rule: &'a crate::detection::rules::Rule) -> Self {
         Self {
             uid: &rule.id,
             name: &rule.title,
@@ -411,13 +413,13 @@ const HOMELESS: [&str; 10] = [
 #[serde(rename_all = "camelCase")]
 struct Identity<'a> {
     #[serde(rename = "identityProvider", skip_serializing_if = "Option::is_none")]
-    provider: Option<Light<'a>>,
+    provider: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    credential_id: Option<Light<'a>>,
+    credential_id: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    on_behalf_of: Option<Light<'a>>,
+    on_behalf_of: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    in_scope_of: Option<Light<'a>>,
+    in_scope_of: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_context: Option<SessionContext<'a>>,
 }
@@ -426,20 +428,20 @@ struct Identity<'a> {
 #[serde(rename_all = "camelCase")]
 struct SessionContext<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    source_identity: Option<Light<'a>>,
+    source_identity: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    assumed_root: Option<Light<'a>>,
+    assumed_root: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    web_id_federation_data: Option<Light<'a>>,
+    web_id_federation_data: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ec2_role_delivery: Option<Light<'a>>,
+    ec2_role_delivery: Option<BoundedJson<'a>>,
 }
 
 impl<'a> Identity<'a> {
-    fn of(identity: Option<&'a Value>) -> Self {
-        let of = |key| Light::of(identity?.get(key));
+    fn from_value(identity: Option<&'a Value>) -> Self {
+        let of = |key| BoundedJson::from_value(identity?.get(key));
         let context = identity.and_then(|identity| identity.get("sessionContext"));
-        let of_context = |key| Light::of(context?.get(key));
+        let of_context = |key| BoundedJson::from_value(context?.get(key));
         Self {
             provider: of("identityProvider"),
             credential_id: of("credentialId"),
@@ -456,7 +458,7 @@ impl<'a> Identity<'a> {
 }
 
 impl<'a> Unmapped<'a> {
-    fn of(class: OcsfClass, finding: &'a Finding<'a>) -> Self {
+    fn new(class: OcsfClass, finding: &'a Finding<'a>) -> Self {
         let record = &finding.record.value;
         Self { record, class }
     }
@@ -473,11 +475,11 @@ impl Serialize for Unmapped<'_> {
             .then_some("requestParameters");
         let mut map = serializer.serialize_map(None)?;
         for name in HOMELESS.into_iter().chain(tls).chain(request) {
-            if let Some(value) = Light::of(self.record.get(name)) {
+            if let Some(value) = BoundedJson::from_value(self.record.get(name)) {
                 map.serialize_entry(name, &value)?;
             }
         }
-        if let Some(identity) = filled(Identity::of(self.record.get("userIdentity"))) {
+        if let Some(identity) = filled(Identity::from_value(self.record.get("userIdentity"))) {
             map.serialize_entry("userIdentity", &identity)?;
         }
         map.end()

@@ -18,7 +18,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use super::object::Object;
-use super::ours;
+use super::trailtag_block;
 use crate::config::Route;
 use crate::detection::time::EventTime;
 use crate::finding::Finding;
@@ -34,7 +34,12 @@ pub(super) fn write_hec(
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
     let mut object = Object::open(out);
-    if let Some(time) = finding.detection.facts.event_time.and_then(Seconds::of) {
+    if let Some(time) = finding
+        .detection
+        .facts
+        .event_time
+        .and_then(Seconds::from_time)
+    {
         object.entry("time", &time)?;
     }
     for (key, value) in metadata(route, finding) {
@@ -132,7 +137,7 @@ fn write_event(
     }
     object.out.extend_from_slice(inside.as_bytes());
     object.key(free("trailtag"))?;
-    ours::write(route, finding, object.out)?;
+    trailtag_block::write(route, finding, object.out)?;
     object.close();
     Ok(())
 }
@@ -169,7 +174,7 @@ struct Seconds {
 
 impl Seconds {
     /// None before 1970 and after 9999, where Splunk has no time.
-    fn of(at: EventTime) -> Option<Self> {
+    fn from_time(at: EventTime) -> Option<Self> {
         at.since_epoch().map(|millis| Self { millis })
     }
 }

@@ -12,14 +12,14 @@ use crate::model::dead_letter::{DeadLetter, Reason};
 pub const MOST_ELEMENTS: u32 = 1 << 20;
 
 /// One element that cannot be read; or the rest of a message of too many elements.
-pub(super) struct Unread<'a> {
+pub(super) struct UnreadableElement<'a> {
     reason: Reason,
     error: String,
     index: Option<u32>,
     bytes: &'a [u8],
 }
 
-impl<'a> From<Rejection<'a>> for Unread<'a> {
+impl<'a> From<Rejection<'a>> for UnreadableElement<'a> {
     fn from(rejection: Rejection<'a>) -> Self {
         Self {
             reason: rejection.reason,
@@ -30,7 +30,7 @@ impl<'a> From<Rejection<'a>> for Unread<'a> {
     }
 }
 
-impl<'a> Unread<'a> {
+impl<'a> UnreadableElement<'a> {
     /// A record that does not parse.
     pub(super) const fn record(raw: &RawRecord<'a>, error: String) -> Self {
         Self {
@@ -54,7 +54,12 @@ impl<'a> Unread<'a> {
     }
 
     /// The dead letter of the element at `place`; none where it goes with the whole message's.
-    pub(super) fn letter(self, place: u32, all: &Unreadable, payload: &[u8]) -> Option<DeadLetter> {
+    pub(super) fn letter(
+        self,
+        place: u32,
+        all: &UnreadableElements,
+        payload: &[u8],
+    ) -> Option<DeadLetter> {
         let Some((first, reason, error)) = all.together() else {
             return Some(dead_letter(
                 self.reason,
@@ -103,7 +108,7 @@ pub(super) fn dead_letter(
 }
 
 /// All of them.
-pub(super) struct Unreadable {
+pub(super) struct UnreadableElements {
     /// How many become a dead letter each.
     most: u32,
     seen: u32,
@@ -112,7 +117,7 @@ pub(super) struct Unreadable {
     first: Option<(u32, Reason, String)>,
 }
 
-impl Unreadable {
+impl UnreadableElements {
     pub(super) const fn up_to(most: u32) -> Self {
         Self {
             most,

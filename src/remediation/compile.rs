@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Environment;
 
-use super::templates::{Part, Step};
+use super::templates::{ItemField, Step};
 use super::text::{CatalogueText, ItemText, RiskText};
-use super::{Danger, Entry};
-use crate::config::Detail;
+use super::{Detail, ItemTemplate, RiskTemplate};
 use crate::detection::conditions::When;
-use crate::detection::entry::Line;
-use crate::detection::fault::Faults;
+use crate::detection::fault::FileFaults;
+use crate::detection::yaml_entry::LocatedText;
 
 /// The condition of every item, and then of every reason.
 pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {
@@ -30,9 +29,9 @@ pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {
     items.chain(reasons).collect()
 }
 
-pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
+pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut FileFaults) {
     let mut known = BTreeMap::new();
-    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut Faults| {
+    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut FileFaults| {
         if let Some(first) = known.insert((kind, id.to_owned()), line) {
             faults.add(
                 file,
@@ -66,11 +65,11 @@ pub(super) struct Loader<'a> {
     pub(super) file: &'a str,
     pub(super) detail: Detail,
     pub(super) templates: Environment<'static>,
-    pub(super) faults: &'a mut Faults,
+    pub(super) faults: &'a mut FileFaults,
 }
 
 impl Loader<'_> {
-    pub(super) fn entry(&mut self, item: ItemText, when: usize) -> Entry {
+    pub(super) fn item(&mut self, item: ItemText, when: usize) -> ItemTemplate {
         let subject = format!("item {}", item.id);
         let mut uses = Vec::new();
         let [console, cli, boto3, notes] = item
@@ -78,7 +77,7 @@ impl Loader<'_> {
             .map(|(part, lines)| self.steps(&subject, part, &lines, &mut uses));
         uses.sort_unstable();
         uses.dedup();
-        let mut entry = Entry {
+        let mut template = ItemTemplate {
             id: item.id,
             kind: item.kind,
             title: item.title,
@@ -94,18 +93,28 @@ impl Loader<'_> {
             outline: String::new(),
             reference: None,
         };
-        entry.prepare(self.detail);
-        entry
+        template.prepare(self.detail);
+        template
     }
 
-    pub(super) fn danger(&mut self, risk: RiskText, whens: &mut impl FnMut() -> usize) -> Danger {
+    pub(super) fn risk(
+        &mut self,
+        risk: RiskText,
+        whens: &mut impl FnMut() -> usize,
+    ) -> RiskTemplate {
         let subject = format!("risk {}", risk.id);
         let reasons = risk.reasons.into_iter().enumerate();
-        Danger {
+        RiskTemplate {
             reasons: reasons
                 .filter_map(|(place, reason)| {
                     let when = whens();
-                    let step = self.step(&subject, Part::Why, place, &reason.why, &mut Vec::new());
+                    let step = self.step(
+                        &subject,
+                        ItemField::Why,
+                        place,
+                        &reason.why,
+                        &mut Vec::new(),
+                    );
                     Some((when, step?))
                 })
                 .collect(),
@@ -117,8 +126,8 @@ impl Loader<'_> {
     fn steps(
         &mut self,
         subject: &str,
-        part: Part,
-        lines: &[Line],
+        part: ItemField,
+        lines: &[LocatedText],
         uses: &mut Vec<usize>,
     ) -> Vec<Step> {
         let lines = lines.iter().enumerate();
@@ -130,9 +139,9 @@ impl Loader<'_> {
     fn step(
         &mut self,
         subject: &str,
-        part: Part,
+        part: ItemField,
         place: usize,
-        line: &Line,
+        line: &LocatedText,
         uses: &mut Vec<usize>,
     ) -> Option<Step> {
         let name = format!("{subject}\n{place}");

@@ -7,17 +7,17 @@
 use serde::Serialize;
 
 use super::templates::{Piece, Step};
-use super::values::{Form, Values};
+use super::values::{Quoting, Values};
 
 /// What differs from record to record stands between texts.
 #[derive(Debug, Default)]
-struct Cut {
+struct SplicedText {
     texts: String,
     /// Up to where a text goes, and the value that follows it.
-    values: Vec<(usize, usize, Form)>,
+    values: Vec<(usize, usize, Quoting)>,
 }
 
-impl Cut {
+impl SplicedText {
     fn text(&mut self, text: &str) {
         self.texts.push_str(text);
     }
@@ -36,7 +36,9 @@ impl Cut {
                     let quoted = serde_json::to_string(text).ok()?;
                     self.text(quoted.strip_prefix('"')?.strip_suffix('"')?);
                 }
-                Piece::Value { place, form } => self.values.push((self.texts.len(), *place, *form)),
+                Piece::Value { place, quoting } => {
+                    self.values.push((self.texts.len(), *place, *quoting))
+                }
             }
         }
         self.text("\"");
@@ -45,9 +47,9 @@ impl Cut {
 
     fn write(&self, values: &Values<'_>, out: &mut Vec<u8>) -> Option<()> {
         let mut from = 0;
-        for (to, place, form) in &self.values {
+        for (to, place, quoting) in &self.values {
             out.extend_from_slice(self.texts.as_bytes().get(from..*to)?);
-            values.append_to_json(*place, *form, out)?;
+            values.append_to_json(*place, *quoting, out)?;
             from = *to;
         }
         out.extend_from_slice(self.texts.as_bytes().get(from..)?);
@@ -57,19 +59,19 @@ impl Cut {
 
 /// An item's JSON, part by part.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedItem {
     /// From the brace to what comes before the steps.
-    head: Cut,
+    head: SplicedText,
     /// Each with its key and the comma before it, in the order of documents; empty where there are no steps.
-    steps: [Cut; 3],
+    steps: [SplicedText; 3],
     /// What stands in the list of notes, without brackets.
-    notes: Cut,
+    notes: SplicedText,
     /// From the references to the brace.
-    tail: Cut,
+    tail: SplicedText,
 }
 
 /// What an item is made ready from.
-pub(super) struct Parts<'a> {
+pub(super) struct ItemParts<'a> {
     /// The members before the steps, as an object.
     pub(super) head: String,
     pub(super) steps: [(&'static str, &'a [Step]); 3],
@@ -77,12 +79,16 @@ pub(super) struct Parts<'a> {
     pub(super) references: &'a [String],
 }
 
-impl Prepared {
+impl PreparedItem {
     /// None where a part cannot be made ready.
-    pub(super) fn new(parts: &Parts<'_>) -> Option<Self> {
-        let mut head = Cut::default();
+    pub(super) fn new(parts: &ItemParts<'_>) -> Option<Self> {
+        let mut head = SplicedText::default();
         head.text(parts.head.strip_suffix('}')?);
-        let mut steps = [Cut::default(), Cut::default(), Cut::default()];
+        let mut steps = [
+            SplicedText::default(),
+            SplicedText::default(),
+            SplicedText::default(),
+        ];
         for (cut, (key, list)) in steps.iter_mut().zip(&parts.steps) {
             for (place, step) in list.iter().enumerate() {
                 if place == 0 {
@@ -98,14 +104,14 @@ impl Prepared {
                 cut.text("]");
             }
         }
-        let mut notes = Cut::default();
+        let mut notes = SplicedText::default();
         for (place, step) in parts.notes.iter().enumerate() {
             if place > 0 {
                 notes.text(",");
             }
             notes.step(step)?;
         }
-        let mut tail = Cut::default();
+        let mut tail = SplicedText::default();
         if !parts.references.is_empty() {
             tail.text(",\"references\":");
             tail.json(parts.references)?;

@@ -10,12 +10,12 @@ use minijinja::value::Value as Filled;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use super::quote;
-use super::values::{self, Form, Values};
+use super::values::{self, Quoting, Values};
 use crate::detection::fault::one_line;
 
 /// Where in an item a template stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum ItemField {
     Console,
     Cli,
     Boto3,
@@ -23,7 +23,7 @@ pub(super) enum Part {
     Why,
 }
 
-impl Part {
+impl ItemField {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Console => "console",
@@ -69,7 +69,7 @@ pub(super) fn environment() -> Environment<'static> {
         if value.is_undefined() {
             return Err(minijinja::Error::from(ErrorKind::UndefinedError));
         }
-        if let Some(filter) = Part::filter_of(state.name())
+        if let Some(filter) = ItemField::filter_of(state.name())
             && !value.is_safe()
         {
             return Err(minijinja::Error::new(
@@ -86,7 +86,7 @@ pub(super) fn environment() -> Environment<'static> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     Text(String),
-    Value { place: usize, form: Form },
+    Value { place: usize, quoting: Quoting },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Step {
     /// Adds a template under a name; what it is ready as, and the values that it uses, or what is wrong with it.
     pub(super) fn load(
         templates: &mut Environment<'static>,
-        part: Part,
+        part: ItemField,
         name: &str,
         source: &str,
     ) -> Result<(Self, Vec<usize>), String> {
@@ -192,41 +192,41 @@ fn cut(source: &str) -> Option<Vec<Piece>> {
             return Some(pieces);
         };
         let (expression, after) = after.split_once("}}")?;
-        let (name, form) = match expression.split_once('|') {
-            None => (expression, Form::Plain),
+        let (name, quoting) = match expression.split_once('|') {
+            None => (expression, Quoting::Plain),
             Some((name, filter)) => match filter.trim() {
-                "sh" => (name, Form::Shell),
-                "py" => (name, Form::Python),
+                "sh" => (name, Quoting::Shell),
+                "py" => (name, Quoting::Python),
                 _ => return None,
             },
         };
         let place = values::place(name.trim())?;
-        pieces.push(Piece::Value { place, form });
+        pieces.push(Piece::Value { place, quoting });
         rest = after;
     }
 }
 
-/// Puts the values in; none where one has no such form.
+/// Puts the values in; none where one cannot be quoted as it must be.
 fn join(pieces: &[Piece], values: &Values<'_>) -> Option<String> {
     let mut length = 0;
     for piece in pieces {
         length += match piece {
             Piece::Text(text) => text.len(),
-            Piece::Value { place, form } => values.length(*place, *form)?,
+            Piece::Value { place, quoting } => values.length(*place, *quoting)?,
         };
     }
     let mut joined = String::with_capacity(length);
     for piece in pieces {
         match piece {
             Piece::Text(text) => joined.push_str(text),
-            Piece::Value { place, form } => values.append(*place, *form, &mut joined)?,
+            Piece::Value { place, quoting } => values.append(*place, *quoting, &mut joined)?,
         }
     }
     Some(joined)
 }
 
 /// Renders a template with a value in every field; the places of those that it uses, or what is wrong with it.
-fn try_out(templates: &Environment<'_>, name: &str, part: Part) -> Result<Vec<usize>, String> {
+fn try_out(templates: &Environment<'_>, name: &str, part: ItemField) -> Result<Vec<usize>, String> {
     let template = templates
         .get_template(name)
         .map_err(|error| describe(&error))?;
@@ -243,7 +243,7 @@ fn try_out(templates: &Environment<'_>, name: &str, part: Part) -> Result<Vec<us
     template
         .render(Values::sample().context())
         .map_err(|error| describe(&error))?;
-    if part == Part::Cli {
+    if part == ItemField::Cli {
         // A value that a shell would take apart shows whether the template's own quotes undo those of the filter.
         let line = template
             .render(Values::probe().context())
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn load(part: Part, source: &str) -> (Environment<'static>, Step) {
+    fn load(part: ItemField, source: &str) -> (Environment<'static>, Step) {
         let mut templates = environment();
         let (step, _) = Step::load(&mut templates, part, "step", source).unwrap();
         (templates, step)
@@ -282,49 +282,53 @@ mod tests {
 
     #[test]
     fn a_step_is_made_ready_as_far_as_it_can_be() {
-        let value = |name, form| Piece::Value {
+        let value = |name, quoting| Piece::Value {
             place: values::place(name).unwrap(),
-            form,
+            quoting,
         };
         let text = |text: &str| Piece::Text(text.to_owned());
         for (part, source, want) in [
             (
-                Part::Cli,
+                ItemField::Cli,
                 "aws sts",
                 Body::Text(Piece::Text("aws sts".to_owned())),
             ),
             // minijinja drops one line end at the end.
-            (Part::Notes, "a\n", Body::Text(Piece::Text("a".to_owned()))),
             (
-                Part::Notes,
+                ItemField::Notes,
+                "a\n",
+                Body::Text(Piece::Text("a".to_owned())),
+            ),
+            (
+                ItemField::Notes,
                 "{# no #}a{{ 1 }}",
                 Body::Text(Piece::Text("a1".to_owned())),
             ),
             (
-                Part::Cli,
+                ItemField::Cli,
                 "aws {{ role | sh }}-{{user|sh}}.",
                 Body::Pieces(vec![
                     text("aws "),
-                    value("role", Form::Shell),
+                    value("role", Quoting::Shell),
                     text("-"),
-                    value("user", Form::Shell),
+                    value("user", Quoting::Shell),
                     text("."),
                 ]),
             ),
             (
-                Part::Boto3,
+                ItemField::Boto3,
                 "{{ role | py }}",
-                Body::Pieces(vec![value("role", Form::Python)]),
+                Body::Pieces(vec![value("role", Quoting::Python)]),
             ),
             (
-                Part::Console,
+                ItemField::Console,
                 "of {{ role }}",
-                Body::Pieces(vec![text("of "), value("role", Form::Plain)]),
+                Body::Pieces(vec![text("of "), value("role", Quoting::Plain)]),
             ),
-            (Part::Notes, "of {{ role }}\n", Body::Template),
-            (Part::Notes, "of {{- role }}", Body::Template),
+            (ItemField::Notes, "of {{ role }}\n", Body::Template),
+            (ItemField::Notes, "of {{- role }}", Body::Template),
             (
-                Part::Notes,
+                ItemField::Notes,
                 "{% if user == role %}a{% endif %}{{ role }}",
                 Body::Template,
             ),
@@ -333,7 +337,7 @@ mod tests {
         }
     }
 
-    fn pieces() -> impl Strategy<Value = (Part, String)> {
+    fn pieces() -> impl Strategy<Value = (ItemField, String)> {
         let piece = prop_oneof![
             "[ -~]{0,12}".prop_filter("no syntax", |text| !text.contains(['{', '}', '#', '%'])),
             (0..values::NAMES.len()).prop_map(|place| format!("<{place}>")),
@@ -343,9 +347,17 @@ mod tests {
             Just("{".to_owned()),
             Just("}".to_owned()),
         ];
-        let part = prop_oneof![Just(Part::Notes), Just(Part::Boto3), Just(Part::Why)];
+        let part = prop_oneof![
+            Just(ItemField::Notes),
+            Just(ItemField::Boto3),
+            Just(ItemField::Why)
+        ];
         (part, proptest::collection::vec(piece, 0..6)).prop_map(|(part, pieces)| {
-            let filter = if part == Part::Boto3 { " | py" } else { "" };
+            let filter = if part == ItemField::Boto3 {
+                " | py"
+            } else {
+                ""
+            };
             let mut source = pieces.concat();
             for (place, name) in values::NAMES.iter().enumerate() {
                 source =
@@ -375,7 +387,7 @@ mod tests {
         fn a_ready_command_says_what_minijinja_says(
             texts in proptest::collection::vec(any::<String>(), values::NAMES.len()),
         ) {
-            let (templates, step) = load(Part::Cli, "aws {{ role | sh }} --x={{ user|sh }}{{ account | sh }}");
+            let (templates, step) = load(ItemField::Cli, "aws {{ role | sh }} --x={{ user|sh }}{{ account | sh }}");
             prop_assert!(matches!(step.body, Body::Pieces(_)));
             let values = Values::from_texts(|name| texts[values::place(name).unwrap()].clone());
             let filled = step.fill(&templates, &values).map(Cow::into_owned);

@@ -108,7 +108,7 @@ items:
 fn advise_by<T>(catalogue: &Catalogue, record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
     let text = record.to_string();
     let record = Record::parse(text.as_bytes()).unwrap();
-    let facts = Facts::of(&record, Context::default(), &Lists::default());
+    let facts = Facts::from_record(&record, Context::default(), &Lists::default());
     look(&catalogue.select(&record, &facts))
 }
 
@@ -278,7 +278,7 @@ proptest! {
 #[test]
 fn every_item_of_the_built_in_catalogue_is_prepared() {
     let catalogue = Catalogue::load(None, Detail::Full).unwrap();
-    for entry in &catalogue.entries {
+    for entry in &catalogue.items {
         assert!(entry.prepared.is_some(), "{}", entry.id);
     }
 }

@@ -5,10 +5,10 @@
 use serde_json::Value;
 
 use super::Kind;
-use super::templates::Part;
+use super::templates::ItemField;
+use crate::detection::fault::FileFaults;
+use crate::detection::yaml_entry::{self, LocatedText, YamlEntry};
 use crate::config::yaml::Node;
-use crate::detection::entry::{self, Entry, Line};
-use crate::detection::fault::Faults;
 
 /// A risk as it is written.
 pub(super) struct RiskText {
@@ -21,7 +21,7 @@ pub(super) struct RiskText {
 /// Why a risk is one, and when.
 pub(super) struct ReasonText {
     pub(super) when: Option<Value>,
-    pub(super) why: Line,
+    pub(super) why: LocatedText,
 }
 
 /// An item as it is written.
@@ -32,7 +32,7 @@ pub(super) struct ItemText {
     pub(super) title: String,
     pub(super) risks: Vec<String>,
     pub(super) when: Option<Value>,
-    pub(super) parts: [(Part, Vec<Line>); 4],
+    pub(super) parts: [(ItemField, Vec<LocatedText>); 4],
     pub(super) references: Vec<String>,
 }
 
@@ -44,12 +44,12 @@ pub(super) struct CatalogueText {
 }
 
 impl CatalogueText {
-    pub(super) fn read(file: &str, text: &str, faults: &mut Faults) -> Self {
+    pub(super) fn read(file: &str, text: &str, faults: &mut FileFaults) -> Self {
         let mut read = Self::default();
-        let Some(root) = entry::tree(file, text, faults) else {
+        let Some(root) = yaml_entry::tree(file, text, faults) else {
             return read;
         };
-        let Some(mut root) = Entry::open(file, &root, None, &["risks", "items"], faults) else {
+        let Some(mut root) = YamlEntry::open(file, &root, None, &["risks", "items"], faults) else {
             return read;
         };
         let (risks, items) = (root.list("risks"), root.list("items"));
@@ -64,9 +64,9 @@ impl CatalogueText {
 }
 
 impl RiskText {
-    fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
+    fn read(file: &str, tree: &Node, faults: &mut FileFaults) -> Option<Self> {
         const KEYS: [&str; 3] = ["id", "title", "reasons"];
-        let mut entry = Entry::open(file, tree, Some("risk"), &KEYS, faults)?;
+        let mut entry = YamlEntry::open(file, tree, Some("risk"), &KEYS, faults)?;
         let (id, title, list) = (entry.text("id"), entry.text("title"), entry.list("reasons"));
         if list.is_empty() {
             entry.fault("it has no `reasons`, so that it never applies: say `reasons: [{why: …}]`");
@@ -75,11 +75,11 @@ impl RiskText {
         let reasons = list
             .iter()
             .filter_map(|tree| {
-                let mut entry = Entry::open(file, tree, None, &["when", "why"], faults)?;
+                let mut entry = YamlEntry::open(file, tree, None, &["when", "why"], faults)?;
                 entry.subject.clone_from(&subject);
                 Some(ReasonText {
                     when: entry.value("when"),
-                    why: entry.line_of("why")?,
+                    why: entry.text_or_empty("why")?,
                 })
             })
             .collect();
@@ -93,7 +93,7 @@ impl RiskText {
 }
 
 impl ItemText {
-    fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
+    fn read(file: &str, tree: &Node, faults: &mut FileFaults) -> Option<Self> {
         const KEYS: [&str; 10] = [
             "id",
             "kind",
@@ -106,12 +106,17 @@ impl ItemText {
             "notes",
             "references",
         ];
-        let mut entry = Entry::open(file, tree, Some("item"), &KEYS, faults)?;
+        let mut entry = YamlEntry::open(file, tree, Some("item"), &KEYS, faults)?;
         let (id, title, kind) = (entry.text("id"), entry.text("title"), entry.text("kind"));
         let kind = kind.and_then(|kind| entry.named("kind", &kind));
-        let parts = [Part::Console, Part::Cli, Part::Boto3, Part::Notes];
+        let parts = [
+            ItemField::Console,
+            ItemField::Cli,
+            ItemField::Boto3,
+            ItemField::Notes,
+        ];
         let parts = parts.map(|part| (part, entry.texts(part.as_str())));
-        let plain = |lines: Vec<Line>| lines.into_iter().map(|line| line.text).collect();
+        let plain = |lines: Vec<LocatedText>| lines.into_iter().map(|line| line.text).collect();
         let (risks, references) = (entry.texts("risks"), entry.texts("references"));
         let when = entry.value("when");
         Some(Self {

@@ -1,7 +1,7 @@
 //! The event's values as templates see them, each held against the characters that AWS takes in it.
 //!
-//! In flow a record's facts; out flows a text for every name, in three forms: as it is, as one word of a shell, as a
-//! literal of Python. A form is made when the first step asks for it, and then kept for the others.
+//! In flow a record's facts; out flows a text for every name, quoted in three ways: as it is, as one word of a shell, as
+//! a literal of Python. Each is made when the first step asks for it, and then kept for the others.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -40,9 +40,9 @@ enum Gap {
     Unlikely,
 }
 
-/// How a template asks for a value.
+/// How a template asks for a value to be quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Quoting {
     /// As it is, for people.
     Plain,
     /// `| sh`
@@ -51,7 +51,7 @@ pub(super) enum Form {
     Python,
 }
 
-/// One value, with what was found out so far of its forms.
+/// One value, with what was made of it so far.
 #[derive(Debug, Clone)]
 struct Text<'a> {
     plain: Cow<'a, str>,
@@ -69,7 +69,7 @@ enum Quoted {
     Within(&'static str),
     /// It had to be rewritten.
     Rewritten(String),
-    /// It cannot be said in this form.
+    /// It cannot be quoted in this way.
     Impossible,
 }
 
@@ -84,16 +84,16 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The marks around the text in a form, and the text; none where it has no such form.
-    fn form(&self, form: Form) -> Option<(&'static str, &str)> {
-        let quoted = match form {
-            Form::Plain => return Some(("", &self.plain)),
-            Form::Shell => self.shell.get_or_init(|| match quote::shell(&self.plain) {
+    /// The marks around the text, and the text; none where it cannot be quoted in this way.
+    fn quoted(&self, quoting: Quoting) -> Option<(&'static str, &str)> {
+        let quoted = match quoting {
+            Quoting::Plain => return Some(("", &self.plain)),
+            Quoting::Shell => self.shell.get_or_init(|| match quote::shell(&self.plain) {
                 Some(word) if word == self.plain => Quoted::Within(""),
                 Some(word) => Quoted::Rewritten(word.into_owned()),
                 None => Quoted::Impossible,
             }),
-            Form::Python => self.python.get_or_init(|| {
+            Quoting::Python => self.python.get_or_init(|| {
                 if quote::is_plain_python(&self.plain) {
                     Quoted::Within("'")
                 } else {
@@ -117,7 +117,7 @@ type Candidate<'a> = (Option<Cow<'a, str>>, fn(&str) -> bool);
 pub(super) struct Values<'a>([Text<'a>; NAMES.len()]);
 
 impl<'a> Values<'a> {
-    pub(super) fn of(facts: &Facts<'a>) -> Self {
+    pub(super) fn from_facts(facts: &Facts<'a>) -> Self {
         let target = &facts.target;
         let actor = &facts.actor;
         let user = actor.name.filter(|_| actor.kind == Some("IAMUser"));
@@ -171,27 +171,32 @@ impl<'a> Values<'a> {
         Self::from_texts(probe_of)
     }
 
-    /// How long the value at a place of [`NAMES`] is in a form; none where it has no such form.
-    pub(super) fn length(&self, place: usize, form: Form) -> Option<usize> {
-        let (marks, text) = self.0.get(place)?.form(form)?;
+    /// How long the value at a place of [`NAMES`] is when quoted; none where it cannot be.
+    pub(super) fn length(&self, place: usize, quoting: Quoting) -> Option<usize> {
+        let (marks, text) = self.0.get(place)?.quoted(quoting)?;
         Some(2 * marks.len() + text.len())
     }
 
-    /// Appends the value at a place of [`NAMES`] in a form; none where it has no such form.
-    pub(super) fn append(&self, place: usize, form: Form, out: &mut String) -> Option<()> {
-        let (marks, text) = self.0.get(place)?.form(form)?;
+    /// Appends the value at a place of [`NAMES`], quoted; none where it cannot be.
+    pub(super) fn append(&self, place: usize, quoting: Quoting, out: &mut String) -> Option<()> {
+        let (marks, text) = self.0.get(place)?.quoted(quoting)?;
         out.push_str(marks);
         out.push_str(text);
         out.push_str(marks);
         Some(())
     }
 
-    /// Appends the value at a place of [`NAMES`] in a form to a JSON string; none where it has no such form, or JSON would
-    /// have to escape it.
-    pub(super) fn append_to_json(&self, place: usize, form: Form, out: &mut Vec<u8>) -> Option<()> {
+    /// Appends the value at a place of [`NAMES`], quoted, to a JSON string; none where it cannot be, or JSON would have to
+    /// escape it.
+    pub(super) fn append_to_json(
+        &self,
+        place: usize,
+        quoting: Quoting,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         let value = self.0.get(place)?;
-        let (marks, text) = value.form(form)?;
-        // What a form rewrites is looked at each time, which is rare.
+        let (marks, text) = value.quoted(quoting)?;
+        // What quoting rewrites is looked at each time, which is rare.
         let plain = || is_plain_json(&value.plain);
         let is_rewritten = text.len() != value.plain.len();
         if !value.is_plain_json.get_or_init(plain) || (is_rewritten && !is_plain_json(text)) {

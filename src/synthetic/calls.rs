@@ -1,43 +1,48 @@
 //! Which calls the invented company makes, how often, and what is in them. The mix follows what a real account's
 //! management trail looks like: mostly reads by workloads and services, few writes, few errors.
 
-use super::estate::Kind;
+use super::company::CallerKind;
 
 /// Who makes a call: a list to draw from, so that repetition is weight.
-pub(super) type Callers = &'static [Kind];
+pub(super) type Callers = &'static [CallerKind];
 
 const WORKLOADS: Callers = &[
-    Kind::Instance,
-    Kind::Function,
-    Kind::Key,
-    Kind::Key,
-    Kind::Key,
-    Kind::Key,
-    Kind::Key,
+    CallerKind::Instance,
+    CallerKind::Function,
+    CallerKind::Key,
+    CallerKind::Key,
+    CallerKind::Key,
+    CallerKind::Key,
+    CallerKind::Key,
 ];
-const PEOPLE: Callers = &[Kind::Console, Kind::Person, Kind::Person, Kind::Key];
+const PEOPLE: Callers = &[
+    CallerKind::Console,
+    CallerKind::Person,
+    CallerKind::Person,
+    CallerKind::Key,
+];
 const CHANGES: Callers = &[
-    Kind::Build,
-    Kind::Build,
-    Kind::Person,
-    Kind::Stack,
-    Kind::Key,
+    CallerKind::Build,
+    CallerKind::Build,
+    CallerKind::Person,
+    CallerKind::Stack,
+    CallerKind::Key,
 ];
 const INVENTORY: Callers = &[
-    Kind::Linked,
-    Kind::Linked,
-    Kind::Build,
-    Kind::Person,
-    Kind::Key,
-    Kind::Key,
-    Kind::Key,
-    Kind::Console,
+    CallerKind::Linked,
+    CallerKind::Linked,
+    CallerKind::Build,
+    CallerKind::Person,
+    CallerKind::Key,
+    CallerKind::Key,
+    CallerKind::Key,
+    CallerKind::Console,
 ];
-const SERVICES: Callers = &[Kind::Service];
+const SERVICES: Callers = &[CallerKind::Service];
 
 /// What an event is, beyond its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum EventClass {
     Management,
     Data,
     SignIn,
@@ -51,7 +56,7 @@ pub(super) struct Call {
     pub(super) service: &'static str,
     pub(super) action: &'static str,
     pub(super) reads: bool,
-    pub(super) class: Class,
+    pub(super) class: EventClass,
     pub(super) callers: Callers,
     pub(super) request: &'static str,
     pub(super) response: &'static str,
@@ -72,7 +77,7 @@ const fn call(
         service,
         action,
         reads: false,
-        class: Class::Management,
+        class: EventClass::Management,
         callers,
         request: "null",
         response: "null",
@@ -90,7 +95,7 @@ impl Call {
     }
     const fn data(self) -> Self {
         Self {
-            class: Class::Data,
+            class: EventClass::Data,
             ..self
         }
     }
@@ -308,7 +313,7 @@ pub(super) static CALLS: [Call; 62] = [
         .request(r#"{"name":"/%n/database/password","withDecryption":true}"#)
         .resources(r#"[{"accountId":"%a","ARN":"arn:%p:ssm:%r:%a:parameter/%n/database/password"}]"#)
         .fails("ParameterNotFound", "Parameter /%n/database/password not found."),
-    call(40, "ssm", "UpdateInstanceInformation", &[Kind::Instance])
+    call(40, "ssm", "UpdateInstanceInformation", &[CallerKind::Instance])
         .request(r#"{"instanceId":"i-%i","agentVersion":"3.3.987.0","agentStatus":"Active","platformType":"Linux","platformName":"Amazon Linux","platformVersion":"2023","iPAddress":"10.0.%v.%d","computerName":"ip-10-0-%v-%d.ec2.internal","agentName":"amazon-ssm-agent","availabilityZone":"%ra"}"#),
     call(4, "ssm", "SendCommand", PEOPLE)
         .request(r#"{"instanceIds":["i-%i"],"documentName":"AWS-RunShellScript","parameters":"HIDDEN_DUE_TO_SECURITY_REASONS","interactive":false}"#)
@@ -346,8 +351,8 @@ pub(super) static CALLS: [Call; 62] = [
         .read()
         .request(r#"{"lookupAttributes":[{"attributeKey":"ResourceName","attributeValue":"%P"}],"maxResults":50}"#),
     Call {
-        class: Class::SignIn,
-        ..call(2, "signin", "ConsoleLogin", &[Kind::Console, Kind::Root])
+        class: EventClass::SignIn,
+        ..call(2, "signin", "ConsoleLogin", &[CallerKind::Console, CallerKind::Root])
             .response(r#"{"ConsoleLogin":"Success"}"#)
     },
 ];
@@ -355,14 +360,14 @@ pub(super) static CALLS: [Call; 62] = [
 /// One way in which the event happens.
 #[derive(Debug)]
 pub(super) struct Removal {
-    pub(super) caller: Kind,
+    pub(super) caller: CallerKind,
     /// The program, where the kind of caller alone does not say it.
     pub(super) agent: Option<&'static str>,
     /// Code and message where it failed.
     pub(super) failure: Option<(&'static str, &'static str)>,
 }
 
-const fn removal(caller: Kind) -> Removal {
+const fn removal(caller: CallerKind) -> Removal {
     Removal {
         caller,
         agent: None,
@@ -370,14 +375,14 @@ const fn removal(caller: Kind) -> Removal {
     }
 }
 
-const fn removal_by(caller: Kind, agent: &'static str) -> Removal {
+const fn removal_by(caller: CallerKind, agent: &'static str) -> Removal {
     Removal {
         agent: Some(agent),
         ..removal(caller)
     }
 }
 
-const fn failed(caller: Kind, code: &'static str, message: &'static str) -> Removal {
+const fn failed(caller: CallerKind, code: &'static str, message: &'static str) -> Removal {
     Removal {
         failure: Some((code, message)),
         ..removal(caller)
@@ -386,31 +391,31 @@ const fn failed(caller: Kind, code: &'static str, message: &'static str) -> Remo
 
 /// The ways in which the event happens, all as likely.
 pub(super) static REMOVALS: [Removal; 16] = [
-    removal_by(Kind::Build, TERRAFORM),
-    removal_by(Kind::Key, TERRAFORM),
-    removal(Kind::Console),
-    removal_by(Kind::Person, BROWSER),
-    removal_by(Kind::Key, CLI),
-    removal_by(Kind::Key, KALI),
-    removal_by(Kind::Key, BOTO3),
-    removal(Kind::Root),
-    removal_by(Kind::Instance, CLI),
-    removal_by(Kind::Instance, BOTO3),
-    removal_by(Kind::Person, CLI),
-    removal(Kind::Stack),
-    failed(Kind::Key, "AccessDenied", DENIED),
+    removal_by(CallerKind::Build, TERRAFORM),
+    removal_by(CallerKind::Key, TERRAFORM),
+    removal(CallerKind::Console),
+    removal_by(CallerKind::Person, BROWSER),
+    removal_by(CallerKind::Key, CLI),
+    removal_by(CallerKind::Key, KALI),
+    removal_by(CallerKind::Key, BOTO3),
+    removal(CallerKind::Root),
+    removal_by(CallerKind::Instance, CLI),
+    removal_by(CallerKind::Instance, BOTO3),
+    removal_by(CallerKind::Person, CLI),
+    removal(CallerKind::Stack),
+    failed(CallerKind::Key, "AccessDenied", DENIED),
     failed(
-        Kind::Function,
+        CallerKind::Function,
         "AccessDenied",
         "User: %x is not authorized to perform: iam:RemoveRoleFromInstanceProfile on resource: instance profile %P with an explicit deny in a service control policy",
     ),
     failed(
-        Kind::Build,
+        CallerKind::Build,
         "NoSuchEntityException",
         "Instance Profile %P cannot be found.",
     ),
     failed(
-        Kind::Person,
+        CallerKind::Person,
         "UnmodifiableEntityException",
         "Cannot perform the operation on the protected role '%R' - this role is only modifiable by AWS",
     ),
@@ -429,14 +434,14 @@ const GO: &str = "aws-sdk-go-v2/1.32.2 ua/2.1 os/linux lang/go#1.23.2 md/GOOS#li
 const NODE: &str = "aws-sdk-js/3.670.0 ua/2.1 os/linux#5.10.224-212.876.amzn2.x86_64 lang/js md/nodejs#20.18.0 api/%s#3.670.0 exec-env/AWS_Lambda_nodejs20.x m/E";
 
 /// The programs of a kind of caller; none for those that are AWS services, which name themselves.
-pub(super) const fn agents(kind: Kind) -> &'static [&'static str] {
+pub(super) const fn agents(kind: CallerKind) -> &'static [&'static str] {
     match kind {
-        Kind::Key => &[CLI, BOTO3, TERRAFORM, JAVA],
-        Kind::Console | Kind::Root => &[BROWSER],
-        Kind::Build => &[TERRAFORM, TERRAFORM, CLI, GO],
-        Kind::Instance => &[JAVA, GO, BOTO3],
-        Kind::Function => &[LAMBDA, LAMBDA, NODE],
-        Kind::Person => &[BROWSER, BROWSER, CLI, TERRAFORM],
-        Kind::Linked | Kind::Service | Kind::Stack => &[],
+        CallerKind::Key => &[CLI, BOTO3, TERRAFORM, JAVA],
+        CallerKind::Console | CallerKind::Root => &[BROWSER],
+        CallerKind::Build => &[TERRAFORM, TERRAFORM, CLI, GO],
+        CallerKind::Instance => &[JAVA, GO, BOTO3],
+        CallerKind::Function => &[LAMBDA, LAMBDA, NODE],
+        CallerKind::Person => &[BROWSER, BROWSER, CLI, TERRAFORM],
+        CallerKind::Linked | CallerKind::Service | CallerKind::Stack => &[],
     }
 }

@@ -1,5 +1,7 @@
 //! Time for generated records: it starts at a fixed moment and moves when it is told to.
 
+use std::time::{Duration, SystemTime};
+
 /// 2026-01-05T00:00:00Z, in seconds since the epoch.
 const START: u64 = 1_767_571_200;
 
@@ -29,7 +31,7 @@ impl Clock {
         let second = self.millis / 1000;
         if second != self.second {
             self.second = second;
-            self.text = format!("{}Z", text(second));
+            self.text = text(second);
             self.hour_before = text(second - 3600);
             self.hour_before.truncate("2026-01-05T00".len());
         }
@@ -51,28 +53,10 @@ impl Clock {
     }
 }
 
-/// Seconds since the epoch as `2026-01-05T00:00:00`.
+/// Seconds since the epoch as `2026-01-05T00:00:00Z`.
 fn text(second: u64) -> String {
-    let (days, of_day) = (second / 86_400, second % 86_400);
-    // Howard Hinnant's civil_from_days: years begin in March, so that the leap day is a year's last.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 #[cfg(test)]
@@ -82,12 +66,12 @@ mod tests {
     #[test]
     fn seconds_become_dates() {
         for (second, expected) in [
-            (0, "1970-01-01T00:00:00"),
-            (951_782_399, "2000-02-28T23:59:59"),
-            (951_782_400, "2000-02-29T00:00:00"),
-            (1_709_251_199, "2024-02-29T23:59:59"),
-            (1_767_571_200, "2026-01-05T00:00:00"),
-            (4_107_542_400, "2100-03-01T00:00:00"),
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_767_571_200, "2026-01-05T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(text(second), expected);
         }

@@ -4,18 +4,18 @@
 //! message payloads as a Kafka topic would carry them. The same options give the same bytes, on every machine and in
 //! every release of the same [`FORMAT`]: there is no clock and no other source of chance. It never contacts anything.
 //!
-//! `stream` is the source of chance, `estate` the invented company, `calls` what it does, `template` fills in the
+//! `random` is the source of chance, `company` the invented company, `calls` what it does, `template` fills in the
 //! values, `record` writes one record, and this file packs records into payloads.
 
 mod calls;
 mod clock;
-mod estate;
+mod company;
+mod random;
 mod record;
-mod stream;
 mod template;
 
-use record::Writer;
-use stream::Stream;
+use random::Random;
+use record::RecordWriter;
 
 /// Rises with any change to the bytes that a seed gives.
 pub const FORMAT: u32 = 1;
@@ -69,8 +69,8 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Generator {
     shape: Shape,
-    writer: Writer,
-    matches: Matches,
+    writer: RecordWriter,
+    matches: MatchPlaces,
     record: Vec<u8>,
     records: u64,
 }
@@ -79,11 +79,11 @@ impl Generator {
     /// A generator at its beginning.
     #[must_use]
     pub fn new(options: &Options) -> Self {
-        let mut stream = Stream::new(options.seed);
+        let mut random = Random::new(options.seed);
         Self {
             shape: options.shape,
-            matches: Matches::new(options.match_rate, Stream::new(stream.next())),
-            writer: Writer::new(stream),
+            matches: MatchPlaces::new(options.match_rate, Random::new(random.next())),
+            writer: RecordWriter::new(random),
             record: Vec::with_capacity(4096),
             records: 0,
         }
@@ -129,25 +129,25 @@ impl Generator {
         self.record.clear();
         let mut record = std::mem::take(&mut self.record);
         self.append_record(&mut record);
-        let about = self.writer.about();
+        let fields = self.writer.wrapper_fields();
         let id = self.writer.uuid();
         for piece in [
             r#"{"version":"0","id":""#,
             &id,
             r#"","detail-type":"AWS "#,
-            if about.signs_in {
+            if fields.signs_in {
                 "Console Sign In"
             } else {
                 "API Call"
             },
             r#" via CloudTrail","source":"aws."#,
-            about.service,
+            fields.service,
             r#"","account":""#,
-            about.account,
+            fields.account,
             r#"","time":""#,
             self.writer.time(),
             r#"","region":""#,
-            about.region,
+            fields.region,
             r#"","resources":[],"detail":"#,
         ] {
             out.extend_from_slice(piece.as_bytes());
@@ -199,23 +199,23 @@ fn escape(json: &[u8], out: &mut Vec<u8>) {
 
 /// Which records are the event: one in each stretch of `1 / rate`, somewhere in it.
 #[derive(Debug)]
-struct Matches {
+struct MatchPlaces {
     rate: f64,
-    stream: Stream,
+    random: Random,
     stretch: u64,
     next: Option<u64>,
 }
 
-impl Matches {
-    fn new(rate: f64, stream: Stream) -> Self {
-        let mut matches = Self {
+impl MatchPlaces {
+    fn new(rate: f64, random: Random) -> Self {
+        let mut places = Self {
             rate: rate.clamp(0.0, 1.0),
-            stream,
+            random,
             stretch: 0,
             next: None,
         };
-        matches.next = matches.place();
-        matches
+        places.next = places.place();
+        places
     }
 
     /// Where the match of the current stretch stands.
@@ -227,7 +227,7 @@ impl Matches {
     )]
     fn place(&mut self) -> Option<u64> {
         (self.rate > 0.0)
-            .then(|| ((self.stretch as f64 + self.stream.fraction()) / self.rate) as u64)
+            .then(|| ((self.stretch as f64 + self.random.fraction()) / self.rate) as u64)
     }
 
     fn at(&mut self, record: u64) -> bool {

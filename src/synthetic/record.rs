@@ -1,9 +1,9 @@
 //! Writes one record, in CloudTrail's own key order, compact.
 
-use super::calls::{self, CALLS, Call, Class, LOOK_ALIKE, REMOVAL, REMOVALS, Removal};
+use super::calls::{self, CALLS, Call, EventClass, LOOK_ALIKE, REMOVAL, REMOVALS, Removal};
 use super::clock::Clock;
-use super::estate::{Estate, Kind, Principal};
-use super::stream::{Lot, Stream};
+use super::company::{CallerKind, Company, Principal};
+use super::random::{Random, WeightedChoice};
 use super::template::{Blanks, upper, uuid};
 
 /// One in so many records is [`LOOK_ALIKE`].
@@ -13,18 +13,18 @@ const STEP: u64 = 40;
 
 /// Writes records, one after another, through time.
 #[derive(Debug)]
-pub(super) struct Writer {
-    stream: Stream,
+pub(super) struct RecordWriter {
+    random: Random,
     clock: Clock,
-    estate: Estate,
-    calls: Lot<&'static Call>,
-    removals: Lot<&'static Removal>,
-    about: About,
+    company: Company,
+    calls: WeightedChoice<&'static Call>,
+    removals: WeightedChoice<&'static Removal>,
+    wrapper_fields: WrapperFields,
 }
 
 /// What a wrapper says about the record in it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct About {
+pub(super) struct WrapperFields {
     pub(super) service: &'static str,
     pub(super) account: &'static str,
     pub(super) region: &'static str,
@@ -32,7 +32,7 @@ pub(super) struct About {
 }
 
 /// How a call ended.
-enum Outcome {
+enum CallResult {
     Success,
     /// Refused: the parameters are not recorded.
     Refused(&'static str, &'static str),
@@ -40,8 +40,8 @@ enum Outcome {
     Failed(&'static str, &'static str),
 }
 
-impl Writer {
-    pub(super) fn new(mut stream: Stream) -> Self {
+impl RecordWriter {
+    pub(super) fn new(mut random: Random) -> Self {
         let [first_call, ..] = &CALLS;
         let calls = CALLS
             .iter()
@@ -49,17 +49,17 @@ impl Writer {
         let [first_removal, removals @ ..] = &REMOVALS;
         Self {
             clock: Clock::new(),
-            estate: Estate::new(&mut stream),
-            calls: Lot::new(first_call, calls),
-            removals: Lot::new(first_removal, removals),
-            about: About::default(),
-            stream,
+            company: Company::new(&mut random),
+            calls: WeightedChoice::new(first_call, calls),
+            removals: WeightedChoice::new(first_removal, removals),
+            wrapper_fields: WrapperFields::default(),
+            random,
         }
     }
 
     /// The last record's own data, for its wrapper.
-    pub(super) const fn about(&self) -> About {
-        self.about
+    pub(super) const fn wrapper_fields(&self) -> WrapperFields {
+        self.wrapper_fields
     }
 
     /// The last record's time, `2026-01-05T00:00:00Z`.
@@ -75,85 +75,85 @@ impl Writer {
     /// A fresh UUID.
     pub(super) fn uuid(&mut self) -> String {
         let mut text = Vec::with_capacity(36);
-        uuid(self.stream.next(), self.stream.next(), &mut text);
+        uuid(self.random.next(), self.random.next(), &mut text);
         String::from_utf8(text).unwrap_or_default()
     }
 
     /// Appends one record: the event that `trailtag` looks for, or another.
     pub(super) fn write(&mut self, removal: bool, out: &mut Vec<u8>) {
-        self.clock.advance(self.stream.below(STEP));
+        self.clock.advance(self.random.below(STEP));
         if removal {
-            let way = *self.removals.draw(&mut self.stream);
-            let outcome = match way.failure {
-                None => Outcome::Success,
-                Some((code @ "AccessDenied", message)) => Outcome::Refused(code, message),
-                Some((code, message)) => Outcome::Failed(code, message),
+            let way = *self.removals.draw(&mut self.random);
+            let result = match way.failure {
+                None => CallResult::Success,
+                Some((code @ "AccessDenied", message)) => CallResult::Refused(code, message),
+                Some((code, message)) => CallResult::Failed(code, message),
             };
-            self.event(&REMOVAL, way.caller, way.agent, &outcome, out);
+            self.event(&REMOVAL, way.caller, way.agent, &result, out);
             return;
         }
-        let call = if self.stream.below(LOOK_ALIKES) == 0 {
+        let call = if self.random.below(LOOK_ALIKES) == 0 {
             &LOOK_ALIKE
         } else {
-            self.calls.draw(&mut self.stream)
+            self.calls.draw(&mut self.random)
         };
         let callers = call.callers;
-        let at = usize::try_from(self.stream.below(callers.len() as u64)).unwrap_or_default();
-        let caller = callers.get(at).copied().unwrap_or(Kind::Key);
-        let outcome = self.outcome(call, caller);
-        self.event(call, caller, None, &outcome, out);
+        let at = usize::try_from(self.random.below(callers.len() as u64)).unwrap_or_default();
+        let caller = callers.get(at).copied().unwrap_or(CallerKind::Key);
+        let result = self.result(call, caller);
+        self.event(call, caller, None, &result, out);
     }
 
     /// About 5 in 100 calls fail: mostly for want of permission.
-    fn outcome(&mut self, call: &'static Call, caller: Kind) -> Outcome {
-        if call.class == Class::SignIn || matches!(caller, Kind::Service) {
-            return Outcome::Success;
+    fn result(&mut self, call: &'static Call, caller: CallerKind) -> CallResult {
+        if call.class == EventClass::SignIn || matches!(caller, CallerKind::Service) {
+            return CallResult::Success;
         }
-        match self.stream.below(100) {
-            0..2 if call.service == "ec2" => Outcome::Refused(
+        match self.random.below(100) {
+            0..2 if call.service == "ec2" => CallResult::Refused(
                 "Client.UnauthorizedOperation",
                 "You are not authorized to perform this operation. User: %x is not authorized to perform: ec2:%E on resource: * because no identity-based policy allows the ec2:%E action. Encoded authorization failure message: %Z",
             ),
-            0..2 => Outcome::Refused(
+            0..2 => CallResult::Refused(
                 "AccessDenied",
                 "User: %x is not authorized to perform: %s:%E on resource: arn:%p:%s:%r:%a:%n because no identity-based policy allows the %s:%E action",
             ),
             2..5 => {
                 let (code, message) = call.failure;
-                Outcome::Failed(code, message)
+                CallResult::Failed(code, message)
             }
-            _ => Outcome::Success,
+            _ => CallResult::Success,
         }
     }
 
     fn event(
         &mut self,
         call: &'static Call,
-        caller: Kind,
+        caller: CallerKind,
         agent: Option<&'static str>,
-        outcome: &Outcome,
+        result: &CallResult,
         out: &mut Vec<u8>,
     ) {
-        let stream = &mut self.stream;
-        let principal = self.estate.draw(caller, stream);
+        let random = &mut self.random;
+        let principal = self.company.draw(caller, random);
         let account = principal.account;
         let region = if is_global(call) {
             account.home
         } else {
-            stream.word(account.regions)
+            random.word(account.regions)
         };
-        self.about = About {
+        self.wrapper_fields = WrapperFields {
             service: call.service,
             account: account.id,
             region,
-            signs_in: call.class == Class::SignIn,
+            signs_in: call.class == EventClass::SignIn,
         };
         let event = Event {
             call,
             caller,
             principal,
-            agent: agent.unwrap_or_else(|| stream.word(calls::agents(caller))),
-            outcome,
+            agent: agent.unwrap_or_else(|| random.word(calls::agents(caller))),
+            result,
             blanks: Blanks {
                 account,
                 region,
@@ -161,12 +161,12 @@ impl Writer {
                 action: call.action,
                 arn: &principal.arn,
                 time: self.clock.text(),
-                subject: stream.next(),
+                subject: random.next(),
             },
         };
-        event.who(self.clock.hour_before(), stream, out);
+        event.who(self.clock.hour_before(), random, out);
         event.what(out);
-        event.rest(stream, out);
+        event.rest(random, out);
     }
 }
 
@@ -178,22 +178,25 @@ fn is_global(call: &Call) -> bool {
 /// One record that is being written, in three parts.
 struct Event<'a> {
     call: &'static Call,
-    caller: Kind,
+    caller: CallerKind,
     principal: &'a Principal,
     agent: &'static str,
-    outcome: &'a Outcome,
+    result: &'a CallResult,
     blanks: Blanks<'a>,
 }
 
 impl Event<'_> {
     /// A service names itself as address and program, and uses no TLS of ours.
     const fn is_by_service(&self) -> bool {
-        matches!(self.caller, Kind::Linked | Kind::Service | Kind::Stack)
+        matches!(
+            self.caller,
+            CallerKind::Linked | CallerKind::Service | CallerKind::Stack
+        )
     }
 
     /// From `eventVersion` to `userAgent`.
-    fn who(&self, hour_before: &str, stream: &mut Stream, out: &mut Vec<u8>) {
-        let version = stream.word(&["1.08", "1.09", "1.10", "1.11", "1.11", "1.11"]);
+    fn who(&self, hour_before: &str, random: &mut Random, out: &mut Vec<u8>) {
+        let version = random.word(&["1.08", "1.09", "1.10", "1.11", "1.11", "1.11"]);
         out.extend_from_slice(br#"{"eventVersion":""#);
         out.extend_from_slice(version.as_bytes());
         out.extend_from_slice(br#"","userIdentity":"#);
@@ -218,7 +221,8 @@ impl Event<'_> {
 
     /// From `errorCode` to `additionalEventData`.
     fn what(&self, out: &mut Vec<u8>) {
-        if let Outcome::Refused(code, message) | Outcome::Failed(code, message) = self.outcome {
+        if let CallResult::Refused(code, message) | CallResult::Failed(code, message) = self.result
+        {
             out.extend_from_slice(br#","errorCode":""#);
             out.extend_from_slice(code.as_bytes());
             out.extend_from_slice(br#"","errorMessage":""#);
@@ -226,13 +230,13 @@ impl Event<'_> {
             out.push(b'"');
         }
         out.extend_from_slice(br#","requestParameters":"#);
-        if matches!(self.outcome, Outcome::Refused(..)) {
+        if matches!(self.result, CallResult::Refused(..)) {
             out.extend_from_slice(b"null");
         } else {
             self.blanks.fill(self.call.request, out);
         }
         out.extend_from_slice(br#","responseElements":"#);
-        if matches!(self.outcome, Outcome::Success) {
+        if matches!(self.result, CallResult::Success) {
             self.blanks.fill(self.call.response, out);
         } else {
             out.extend_from_slice(b"null");
@@ -242,7 +246,7 @@ impl Event<'_> {
                 r#","additionalEventData":{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"%z","bytesTransferredOut":%D}"#,
                 out,
             );
-        } else if self.call.class == Class::SignIn {
+        } else if self.call.class == EventClass::SignIn {
             out.extend_from_slice(
                 br#","additionalEventData":{"LoginTo":"https://console.aws.amazon.com/console/home?hashArgs=%23&isauthcode=true&state=hashArgsFromTB_us-east-1","MobileVersion":"No","MFAUsed":"Yes"}"#,
             );
@@ -250,15 +254,15 @@ impl Event<'_> {
     }
 
     /// From `requestID` to the end.
-    fn rest(&self, stream: &mut Stream, out: &mut Vec<u8>) {
+    fn rest(&self, random: &mut Random, out: &mut Vec<u8>) {
         out.extend_from_slice(br#","requestID":""#);
         if self.call.service == "s3" {
-            upper(stream.next(), 16, out);
+            upper(random.next(), 16, out);
         } else {
-            uuid(stream.next(), stream.next(), out);
+            uuid(random.next(), random.next(), out);
         }
         out.extend_from_slice(br#"","eventID":""#);
-        uuid(stream.next(), stream.next(), out);
+        uuid(random.next(), random.next(), out);
         let reads = if self.call.reads { "true" } else { "false" };
         out.extend_from_slice(br#"","readOnly":"#);
         out.extend_from_slice(reads.as_bytes());
@@ -268,36 +272,36 @@ impl Event<'_> {
         }
         self.blanks.fill(
             match self.call.class {
-                Class::Management => {
+                EventClass::Management => {
                     r#","eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"%a""#
                 }
-                Class::Data => {
+                EventClass::Data => {
                     r#","eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"%a""#
                 }
-                Class::SignIn => {
+                EventClass::SignIn => {
                     r#","eventType":"AwsConsoleSignIn","managementEvent":true,"recipientAccountId":"%a""#
                 }
             },
             out,
         );
-        if self.caller == Kind::Service {
+        if self.caller == CallerKind::Service {
             out.extend_from_slice(br#","sharedEventID":""#);
-            uuid(stream.next(), stream.next(), out);
+            uuid(random.next(), random.next(), out);
             out.push(b'"');
         }
         // A function's private address means a way through an interface endpoint.
-        if self.caller == Kind::Function {
+        if self.caller == CallerKind::Function {
             self.blanks.fill(
                 r#","vpcEndpointId":"vpce-%j","vpcEndpointAccountId":"%a""#,
                 out,
             );
         }
         out.extend_from_slice(match self.call.class {
-            Class::Data => br#","eventCategory":"Data""#,
-            Class::Management | Class::SignIn => br#","eventCategory":"Management""#,
+            EventClass::Data => br#","eventCategory":"Data""#,
+            EventClass::Management | EventClass::SignIn => br#","eventCategory":"Management""#,
         });
         if !self.is_by_service() {
-            let cipher = stream.word(&["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]);
+            let cipher = random.word(&["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]);
             out.extend_from_slice(br#","tlsDetails":{"tlsVersion":"TLSv1.3","cipherSuite":""#);
             out.extend_from_slice(cipher.as_bytes());
             self.blanks.fill(
@@ -311,9 +315,9 @@ impl Event<'_> {
                 out,
             );
         }
-        let from_console = matches!(self.caller, Kind::Console | Kind::Root)
-            || (self.caller == Kind::Person && self.agent.starts_with("Mozilla/"));
-        if from_console && self.call.class != Class::SignIn {
+        let from_console = matches!(self.caller, CallerKind::Console | CallerKind::Root)
+            || (self.caller == CallerKind::Person && self.agent.starts_with("Mozilla/"));
+        if from_console && self.call.class != EventClass::SignIn {
             out.extend_from_slice(br#","sessionCredentialFromConsole":"true""#);
         }
         out.push(b'}');

@@ -4,8 +4,8 @@
 //! (a bucket is named alike in the request and in the resources), which comes from the record's own subject number; so
 //! nothing is stored and nothing is parsed.
 
-use super::estate::Account;
-use super::stream::{mix, scale, word};
+use super::company::Account;
+use super::random::{mix, scale, word};
 
 /// What the blanks of one record are filled with.
 #[derive(Debug, Clone, Copy)]

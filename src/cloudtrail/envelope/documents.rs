@@ -3,33 +3,38 @@
 use super::Envelope;
 use super::forms::{Items, begins_as_s3_file};
 use super::object::Object;
-use super::walk::{Place, Walk, check};
-use crate::cloudtrail::scan::{self, Fault, Members, skip_space, skip_string};
+use super::walk::{Walk, WrapperContext, check};
+use crate::cloudtrail::scan::{self, JsonFault, Members, skip_space, skip_string};
 use crate::model::dead_letter::Reason;
 
 impl Walk<'_> {
     /// A text of one or more documents, one after another with or without white space between them. It begins with a
     /// bracket or a quote, and so must each document, with the same one.
-    pub(super) fn documents(&mut self, text: &[u8], place: Place<'_>) {
+    pub(super) fn documents(&mut self, text: &[u8], context: WrapperContext<'_>) {
         match text.first() {
-            Some(b'{') => self.objects(text, place),
-            Some(b'[') => self.one_after_another(text, place, |walk, text, start, place| {
-                let place = walk.deeper(place)?;
-                walk.list(text, start, place, Items::Any)
+            Some(b'{') => self.objects(text, context),
+            Some(b'[') => self.one_after_another(text, context, |walk, text, start, context| {
+                let context = walk.deeper(context)?;
+                walk.list(text, start, context, Items::Any)
             }),
-            _ => self.one_after_another(text, place, Self::string_document),
+            _ => self.one_after_another(text, context, Self::string_document),
         }
     }
 
-    fn string_document(&mut self, text: &[u8], start: usize, place: Place<'_>) -> Option<usize> {
+    fn string_document(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        context: WrapperContext<'_>,
+    ) -> Option<usize> {
         match skip_string(text, start) {
             Ok((end, _)) => {
-                let place = self.deeper(place)?;
-                self.string(text.get(start..end).unwrap_or_default(), place);
+                let context = self.deeper(context)?;
+                self.string(text.get(start..end).unwrap_or_default(), context);
                 Some(end)
             }
             Err(fault) => {
-                self.reject_fault(fault, place);
+                self.reject_fault(fault, context);
                 None
             }
         }
@@ -40,20 +45,21 @@ impl Walk<'_> {
     fn one_after_another(
         &mut self,
         text: &[u8],
-        place: Place<'_>,
-        document: impl Fn(&mut Self, &[u8], usize, Place<'_>) -> Option<usize>,
+        context: WrapperContext<'_>,
+        document: impl Fn(&mut Self, &[u8], usize, WrapperContext<'_>) -> Option<usize>,
     ) {
-        if is_only_looking_like_json(text) && place.otherwise.is_some() {
-            return self.unknown(place, || (Reason::NotJson, String::new()));
+        if is_only_looking_like_json(text) && context.otherwise.is_some() {
+            return self.unknown(context, || (Reason::NotJson, String::new()));
         }
         let mut start = 0;
         loop {
             let element = if start == 0 {
-                place.element
+                context.element
             } else {
                 text.get(start..)
             };
-            let Some(end) = document(self, text, start, Place { element, ..place }) else {
+            let Some(end) = document(self, text, start, WrapperContext { element, ..context })
+            else {
                 return;
             };
             start = skip_space(text, end);
@@ -61,16 +67,16 @@ impl Walk<'_> {
                 return;
             }
             if text.get(start) != text.first() {
-                return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
+                return self.reject_rest(text, start, JsonFault::Invalid { at: start }, context);
             }
         }
     }
 
     /// Documents that are objects. A document that breaks loses itself, up to the next line that begins with a brace;
     /// without one, the rest.
-    fn objects(&mut self, text: &[u8], place: Place<'_>) {
-        if is_only_looking_like_json(text) && place.otherwise.is_some() {
-            return self.unknown(place, || (Reason::NotJson, String::new()));
+    fn objects(&mut self, text: &[u8], context: WrapperContext<'_>) {
+        if is_only_looking_like_json(text) && context.otherwise.is_some() {
+            return self.unknown(context, || (Reason::NotJson, String::new()));
         }
         // Hostile lines could each be walked to the end of the text before they are given up.
         let mut patience = text.len().saturating_mul(4).saturating_add(1 << 16);
@@ -78,10 +84,10 @@ impl Walk<'_> {
         let mut line_end = next_line(text, 0);
         loop {
             if line_end == text.len()
-                && place.depth < self.depth
+                && context.depth < self.depth
                 && let Some(list) = begins_as_s3_file(text, start)
             {
-                let Some(end) = self.s3_file(text, start, list, place) else {
+                let Some(end) = self.s3_file(text, start, list, context) else {
                     return;
                 };
                 start = end;
@@ -102,7 +108,7 @@ impl Walk<'_> {
                     let element = Some(piece);
                     self.object(
                         &Object::walk(piece, 0),
-                        Place { element, ..place },
+                        WrapperContext { element, ..context },
                         Items::Any,
                     );
                     start = line_end;
@@ -110,11 +116,11 @@ impl Walk<'_> {
                     let alone = start == 0
                         && (object.fault.is_some() || skip_space(text, object.end) == text.len());
                     let element = if alone {
-                        place.element
+                        context.element
                     } else {
                         Some(object.json)
                     };
-                    self.object(&object, Place { element, ..place }, Items::Any);
+                    self.object(&object, WrapperContext { element, ..context }, Items::Any);
                     if object.fault.is_some() {
                         return;
                     }
@@ -128,12 +134,17 @@ impl Walk<'_> {
                 Some(b'{') => {}
                 Some(_) if line_end < text.len() && start < line_end => {
                     let element = text.get(start..line_end).map(scan::trim);
-                    let fault = Fault::Invalid { at: start };
-                    self.reject_fault(fault, Place { element, ..place });
+                    let fault = JsonFault::Invalid { at: start };
+                    self.reject_fault(fault, WrapperContext { element, ..context });
                     start = skip_space(text, line_end);
                 }
                 Some(_) => {
-                    return self.reject_rest(text, start, Fault::Invalid { at: start }, place);
+                    return self.reject_rest(
+                        text,
+                        start,
+                        JsonFault::Invalid { at: start },
+                        context,
+                    );
                 }
             }
             if start >= line_end {
@@ -150,29 +161,29 @@ impl Walk<'_> {
         text: &[u8],
         start: usize,
         list: usize,
-        place: Place<'_>,
+        context: WrapperContext<'_>,
     ) -> Option<usize> {
-        let place = Place {
-            depth: place.depth + 1,
+        let context = WrapperContext {
+            depth: context.depth + 1,
             envelope: Envelope::S3File,
-            ..place
+            ..context
         };
         let whole = text.get(start..).unwrap_or_default();
-        let mut end = self.list(text, list, place, Items::Any)?;
+        let mut end = self.list(text, list, context, Items::Any)?;
         let mut members = Members::after(text, end);
         while let Some(member) = members.next_member() {
             let Ok(member_end) = member.end else {
                 break;
             };
             if member.key == b"Records" && text.get(member.start) == Some(&b'[') {
-                self.list(text, member.start, place, Items::Any)?;
+                self.list(text, member.start, context, Items::Any)?;
             }
             end = member_end;
         }
         match members.end() {
             Ok(end) => Some(end),
             Err(fault) => {
-                self.reject_rest(whole, end - start, fault, place);
+                self.reject_rest(whole, end - start, fault, context);
                 None
             }
         }

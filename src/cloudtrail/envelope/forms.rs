@@ -6,7 +6,7 @@
 use super::object::{Known, Object, is_version_1, member};
 use super::{Envelope, Skip, layers};
 use crate::cloudtrail::scan::{self, skip_space};
-use crate::cloudtrail::text::{Short, string_inside, text_is};
+use crate::cloudtrail::text::{ShortText, string_inside, text_is};
 
 /// What the elements of a list are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +254,7 @@ fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
     }
     let source = known.event_source.or(known.sns_source);
     if let Some(source) = source.and_then(string_inside) {
-        let source = Short::decode(source);
+        let source = ShortText::decode(source);
         match (source.bytes(), known.body) {
             (b"aws:kinesis", _) => return kinesis(known),
             (b"aws:sqs", Some(body)) => {
@@ -285,7 +285,7 @@ fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
 }
 
 fn event_bridge<'a>(known: &Known<'a>) -> Option<Form<'a>> {
-    let kind = Short::decode(string_inside(known.detail_type?)?);
+    let kind = ShortText::decode(string_inside(known.detail_type?)?);
     let detail = known.detail?;
     // A suffix, because the words before it differ by kind of event and by partition.
     if !kind.bytes().ends_with(b" via CloudTrail") {
@@ -439,7 +439,7 @@ fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
         .copied()
         .find(|value| match string_inside(value) {
             Some(inside) => {
-                let short = Short::decode(inside);
+                let short = ShortText::decode(inside);
                 matches!(scan::trim(short.bytes()), [b'{' | b'[' | b'"', ..])
                     || layers::is_base64(short.bytes())
             }

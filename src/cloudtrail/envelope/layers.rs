@@ -164,10 +164,10 @@ impl From<io::Error> for LayerError {
     }
 }
 
-/// The least that a compressed layer takes from the limit on decoded bytes. Decoders have their price, and what they read
+/// The least that a compressed layer takes from the limit on decoded bytes. Decoders have their cost, and what they read
 /// has one that need not come out of them again: empty frames, empty blocks, and the tables that belong to them. JSON
 /// decodes to five times its compressed size and more, and seldom to less than this.
-pub(super) fn price(data: &[u8]) -> usize {
+pub(super) fn least_cost(data: &[u8]) -> usize {
     const A_DECODER: usize = 4096;
     const A_BYTE: usize = 3;
     data.len().saturating_mul(A_BYTE).max(A_DECODER)

@@ -42,10 +42,10 @@ pub fn open_until(
 }
 
 #[cfg(test)]
-mod laws;
+mod cost_tests;
 #[cfg(test)]
-mod limits_tests;
+mod layering_tests;
 #[cfg(test)]
-mod price_tests;
+mod properties_tests;
 #[cfg(test)]
 mod tests;

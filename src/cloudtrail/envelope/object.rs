@@ -2,8 +2,8 @@
 //!
 //! In: a text and where an object opens in it. Out: where it ends, its known members as slices, and what breaks it.
 
-use crate::cloudtrail::scan::{Fault, Members};
-use crate::cloudtrail::text::{self, Short, text_is};
+use crate::cloudtrail::scan::{JsonFault, Members};
+use crate::cloudtrail::text::{self, ShortText, text_is};
 
 /// Declares the known keys once, by the length of their text: most keys of a record tell nothing, and are passed over
 /// after a comparison or two.
@@ -66,7 +66,7 @@ pub(super) struct Object<'a> {
     /// How much of the object's text is whole.
     pub(super) whole: usize,
     /// What breaks it.
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<JsonFault>,
     pub(super) known: Known<'a>,
     /// It has a version 1 and an identity (in any of the duplicates): a record, whatever else it has.
     pub(super) is_record: bool,
@@ -82,7 +82,7 @@ impl<'a> Object<'a> {
         while let Some(member) = members.next_member() {
             let short;
             let key = if member.escaped {
-                short = Short::decode(member.key);
+                short = ShortText::decode(member.key);
                 short.bytes()
             } else {
                 member.key
@@ -146,7 +146,7 @@ pub(super) fn member<'a>(value: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let mut found = None;
     while let Some(member) = members.next_member() {
         let same = if member.escaped {
-            Short::decode(member.key).bytes() == key
+            ShortText::decode(member.key).bytes() == key
         } else {
             member.key == key
         };

@@ -41,7 +41,7 @@ fn variant(value: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Why a value was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unwritten {
+pub(super) enum AnyValueError {
     /// It would exceed the limit.
     TooLong,
     /// It is not an `AnyValue`, or nested beyond reason.
@@ -49,7 +49,7 @@ pub(super) enum Unwritten {
 }
 
 /// Writes the JSON that a value stands for, at most `limit` bytes in the buffer.
-pub(super) fn write(value: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Unwritten> {
+pub(super) fn write(value: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), AnyValueError> {
     Writer { limit, into }.value(value, 0)
 }
 
@@ -59,17 +59,17 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Unwritten> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), AnyValueError> {
         if bytes.len() > self.limit.saturating_sub(self.into.len()) {
-            return Err(Unwritten::TooLong);
+            return Err(AnyValueError::TooLong);
         }
         self.into.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn value(&mut self, value: &[u8], nested: usize) -> Result<(), Unwritten> {
+    fn value(&mut self, value: &[u8], nested: usize) -> Result<(), AnyValueError> {
         if nested > MOST_NESTED {
-            return Err(Unwritten::Malformed);
+            return Err(AnyValueError::Malformed);
         }
         match variant(value) {
             // An empty AnyValue is how the protocol says null.
@@ -81,14 +81,14 @@ impl Writer<'_> {
             }
             Some((b"kvlistValue", list)) => {
                 self.list(list, *b"{}", nested, |writer, pair, nested| {
-                    let key = member(pair, b"key").ok_or(Unwritten::Malformed)?;
+                    let key = member(pair, b"key").ok_or(AnyValueError::Malformed)?;
                     writer.put(key)?;
                     writer.put(b":")?;
                     writer.value(member(pair, b"value").unwrap_or(b"{}"), nested)
                 })
             }
             Some((b"arrayValue", list)) => self.list(list, *b"[]", nested, Self::value),
-            _ => Err(Unwritten::Malformed),
+            _ => Err(AnyValueError::Malformed),
         }
     }
 
@@ -98,14 +98,14 @@ impl Writer<'_> {
         list: &[u8],
         [open, close]: [u8; 2],
         nested: usize,
-        each: impl Fn(&mut Self, &[u8], usize) -> Result<(), Unwritten>,
-    ) -> Result<(), Unwritten> {
+        each: impl Fn(&mut Self, &[u8], usize) -> Result<(), AnyValueError>,
+    ) -> Result<(), AnyValueError> {
         self.put(&[open])?;
         let values = member(list, b"values").unwrap_or(b"[]");
         let mut elements = Elements::new(values, 0);
         let mut first = true;
-        while let Some(start) = elements.begin().map_err(|_| Unwritten::Malformed)? {
-            let end = skip_value(values, start).map_err(|_| Unwritten::Malformed)?;
+        while let Some(start) = elements.begin().map_err(|_| AnyValueError::Malformed)? {
+            let end = skip_value(values, start).map_err(|_| AnyValueError::Malformed)?;
             if !first {
                 self.put(b",")?;
             }
@@ -121,7 +121,7 @@ impl Writer<'_> {
 mod tests {
     use super::*;
 
-    fn written(value: &str) -> Result<String, Unwritten> {
+    fn written(value: &str) -> Result<String, AnyValueError> {
         let mut out = Vec::new();
         write(value.as_bytes(), 1000, &mut out).map(|()| String::from_utf8(out).unwrap())
     }
@@ -145,22 +145,22 @@ mod tests {
 
     #[test]
     fn nonsense_and_depth_are_refused() {
-        assert_eq!(written("7"), Err(Unwritten::Malformed));
-        assert_eq!(written(r#"{"other":1}"#), Err(Unwritten::Malformed));
+        assert_eq!(written("7"), Err(AnyValueError::Malformed));
+        assert_eq!(written(r#"{"other":1}"#), Err(AnyValueError::Malformed));
         assert_eq!(
             written(r#"{"arrayValue":{"values":[{"intValue":1}"#),
-            Err(Unwritten::Malformed)
+            Err(AnyValueError::Malformed)
         );
         let deep = format!(
             "{}{{}}{}",
             r#"{"arrayValue":{"values":["#.repeat(70),
             "]}}".repeat(70)
         );
-        assert_eq!(written(&deep), Err(Unwritten::Malformed));
+        assert_eq!(written(&deep), Err(AnyValueError::Malformed));
         let mut out = Vec::new();
         assert_eq!(
             write(br#"{"stringValue":"abc"}"#, 4, &mut out),
-            Err(Unwritten::TooLong)
+            Err(AnyValueError::TooLong)
         );
     }
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::{Element, Envelope, Limits, Scratch, Skip, open};
-use crate::cloudtrail::record::{Identity, Record};
+use crate::cloudtrail::record::{EventNames, Record};
 use crate::model::dead_letter::Reason;
 
 pub(super) const LIMITS: Limits = Limits {
@@ -521,8 +521,8 @@ fn a_record_that_only_mentions_our_event_is_another_record() {
     let [Seen::Record { json, .. }] = &seen(&policy)[..] else {
         panic!();
     };
-    let identity = Identity::of(json).unwrap();
-    assert_eq!(identity.event_name.as_deref(), Some("CreatePolicy"));
+    let names = EventNames::parse(json).unwrap();
+    assert_eq!(names.event_name.as_deref(), Some("CreatePolicy"));
     Record::parse(json).unwrap();
 }
 

@@ -58,29 +58,6 @@ pub enum Envelope {
 }
 
 impl Envelope {
-    /// Every envelope, in the order of their declaration.
-    pub const ALL: [Self; 19] = [
-        Self::Record,
-        Self::S3File,
-        Self::EventBridge,
-        Self::CloudwatchLogs,
-        Self::Kinesis,
-        Self::Filebeat,
-        Self::Logstash,
-        Self::FluentBit,
-        Self::Vector,
-        Self::Opentelemetry,
-        Self::CloudtrailLake,
-        Self::LookupEvents,
-        Self::SplunkHec,
-        Self::KafkaConnect,
-        Self::Cloudevents,
-        Self::Sns,
-        Self::Sqs,
-        Self::SecurityLake,
-        Self::Embedded,
-    ];
-
     /// The name in `trailtag.source.envelope`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

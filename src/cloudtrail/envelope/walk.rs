@@ -7,10 +7,10 @@ use serde::de::IgnoredAny;
 use super::forms::{Carrier, Coding, Form, Items, begins_as_s3_file, form};
 use super::layers::{self, Layer, LayerError};
 use super::object::Object;
-use super::otel::{self, Body, Unwritten};
+use super::otel::{self, AnyValueError, Body};
 use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip};
-use crate::cloudtrail::scan::{self, Elements, Fault, skip_space};
-use crate::cloudtrail::text::{self, Undecoded};
+use crate::cloudtrail::scan::{self, Elements, JsonFault, skip_space};
+use crate::cloudtrail::text::{self, UnescapeError};
 use crate::cloudtrail::time;
 use crate::model::dead_letter::Reason;
 
@@ -35,7 +35,7 @@ pub(super) struct Walk<'w> {
 
 /// Where the walk stands: what the wrappers so far have said.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct WrapperContext<'a> {
     /// How many layers lie around this place.
     pub(super) depth: usize,
     pub(super) envelope: Envelope,
@@ -68,7 +68,7 @@ impl<'w> Walk<'w> {
     }
 
     pub(super) fn run(mut self) {
-        let place = Place {
+        let context = WrapperContext {
             depth: 0,
             envelope: Envelope::Record,
             time: None,
@@ -76,7 +76,7 @@ impl<'w> Walk<'w> {
             otherwise: None,
             element: None,
         };
-        self.bytes(self.payload, place);
+        self.bytes(self.payload, context);
     }
 
     // Elements.
@@ -96,55 +96,61 @@ impl<'w> Walk<'w> {
         self.give(Element::Skipped(skip));
     }
 
-    fn reject(&mut self, reason: Reason, error: String, place: Place<'_>) {
+    fn reject(&mut self, reason: Reason, error: String, context: WrapperContext<'_>) {
         let index = self.next_index();
-        let bytes = place.element.unwrap_or(self.payload);
+        let bytes = context.element.unwrap_or(self.payload);
         self.give(Element::Rejected(Rejection {
             reason,
             error,
-            index: place.element.map(|_| index),
+            index: context.element.map(|_| index),
             bytes,
         }));
     }
 
-    pub(super) fn reject_fault(&mut self, fault: Fault, place: Place<'_>) {
+    pub(super) fn reject_fault(&mut self, fault: JsonFault, context: WrapperContext<'_>) {
         let reason = match fault {
-            Fault::Truncated { .. } => Reason::Truncated,
-            Fault::Invalid { .. } => Reason::InvalidJson,
+            JsonFault::Truncated { .. } => Reason::Truncated,
+            JsonFault::Invalid { .. } => Reason::InvalidJson,
         };
-        self.reject(reason, fault.to_string(), place);
+        self.reject(reason, fault.to_string(), context);
     }
 
     /// Rejects what is left of a broken text as one element; where nothing is left, the text itself shows what broke.
-    pub(super) fn reject_rest(&mut self, text: &[u8], from: usize, fault: Fault, place: Place<'_>) {
+    pub(super) fn reject_rest(
+        &mut self,
+        text: &[u8],
+        from: usize,
+        fault: JsonFault,
+        context: WrapperContext<'_>,
+    ) {
         let rest = scan::trim(text.get(from..).unwrap_or_default());
         let element = Some(if rest.is_empty() { text } else { rest });
-        self.reject_fault(fault, Place { element, ..place });
+        self.reject_fault(fault, WrapperContext { element, ..context });
     }
 
     /// Something that is no form of CloudTrail: an error, unless the wrapper carries other things too.
     pub(super) fn unknown(
         &mut self,
-        place: Place<'_>,
+        context: WrapperContext<'_>,
         describe: impl FnOnce() -> (Reason, String),
     ) {
-        if let Some(skip) = place.otherwise {
+        if let Some(skip) = context.otherwise {
             self.skip(skip);
         } else {
             let (reason, error) = describe();
-            self.reject(reason, error, place);
+            self.reject(reason, error, context);
         }
     }
 
     /// Where an element is to be parsed whole: whether it can be.
-    fn is_valid(&mut self, json: &[u8], place: Place<'_>) -> bool {
+    fn is_valid(&mut self, json: &[u8], context: WrapperContext<'_>) -> bool {
         if !self.validate {
             return true;
         }
         match check(json) {
             Ok(()) => true,
             Err((reason, error)) => {
-                self.reject(reason, error, place);
+                self.reject(reason, error, context);
                 false
             }
         }
@@ -153,77 +159,77 @@ impl<'w> Walk<'w> {
     // Layers of bytes.
 
     /// One layer further in; none, and a rejection, if that is too deep.
-    pub(super) fn deeper<'a>(&mut self, place: Place<'a>) -> Option<Place<'a>> {
-        if place.depth >= self.depth {
+    pub(super) fn deeper<'a>(&mut self, context: WrapperContext<'a>) -> Option<WrapperContext<'a>> {
+        if context.depth >= self.depth {
             let error = format!("more than {} layers are nested", self.depth);
-            self.reject(Reason::TooDeep, error, place);
+            self.reject(Reason::TooDeep, error, context);
             return None;
         }
-        Some(Place {
-            depth: place.depth + 1,
-            ..place
+        Some(WrapperContext {
+            depth: context.depth + 1,
+            ..context
         })
     }
 
-    fn bytes(&mut self, data: &[u8], place: Place<'_>) {
+    fn bytes(&mut self, data: &[u8], context: WrapperContext<'_>) {
         match layers::recognise(data) {
             Layer::Empty => self.skip(Skip::Empty),
-            Layer::Text(text) => self.documents(text, place),
+            Layer::Text(text) => self.documents(text, context),
             Layer::Framed(rest) => {
-                if let Some(place) = self.deeper(place) {
-                    self.bytes(rest, place);
+                if let Some(context) = self.deeper(context) {
+                    self.bytes(rest, context);
                 }
             }
             Layer::Compressed(codec, data) => {
-                let Some(place) = self.deeper(place) else {
+                let Some(context) = self.deeper(context) else {
                     return;
                 };
-                let price = layers::price(data);
-                if price > self.remaining {
+                let cost = layers::least_cost(data);
+                if cost > self.remaining {
                     let (codec, size) = (codec.as_str(), data.len());
-                    let in_layer = format!("{codec}, whose {size} bytes count as {price}");
-                    return self.too_large(&in_layer, place);
+                    let in_layer = format!("{codec}, whose {size} bytes count as {cost}");
+                    return self.too_large(&in_layer, context);
                 }
                 self.decoded(
                     codec.as_str(),
-                    price,
-                    place,
+                    cost,
+                    context,
                     |limit, into| layers::decompress(codec, data, limit, into),
-                    |walk, data| walk.bytes(data, place),
+                    |walk, data| walk.bytes(data, context),
                 );
             }
             Layer::Base64(text) => {
-                if let Some(place) = self.deeper(place) {
-                    self.base64(text, place);
+                if let Some(context) = self.deeper(context) {
+                    self.base64(text, context);
                 }
             }
             Layer::Unsupported(what) => {
-                self.reject(Reason::UnsupportedFormat, what.to_owned(), place);
+                self.reject(Reason::UnsupportedFormat, what.to_owned(), context);
             }
-            Layer::Unknown => self.unknown(place, || {
+            Layer::Unknown => self.unknown(context, || {
                 let error = "neither JSON nor a layer that is known".to_owned();
                 (Reason::NotJson, error)
             }),
         }
     }
 
-    fn base64(&mut self, text: &[u8], place: Place<'_>) {
+    fn base64(&mut self, text: &[u8], context: WrapperContext<'_>) {
         self.decoded(
             "base64",
             0,
-            place,
+            context,
             |limit, into| layers::decode_base64(text, limit, into),
-            |walk, data| walk.bytes(data, place),
+            |walk, data| walk.bytes(data, context),
         );
     }
 
-    /// Decodes a layer into a buffer, within what is left of the message's limit, and goes on with it. It takes `price` from
+    /// Decodes a layer into a buffer, within what is left of the message's limit, and goes on with it. It takes `cost` from
     /// the limit, however little it decodes to.
     fn decoded(
         &mut self,
         layer: &str,
-        price: usize,
-        place: Place<'_>,
+        cost: usize,
+        context: WrapperContext<'_>,
         decode: impl FnOnce(usize, &mut Vec<u8>) -> Result<(), LayerError>,
         then: impl FnOnce(&mut Self, &[u8]),
     ) {
@@ -232,27 +238,27 @@ impl<'w> Walk<'w> {
         debug_assert!(buffer.len() <= self.remaining, "a layer exceeded its limit");
         match outcome {
             Ok(()) => {
-                self.remaining = self.remaining.saturating_sub(price.max(buffer.len()));
+                self.remaining = self.remaining.saturating_sub(cost.max(buffer.len()));
                 then(self, &buffer);
             }
-            Err(LayerError::TooLarge) => self.too_large(layer, place),
+            Err(LayerError::TooLarge) => self.too_large(layer, context),
             Err(LayerError::Corrupt(error)) => {
-                self.remaining = self.remaining.saturating_sub(price.max(buffer.len()));
+                self.remaining = self.remaining.saturating_sub(cost.max(buffer.len()));
                 let error = format!("the {layer} layer does not decode: {error}");
-                self.reject(Reason::CorruptLayer, error, place);
+                self.reject(Reason::CorruptLayer, error, context);
             }
         }
         self.scratch.give_back(buffer);
     }
 
-    fn too_large(&mut self, layer: &str, place: Place<'_>) {
+    fn too_large(&mut self, layer: &str, context: WrapperContext<'_>) {
         // Whatever else is in this message, it has had its share: each bomb would cost as much again.
         self.remaining = 0;
         let error = format!(
             "the message decodes to more than {} bytes (in {layer})",
             self.decoded_bytes
         );
-        self.reject(Reason::DecodedTooLarge, error, place);
+        self.reject(Reason::DecodedTooLarge, error, context);
     }
 
     // Lists and values.
@@ -263,7 +269,7 @@ impl<'w> Walk<'w> {
         &mut self,
         text: &[u8],
         open: usize,
-        place: Place<'_>,
+        context: WrapperContext<'_>,
         items: Items,
     ) -> Option<usize> {
         let mut elements = Elements::new(text, open);
@@ -272,7 +278,7 @@ impl<'w> Walk<'w> {
             match elements.begin() {
                 Ok(Some(start)) => {
                     is_empty = false;
-                    let end = self.item(text, start, place, items)?;
+                    let end = self.item(text, start, context, items)?;
                     if self.is_over {
                         return None;
                     }
@@ -280,7 +286,7 @@ impl<'w> Walk<'w> {
                 }
                 Ok(None) => break,
                 Err(fault) => {
-                    self.reject_rest(text, elements.at(), fault, place);
+                    self.reject_rest(text, elements.at(), fault, context);
                     return None;
                 }
             }
@@ -292,12 +298,18 @@ impl<'w> Walk<'w> {
     }
 
     /// The element that begins at `start`. The place past it; none if it broke and took the rest with it.
-    fn item(&mut self, text: &[u8], start: usize, place: Place<'_>, items: Items) -> Option<usize> {
+    fn item(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        context: WrapperContext<'_>,
+        items: Items,
+    ) -> Option<usize> {
         if text.get(start) == Some(&b'{') {
             let object = Object::walk(text, start);
             let Some(fault) = object.fault else {
                 let element = Some(object.json);
-                self.object(&object, Place { element, ..place }, items);
+                self.object(&object, WrapperContext { element, ..context }, items);
                 return Some(object.end);
             };
             // Its brackets may still say where it ends.
@@ -305,46 +317,49 @@ impl<'w> Walk<'w> {
                 && let Some(b',' | b']') = text.get(skip_space(text, end))
             {
                 let element = text.get(start..end);
-                self.reject_fault(fault, Place { element, ..place });
+                self.reject_fault(fault, WrapperContext { element, ..context });
                 return Some(end);
             }
             let element = Some(scan::trim(object.json));
-            self.object(&object, Place { element, ..place }, items);
+            self.object(&object, WrapperContext { element, ..context }, items);
             return None;
         }
         match scan::skip_value(text, start) {
             Ok(end) => {
                 let element = text.get(start..end);
-                self.value(element.unwrap_or_default(), Place { element, ..place });
+                self.value(
+                    element.unwrap_or_default(),
+                    WrapperContext { element, ..context },
+                );
                 Some(end)
             }
             Err(fault) => {
-                self.reject_rest(text, start, fault, place);
+                self.reject_rest(text, start, fault, context);
                 None
             }
         }
     }
 
     /// A value that stands alone in its slice.
-    fn value(&mut self, value: &[u8], place: Place<'_>) {
+    fn value(&mut self, value: &[u8], context: WrapperContext<'_>) {
         match value.first() {
             Some(b'{') => {
-                if place.depth < self.depth
+                if context.depth < self.depth
                     && let Some(list) = begins_as_s3_file(value, 0)
                 {
-                    self.s3_file(value, 0, list, place);
+                    self.s3_file(value, 0, list, context);
                 } else {
-                    self.object(&Object::walk(value, 0), place, Items::Any);
+                    self.object(&Object::walk(value, 0), context, Items::Any);
                 }
             }
             Some(b'[') => {
-                if let Some(place) = self.deeper(place) {
-                    self.list(value, 0, place, Items::Any);
+                if let Some(context) = self.deeper(context) {
+                    self.list(value, 0, context, Items::Any);
                 }
             }
-            Some(b'"') => self.string(value, place),
+            Some(b'"') => self.string(value, context),
             _ if value == b"null" => self.skip(Skip::Empty),
-            _ => self.unknown(place, || {
+            _ => self.unknown(context, || {
                 let error = "a number or a boolean where a record should be".to_owned();
                 (Reason::UnrecognisedEnvelope, error)
             }),
@@ -352,24 +367,29 @@ impl<'w> Walk<'w> {
     }
 
     /// A string with its quotes, and whatever it stands for.
-    pub(super) fn string(&mut self, value: &[u8], place: Place<'_>) {
+    pub(super) fn string(&mut self, value: &[u8], context: WrapperContext<'_>) {
         let inside = text::string_inside(value).unwrap_or_default();
-        self.unescaped(inside, place, |walk, text| walk.bytes(text, place));
+        self.unescaped(inside, context, |walk, text| walk.bytes(text, context));
     }
 
     /// Goes on with what a string stands for: the string itself, unless it has escapes.
-    fn unescaped(&mut self, inside: &[u8], place: Place<'_>, then: impl FnOnce(&mut Self, &[u8])) {
+    fn unescaped(
+        &mut self,
+        inside: &[u8],
+        context: WrapperContext<'_>,
+        then: impl FnOnce(&mut Self, &[u8]),
+    ) {
         if memchr::memchr(b'\\', inside).is_none() {
             return then(self, inside);
         }
         self.decoded(
             "JSON string",
             0,
-            place,
+            context,
             |limit, into| {
                 text::unescape(inside, limit, into).map_err(|error| match error {
-                    Undecoded::TooLong => LayerError::TooLarge,
-                    Undecoded::Bad(fault) => {
+                    UnescapeError::TooLong => LayerError::TooLarge,
+                    UnescapeError::Bad(fault) => {
                         LayerError::Corrupt(format!("bad escape at byte {}", fault.at()))
                     }
                 })
@@ -380,7 +400,12 @@ impl<'w> Walk<'w> {
 
     // Objects.
 
-    pub(super) fn object(&mut self, object: &Object<'_>, place: Place<'_>, items: Items) {
+    pub(super) fn object(
+        &mut self,
+        object: &Object<'_>,
+        context: WrapperContext<'_>,
+        items: Items,
+    ) {
         match (form(object, items), object.fault) {
             (
                 Form::List {
@@ -391,20 +416,28 @@ impl<'w> Walk<'w> {
                 fault,
             ) => {
                 // Of three nested lists that are one form, the outermost counts.
-                let place = if matches!(items, Items::ScopeLogs | Items::LogRecords) {
-                    place
+                let context = if matches!(items, Items::ScopeLogs | Items::LogRecords) {
+                    context
                 } else {
-                    let Some(place) = self.deeper(place) else {
+                    let Some(context) = self.deeper(context) else {
                         return;
                     };
-                    place
+                    context
                 };
-                let whole = self.list(list, 0, Place { envelope, ..place }, items);
+                let whole = self.list(
+                    list,
+                    0,
+                    WrapperContext {
+                        envelope,
+                        ..context
+                    },
+                    items,
+                );
                 if let (Some(_), Some(fault)) = (whole, fault) {
-                    self.reject_rest(object.json, object.whole, fault, place);
+                    self.reject_rest(object.json, object.whole, fault, context);
                 }
             }
-            (_, Some(fault)) => self.reject_fault(fault, place),
+            (_, Some(fault)) => self.reject_fault(fault, context),
             (
                 Form::Record {
                     envelope,
@@ -413,27 +446,27 @@ impl<'w> Walk<'w> {
                 },
                 None,
             ) => {
-                if self.is_valid(object.json, place) {
+                if self.is_valid(object.json, context) {
                     let index = self.next_index();
                     self.give(Element::Record(RawRecord {
                         json: object.json,
-                        envelope: envelope.unwrap_or(place.envelope),
+                        envelope: envelope.unwrap_or(context.envelope),
                         index,
-                        envelope_time: time.and_then(time::of).or(place.time),
-                        custom: custom || place.custom,
+                        envelope_time: time.and_then(time::parse).or(context.time),
+                        custom: custom || context.custom,
                     }));
                 }
             }
             (Form::Skipped(skip), None) => {
-                if self.is_valid(object.json, place) {
+                if self.is_valid(object.json, context) {
                     self.skip(skip);
                 }
             }
-            (Form::Carrier(carrier), None) => self.carrier(&carrier, place, items),
+            (Form::Carrier(carrier), None) => self.carrier(&carrier, context, items),
             (Form::Unsupported(what), None) => {
-                self.reject(Reason::UnsupportedFormat, what.to_owned(), place);
+                self.reject(Reason::UnsupportedFormat, what.to_owned(), context);
             }
-            (Form::Unknown, None) => self.unknown(place, || {
+            (Form::Unknown, None) => self.unknown(context, || {
                 let keys = object.keys();
                 let error =
                     format!("an object in no form in which CloudTrail is known to travel ({keys})");
@@ -442,42 +475,42 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn carrier(&mut self, carrier: &Carrier<'_>, place: Place<'_>, items: Items) {
+    fn carrier(&mut self, carrier: &Carrier<'_>, context: WrapperContext<'_>, items: Items) {
         // An element of a wrapper's list was counted with its wrapper.
-        let place = if items == Items::Any {
-            let Some(place) = self.deeper(place) else {
+        let context = if items == Items::Any {
+            let Some(context) = self.deeper(context) else {
                 return;
             };
-            place
+            context
         } else {
-            place
+            context
         };
-        let place = Place {
+        let context = WrapperContext {
             envelope: carrier.envelope,
-            time: carrier.time.and_then(time::of).or(place.time),
-            custom: place.custom || carrier.custom,
-            otherwise: carrier.otherwise.or(place.otherwise),
-            ..place
+            time: carrier.time.and_then(time::parse).or(context.time),
+            custom: context.custom || carrier.custom,
+            otherwise: carrier.otherwise.or(context.otherwise),
+            ..context
         };
         match carrier.coding {
-            Coding::Json => self.value(carrier.value, place),
-            Coding::Base64 => self.base64_value(carrier.value, place),
+            Coding::Json => self.value(carrier.value, context),
+            Coding::Base64 => self.base64_value(carrier.value, context),
             Coding::AnyValue => match otel::body(carrier.value) {
-                Body::Text(text) => self.string(text, place),
-                Body::Bytes(text) => self.base64_value(text, place),
+                Body::Text(text) => self.string(text, context),
+                Body::Bytes(text) => self.base64_value(text, context),
                 Body::Structure => self.decoded(
                     "OpenTelemetry",
                     0,
-                    place,
+                    context,
                     |limit, into| {
                         otel::write(carrier.value, limit, into).map_err(|error| match error {
-                            Unwritten::TooLong => LayerError::TooLarge,
-                            Unwritten::Malformed => {
+                            AnyValueError::TooLong => LayerError::TooLarge,
+                            AnyValueError::Malformed => {
                                 LayerError::Corrupt("not a value of its protocol".to_owned())
                             }
                         })
                     },
-                    |walk, text| walk.value(text, place),
+                    |walk, text| walk.value(text, context),
                 ),
                 Body::Other => self.skip(Skip::NotCloudtrail),
             },
@@ -485,14 +518,14 @@ impl<'w> Walk<'w> {
     }
 
     /// A value that should be a string of base64. Some write the JSON itself in its place.
-    fn base64_value(&mut self, value: &[u8], place: Place<'_>) {
+    fn base64_value(&mut self, value: &[u8], context: WrapperContext<'_>) {
         let Some(inside) = text::string_inside(value) else {
-            return self.value(value, place);
+            return self.value(value, context);
         };
-        self.unescaped(inside, place, |walk, text| match scan::trim(text) {
+        self.unescaped(inside, context, |walk, text| match scan::trim(text) {
             [] => walk.skip(Skip::Empty),
-            [b'{' | b'[' | b'"', ..] => walk.bytes(text, place),
-            text => walk.base64(text, place),
+            [b'{' | b'[' | b'"', ..] => walk.bytes(text, context),
+            text => walk.base64(text, context),
         });
     }
 }

@@ -12,14 +12,14 @@ use crate::detection::lists::Lists;
 /// How the access key that signed a call lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Key {
+pub enum KeyLifetime {
     /// Until somebody deletes it (`AKIA…`).
     LongLived,
     /// Until its session ends (`ASIA…`).
     Temporary,
 }
 
-impl Key {
+impl KeyLifetime {
     /// The name in documents and conditions.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -30,7 +30,7 @@ impl Key {
     }
 
     /// AWS's ids say by their first four letters what they are of.
-    fn of(id: &str) -> Option<Self> {
+    fn from_id(id: &str) -> Option<Self> {
         match id.get(..4)? {
             "AKIA" => Some(Self::LongLived),
             "ASIA" => Some(Self::Temporary),
@@ -74,7 +74,7 @@ pub struct Actor<'a> {
     pub access_key_id: Option<&'a str>,
     /// How that key lives.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<Key>,
+    pub key: Option<KeyLifetime>,
     /// Whether the session was opened with MFA; calls with a long-lived key have no session, and do not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mfa: Option<bool>,
@@ -99,7 +99,7 @@ pub struct Actor<'a> {
 const EXTERNAL: [&str; 4] = ["AWSAccount", "FederatedUser", "WebIdentityUser", "SAMLUser"];
 
 impl<'a> Actor<'a> {
-    pub(super) fn of(record: &'a Record<'_>, address: Option<&str>) -> Self {
+    pub(super) fn from_record(record: &'a Record<'_>, address: Option<&str>) -> Self {
         let Some(identity) = record.at(&["userIdentity"]).filter(|it| says(Some(it))) else {
             return Self::default();
         };
@@ -116,7 +116,7 @@ impl<'a> Actor<'a> {
         let principal_id = of("principalId").or(directory_id);
         let session_issuer_arn = of_issuer("arn");
         let issuer_name = of_issuer("userName");
-        let session = arn.and_then(Session::of);
+        let session = arn.and_then(Session::parse);
         let federated = arn.and_then(federated_user);
         let role = session
             .as_ref()
@@ -144,7 +144,7 @@ impl<'a> Actor<'a> {
                 .or(federated),
             sso_permission_set: role.and_then(permission_set),
             access_key_id,
-            key: access_key_id.and_then(Key::of),
+            key: access_key_id.and_then(KeyLifetime::from_id),
             mfa: context.and_then(mfa),
             session_issuer_arn,
             is_ec2_instance: Some(
@@ -180,7 +180,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn of(arn: &'a str) -> Option<Self> {
+    fn parse(arn: &'a str) -> Option<Self> {
         let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":sts::")?;
         let (account, rest) = rest.split_once(":assumed-role/")?;
         let (role, name) = match rest.split_once('/') {
@@ -351,12 +351,12 @@ mod tests {
         for (identity, key, mfa) in [
             (
                 json!({"accessKeyId": "AKIAIOSFODNN7EXAMPLE"}),
-                Some(Key::LongLived),
+                Some(KeyLifetime::LongLived),
                 None,
             ),
             (
                 json!({"accessKeyId": "ASIAIOSFODNN7EXAMPLE", "sessionContext": {"attributes": {"mfaAuthenticated": "false"}}}),
-                Some(Key::Temporary),
+                Some(KeyLifetime::Temporary),
                 Some(false),
             ),
             (

@@ -31,7 +31,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn of(record: &'a Record<'_>, lists: &Lists) -> Self {
+    pub(super) fn from_record(record: &'a Record<'_>, lists: &Lists) -> Self {
         let address = text(record, &["sourceIPAddress"]);
         let ip: Option<IpAddr> = address.and_then(|address| address.parse().ok());
         Self {
@@ -56,16 +56,16 @@ impl<'a> Client<'a> {
 /// kind of its own.
 fn kinds(record: &Record<'_>, lists: &Lists) -> Vec<&'static str> {
     let agent = text(record, &["userAgent"]).unwrap_or_default();
-    let said = lists.user_agents.say(agent);
+    let program = lists.user_agents.kinds(agent);
     let mut kinds = Vec::new();
-    if said.attack_tool {
+    if program.attack_tool {
         kinds.push("attack_tool");
-    } else if said.iac && !is_called_by_service(record) {
+    } else if program.iac && !is_called_by_service(record) {
         kinds.push("iac");
     }
-    if said.cloudshell {
+    if program.cloudshell {
         kinds.push("cloudshell");
-    } else if said.console || has_console_credentials(record) {
+    } else if program.console || has_console_credentials(record) {
         kinds.push("console");
     }
     kinds

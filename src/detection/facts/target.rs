@@ -37,7 +37,7 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn of(record: &'a Record<'_>, actor: &Actor<'a>, lists: &Lists) -> Self {
+    pub(super) fn from_record(record: &'a Record<'_>, actor: &Actor<'a>, lists: &Lists) -> Self {
         let region = text(record, &["awsRegion"]);
         let instance_profile = text(record, &["requestParameters", "instanceProfileName"])
             .or_else(|| profile_of_association(record.at(&["requestParameters"])?))

@@ -9,9 +9,9 @@ use rsigma_parser::{Detection, Detections, SigmaRule};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::read::Place;
+use super::read::DocumentLocation;
 use crate::detection::explain::Trace;
-use crate::detection::fault::{Faults, one_line};
+use crate::detection::fault::{FileFaults, one_line};
 
 /// The attribute that holds them.
 pub(super) const EXAMPLES: &str = "trailtag.examples";
@@ -39,13 +39,13 @@ impl Examples {
         rule: &SigmaRule,
         compiled: &CompiledRule,
         written: &[String],
-        place: &Place,
-        faults: &mut Faults,
+        location: &DocumentLocation,
+        faults: &mut FileFaults,
     ) {
         let Some(attribute) = rule.custom_attributes.get(EXAMPLES) else {
             return;
         };
-        let examples = lists(attribute, place, faults);
+        let examples = lists(attribute, location, faults);
         let compared = examples
             .len()
             .saturating_mul(values(&rule.detection).max(1));
@@ -54,7 +54,7 @@ impl Examples {
             let problem = format!(
                 "with its examples, those of all rules are compared with more than {MOST_COMPARED} values: leave out some"
             );
-            place.fault(faults, problem);
+            location.fault(faults, problem);
             return;
         }
         self.checked += examples.len();
@@ -62,7 +62,7 @@ impl Examples {
             let problem = record(&example)
                 .and_then(|record| holds(compiled, written, &Value::Object(record), wanted));
             if let Err(problem) = problem {
-                place.fault(faults, format!("its example {name}[{at}] {problem}"));
+                location.fault(faults, format!("its example {name}[{at}] {problem}"));
             }
         }
     }
@@ -87,8 +87,12 @@ fn values_of(detection: &Detection) -> usize {
 type Example = (&'static str, usize, Value, bool);
 
 /// The examples of a rule.
-fn lists(attribute: &impl Serialize, place: &Place, faults: &mut Faults) -> Vec<Example> {
-    let mut fault = |problem: String| place.fault(faults, problem);
+fn lists(
+    attribute: &impl Serialize,
+    location: &DocumentLocation,
+    faults: &mut FileFaults,
+) -> Vec<Example> {
+    let mut fault = |problem: String| location.fault(faults, problem);
     let mut lists = match serde_json::to_value(attribute) {
         Ok(Value::Object(lists)) => lists,
         Ok(_) => {
@@ -150,7 +154,7 @@ fn holds(
     record: &Value,
     wanted: bool,
 ) -> Result<(), String> {
-    let trace = Trace::of(&explain_rule(compiled, &JsonEvent::borrow(record)), written);
+    let trace = Trace::from_engine(&explain_rule(compiled, &JsonEvent::borrow(record)), written);
     if trace.holds == wanted {
         return Ok(());
     }
@@ -163,9 +167,9 @@ fn holds(
 
 #[cfg(test)]
 mod tests {
-    use crate::detection::attack::Version;
-    use crate::detection::fault::Faults;
-    use crate::detection::files::File;
+    use crate::detection::attack::AttackVersion;
+    use crate::detection::fault::FileFaults;
+    use crate::detection::files::NamedText;
     use crate::detection::rules::Rules;
 
     /// The examples that were tried, and what was wrong, less what every fault begins with.
@@ -173,12 +177,12 @@ mod tests {
         let text = format!(
             "title: T\nid: t\nlevel: low\nlogsource: {{product: aws}}\ndetection: {detection}\ntrailtag.examples: {examples}\n"
         );
-        let file = File {
+        let file = NamedText {
             name: "r.yml".to_owned(),
             text,
         };
-        let mut faults = Faults::default();
-        let rules = Rules::compile(&[file], Version::V18, &mut faults);
+        let mut faults = FileFaults::default();
+        let rules = Rules::compile(&[file], AttackVersion::V18, &mut faults);
         let said = faults.0.iter().map(|fault| {
             let said = fault.to_string();
             let problem = said.strip_prefix("r.yml:6: rule \"T\": its ");
@@ -279,18 +283,18 @@ mod tests {
 
     #[test]
     fn a_filter_does_not_change_what_the_examples_are_about() {
-        let rule = File {
+        let rule = NamedText {
             name: "r.yml".to_owned(),
             text: format!(
                 "title: T\nid: t\nlevel: low\nlogsource: {{product: aws}}\ndetection: {NAMED}\ntrailtag.examples: {{match: [{{eventName: A, eventSource: x.amazonaws.com, userAgent: deploy}}]}}\n"
             ),
         };
-        let filter = File {
+        let filter = NamedText {
             name: "f.yml".to_owned(),
             text: "title: F\nlogsource: {product: aws}\nfilter: {rules: [t], s: {userAgent: deploy}, condition: not s}\n".to_owned(),
         };
-        let mut faults = Faults::default();
-        let rules = Rules::compile(&[filter, rule], Version::V18, &mut faults);
+        let mut faults = FileFaults::default();
+        let rules = Rules::compile(&[filter, rule], AttackVersion::V18, &mut faults);
         assert_eq!(faults.to_string(), "");
         assert_eq!(rules.examples(), 1);
     }

@@ -10,9 +10,9 @@ use rsigma_eval::Engine;
 use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaCollection};
 
 use super::Rule;
-use super::read::Place;
+use super::read::DocumentLocation;
 use super::regexes::Regexes;
-use crate::detection::fault::{Faults, one_line};
+use crate::detection::fault::{FileFaults, one_line};
 use crate::detection::sigma::{make_names_exact, tested_facts};
 
 /// The most filters over one rule.
@@ -26,10 +26,10 @@ const MOST_LOOKED_AT: usize = 50_000_000;
 
 /// Puts filters over the rules that they name.
 pub(super) fn apply(
-    filters: Vec<(FilterRule, Place)>,
+    filters: Vec<(FilterRule, DocumentLocation)>,
     rules: &[Rule],
     engine: &mut Engine,
-    faults: &mut Faults,
+    faults: &mut FileFaults,
 ) {
     if filters.is_empty() {
         return;
@@ -45,13 +45,13 @@ pub(super) fn apply(
     let mut bounds = Bounds::default();
     let mut collection = SigmaCollection::new();
     let mut regexes = Regexes::default();
-    for (mut filter, place) in filters {
+    for (mut filter, location) in filters {
         if let Err(problem) = regexes.admit(&filter.detection) {
-            place.fault(faults, problem);
+            location.fault(faults, problem);
             continue;
         }
         if let Err(problem) = bounds.admit(&filter, rules.len(), &known) {
-            place.fault(faults, problem);
+            location.fault(faults, problem);
             return;
         }
         if let FilterRuleTarget::Specific(names) = &filter.rules {
@@ -59,7 +59,7 @@ pub(super) fn apply(
                 .iter()
                 .filter(|name| !known.contains_key(name.as_str()))
             {
-                place.fault(
+                location.fault(
                     faults,
                     format!(
                         "it filters rule {name:?}, which is not loaded: name a rule's id or title"
@@ -68,7 +68,7 @@ pub(super) fn apply(
             }
         }
         for field in tested_facts(&filter.detection) {
-            place.fault(
+            location.fault(
                 faults,
                 format!("it tests `{field}`, which is derived only after a rule matched: use the record's own fields"),
             );
@@ -77,7 +77,7 @@ pub(super) fn apply(
         // Without any rule: it only says whether the filter itself can be compiled.
         match Engine::new().apply_filter(&filter) {
             Ok(()) => collection.filters.push(filter),
-            Err(error) => place.fault(faults, one_line(&error.to_string())),
+            Err(error) => location.fault(faults, one_line(&error.to_string())),
         }
     }
     // All at once, since the engine makes its index anew each time.

@@ -5,20 +5,20 @@
 use rsigma_parser::{FilterRule, SigmaRule};
 
 use super::examples::EXAMPLES;
+use crate::detection::fault::{FileFaults, one_line};
+use crate::detection::files::{NamedText, documents, key_line, line_in, top_level};
 use crate::config::yaml::{self, Data, Node};
-use crate::detection::fault::{Faults, one_line};
-use crate::detection::files::{File, documents, key_line, line_in, top_level};
 
 /// What has been read so far.
 #[derive(Default)]
-pub(super) struct Read {
-    pub(super) rules: Vec<(SigmaRule, Place)>,
-    pub(super) filters: Vec<(FilterRule, Place)>,
+pub(super) struct RuleReader {
+    pub(super) rules: Vec<(SigmaRule, DocumentLocation)>,
+    pub(super) filters: Vec<(FilterRule, DocumentLocation)>,
 }
 
 /// Where a document stands.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct DocumentLocation {
     file: String,
     line: usize,
     /// The line of its examples; that of the document where it has none.
@@ -26,8 +26,8 @@ pub(super) struct Place {
     subject: Option<String>,
 }
 
-impl Place {
-    pub(super) fn fault(&self, faults: &mut Faults, problem: impl Into<String>) {
+impl DocumentLocation {
+    pub(super) fn fault(&self, faults: &mut FileFaults, problem: impl Into<String>) {
         faults.add(&self.file, Some(self.line), self.subject.clone(), problem);
     }
 
@@ -47,27 +47,27 @@ const MOST_FAULTS: usize = 10;
 /// with the brackets in it.
 const LONGEST_CONDITION: usize = 4096;
 
-impl Read {
+impl RuleReader {
     /// Reads every document of a file.
-    pub(super) fn file(&mut self, file: &File, faults: &mut Faults) {
+    pub(super) fn file(&mut self, file: &NamedText, faults: &mut FileFaults) {
         for (line, text) in documents(file.text.trim_start_matches('\u{feff}')) {
             self.document(file, line, text, faults);
         }
     }
 
-    fn document(&mut self, file: &File, line: usize, text: &str, faults: &mut Faults) {
+    fn document(&mut self, file: &NamedText, line: usize, text: &str, faults: &mut FileFaults) {
         let key = |name: &str| key_line(text, name).map(|at| line + at);
         let subject = top_level(text, "title").map(|title| format!("rule {title:?}"));
-        let place = Place {
+        let location = DocumentLocation {
             file: file.name.clone(),
             line,
             examples: key(EXAMPLES).unwrap_or(line),
             subject,
         };
-        let fault = |at: usize, problem: String, faults: &mut Faults| {
-            let at = Place {
+        let fault = |at: usize, problem: String, faults: &mut FileFaults| {
+            let at = DocumentLocation {
                 line: at,
-                ..place.clone()
+                ..location.clone()
             };
             at.fault(faults, problem);
         };
@@ -97,7 +97,7 @@ impl Read {
         let collection = match rsigma_parser::parse_sigma_yaml(text) {
             Ok(collection) => collection,
             Err(error) => {
-                place.fault(faults, one_line(&error.to_string()));
+                location.fault(faults, one_line(&error.to_string()));
                 return;
             }
         };
@@ -119,22 +119,23 @@ impl Read {
             fault(at, problem, faults);
         }
         if let Some(more) = collection.errors.len().checked_sub(MOST_FAULTS + 1) {
-            place.fault(
+            location.fault(
                 faults,
                 format!("{} more things are wrong with it", more + 1),
             );
         }
         for _ in collection.correlations {
-            place.fault(
+            location.fault(
                 faults,
                 "correlation rules are not supported: a rule here sees one record at a time",
             );
         }
         let rules = collection.rules.into_iter();
-        self.rules.extend(rules.map(|rule| (rule, place.clone())));
+        self.rules
+            .extend(rules.map(|rule| (rule, location.clone())));
         let filters = collection.filters.into_iter();
         self.filters
-            .extend(filters.map(|filter| (filter, place.clone())));
+            .extend(filters.map(|filter| (filter, location.clone())));
     }
 }
 

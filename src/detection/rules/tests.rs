@@ -7,15 +7,15 @@ use std::borrow::Cow;
 const HEAD: &str = "title: T\nid: 11111111-1111-4111-8111-111111111111\nlevel: low\nlogsource: {product: aws, service: cloudtrail}\n";
 
 fn load(files: &[(&str, String)]) -> (Rules, String) {
-    let files: Vec<File> = files
+    let files: Vec<NamedText> = files
         .iter()
-        .map(|(name, text)| File {
+        .map(|(name, text)| NamedText {
             name: (*name).to_owned(),
             text: text.clone(),
         })
         .collect();
-    let mut faults = Faults::default();
-    let rules = Rules::compile(&files, Version::V18, &mut faults);
+    let mut faults = FileFaults::default();
+    let rules = Rules::compile(&files, AttackVersion::V18, &mut faults);
     (rules, faults.to_string())
 }
 
@@ -152,7 +152,7 @@ fn the_reach_is_what_rules_without_a_name_are_limited_to() {
     ]);
     assert_eq!(faults, "");
     let reach: Vec<(&str, Option<Vec<&str>>)> = rules
-        .reach()
+        .unfiltered_rules()
         .map(|reach| (reach.rule.id.as_str(), reach.sources))
         .collect();
     assert_eq!(
@@ -177,7 +177,7 @@ fn names_alone_tell_most_records_apart() {
         ("b", rule("2", "{s: {eventName: B}, condition: s}")),
     ]);
     let want = |source: Option<&'static str>, name: Option<&'static str>| {
-        rules.want(&Identity {
+        rules.want(&EventNames {
             event_source: source.map(Cow::Borrowed),
             event_name: name.map(Cow::Borrowed),
         })

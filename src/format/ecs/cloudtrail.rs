@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cloudtrail::record::Record;
 use crate::cloudtrail::time;
-use crate::format::words::{Cut, Light, Spelled, filled, text, truth};
+use crate::format::text::{AsText, BoundedJson, Truncating, filled, text, truth};
 
 /// The most characters of a text that Elastic's integration indexes. No text of so many is longer than the 32,766 bytes
 /// that Lucene takes.
@@ -37,7 +37,7 @@ struct CloudTrail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    management_event: Option<Spelled<bool>>,
+    management_event: Option<AsText<bool>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     read_only: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,19 +47,19 @@ struct CloudTrail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     vpc_endpoint_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    session_credential_from_console: Option<Spelled<bool>>,
+    session_credential_from_console: Option<AsText<bool>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_identity: Option<UserIdentity<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     resources: Vec<Resource<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_parameters: Option<Spelled<JavaMap<'a>>>,
+    request_parameters: Option<AsText<JavaMap<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_elements: Option<Spelled<JavaMap<'a>>>,
+    response_elements: Option<AsText<JavaMap<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    additional_eventdata: Option<Spelled<JavaMap<'a>>>,
+    additional_eventdata: Option<AsText<JavaMap<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service_event_details: Option<Spelled<JavaMap<'a>>>,
+    service_event_details: Option<AsText<JavaMap<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flattened: Option<Flattened<'a>>,
 }
@@ -82,7 +82,7 @@ struct UserIdentity<'a> {
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct SessionContext<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    mfa_authenticated: Option<Spelled<bool>>,
+    mfa_authenticated: Option<AsText<bool>>,
     /// A date; what cannot be read as one is left out, since an index would refuse the document for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     creation_date: Option<String>,
@@ -117,23 +117,23 @@ struct Resource<'a> {
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Flattened<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_parameters: Option<Light<'a>>,
+    request_parameters: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_elements: Option<Light<'a>>,
+    response_elements: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    additional_eventdata: Option<Light<'a>>,
+    additional_eventdata: Option<BoundedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service_event_details: Option<Light<'a>>,
+    service_event_details: Option<BoundedJson<'a>>,
 }
 
 impl<'a> Aws<'a> {
     /// What a record has of these; none where it has nothing.
-    pub(super) fn of(record: &'a Record<'_>) -> Option<Self> {
+    pub(super) fn from_record(record: &'a Record<'_>) -> Option<Self> {
         let whole = Some(&record.value);
         let of = |key| text(whole, key);
-        let spelled = |key| truth(whole, key).map(Spelled);
-        let shown = |key| JavaMap::of(record.at(&[key])).map(Spelled);
-        let flat = |key| Light::object(record.at(&[key]));
+        let spelled = |key| truth(whole, key).map(AsText);
+        let shown = |key| JavaMap::from_value(record.at(&[key])).map(AsText);
+        let flat = |key| BoundedJson::from_object(record.at(&[key]));
         let cloudtrail = CloudTrail {
             event_version: of("eventVersion"),
             event_type: of("eventType"),
@@ -148,7 +148,7 @@ impl<'a> Aws<'a> {
             shared_event_id: of("sharedEventID"),
             vpc_endpoint_id: of("vpcEndpointId"),
             session_credential_from_console: spelled("sessionCredentialFromConsole"),
-            user_identity: filled(UserIdentity::of(record)),
+            user_identity: filled(UserIdentity::from_record(record)),
             resources: Resource::all(record),
             request_parameters: shown("requestParameters"),
             response_elements: shown("responseElements"),
@@ -182,7 +182,7 @@ impl<'a> Resource<'a> {
 }
 
 impl<'a> UserIdentity<'a> {
-    fn of(record: &'a Record<'_>) -> Self {
+    fn from_record(record: &'a Record<'_>) -> Self {
         let identity = record.at(&["userIdentity"]);
         let context = record.at(&["userIdentity", "sessionContext"]);
         let within = |key| context.and_then(|context| context.get(key));
@@ -194,9 +194,9 @@ impl<'a> UserIdentity<'a> {
             access_key_id: text(identity, "accessKeyId"),
             invoked_by: text(identity, "invokedBy"),
             session_context: filled(SessionContext {
-                mfa_authenticated: truth(attributes, "mfaAuthenticated").map(Spelled),
+                mfa_authenticated: truth(attributes, "mfaAuthenticated").map(AsText),
                 creation_date: text(attributes, "creationDate")
-                    .and_then(time::of_record)
+                    .and_then(time::parse_record_time)
                     .and_then(super::rfc3339),
                 session_issuer: filled(SessionIssuer {
                     kind: text(issuer, "type"),
@@ -215,7 +215,7 @@ impl<'a> UserIdentity<'a> {
 pub(super) struct JavaMap<'a>(&'a Value);
 
 impl<'a> JavaMap<'a> {
-    fn of(value: Option<&'a Value>) -> Option<Self> {
+    fn from_value(value: Option<&'a Value>) -> Option<Self> {
         value
             .filter(|value| match value {
                 Value::Null => false,
@@ -230,7 +230,7 @@ impl<'a> JavaMap<'a> {
 
 impl Display for JavaMap<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let mut cut = Cut::at(INDEXED, out);
+        let mut cut = Truncating::at(INDEXED, out);
         match show(self.0, &mut cut) {
             Err(_) if cut.is_full() => Ok(()),
             shown => shown,
@@ -238,7 +238,7 @@ impl Display for JavaMap<'_> {
     }
 }
 
-fn show(value: &Value, out: &mut Cut<'_>) -> fmt::Result {
+fn show(value: &Value, out: &mut Truncating<'_>) -> fmt::Result {
     match value {
         Value::String(text) => out.write_str(text),
         Value::Array(items) => {

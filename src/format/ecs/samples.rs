@@ -75,7 +75,7 @@ impl Site {
         let record = Record::parse(raw.json).unwrap();
         let detection = self
             .detector
-            .evaluate(&record, Context::of(&origin, &raw))
+            .evaluate(&record, Context::new(&origin, &raw))
             .expect("a rule matches");
         let advice = self.catalogue.select(&record, &detection.facts);
         look(&Finding::new(&record, detection, advice, &origin, &raw))
@@ -95,7 +95,7 @@ impl Site {
 pub(in crate::format) fn ours(site: &Site, route: &Route, json: &str) -> String {
     site.with(json, |finding| {
         let mut out = Vec::new();
-        crate::format::ours::write(route, finding, &mut out).unwrap();
+        crate::format::trailtag_block::write(route, finding, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     })
 }

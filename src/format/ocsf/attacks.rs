@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::detection::attack::{Entry, Technique};
-use crate::format::words::Spelled;
+use crate::detection::attack::{AttackObject, Technique};
+use crate::format::text::AsText;
 
 #[derive(Serialize)]
 pub(super) struct Attack<'a> {
@@ -13,7 +13,7 @@ pub(super) struct Attack<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sub_technique: Option<Linked<'a>>,
     /// The version of ATT&CK.
-    version: Spelled<u8>,
+    version: AsText<u8>,
 }
 
 #[derive(Serialize)]
@@ -24,8 +24,8 @@ struct Linked<'a> {
     src_url: String,
 }
 
-impl<'a> From<Entry<'a>> for Linked<'a> {
-    fn from(entry: Entry<'a>) -> Self {
+impl<'a> From<AttackObject<'a>> for Linked<'a> {
+    fn from(entry: AttackObject<'a>) -> Self {
         Self {
             uid: entry.id,
             name: entry.name,
@@ -35,12 +35,12 @@ impl<'a> From<Entry<'a>> for Linked<'a> {
 }
 
 /// Every technique that a finding is evidence of.
-pub(super) fn of<'a>(attack: &[Technique<'a>], version: u8) -> Vec<Attack<'a>> {
+pub(super) fn from_techniques<'a>(attack: &[Technique<'a>], version: u8) -> Vec<Attack<'a>> {
     let attacks = attack.iter().map(|found| Attack {
         tactic: found.tactic().map(Linked::from),
         technique: found.technique().into(),
         sub_technique: found.sub_technique().map(Linked::from),
-        version: Spelled(version),
+        version: AsText(version),
     });
     attacks.collect()
 }

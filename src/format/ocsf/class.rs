@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::cloudtrail::record::Record;
 use crate::config::OcsfClass;
-use crate::format::words::{text, truth};
+use crate::format::text::{text, truth};
 
 /// The class's number.
 pub(super) const fn uid(class: OcsfClass) -> u16 {
@@ -68,7 +68,7 @@ const CHANGES: [&str; 18] = [
 
 impl Activity {
     /// The activity of a record's call; of a finding it is that the finding is made.
-    pub(super) fn of(class: OcsfClass, record: &Record<'_>) -> Self {
+    pub(super) fn new(class: OcsfClass, record: &Record<'_>) -> Self {
         let whole = Some(&record.value);
         let call = text(whole, "eventName").unwrap_or_default();
         let reads = truth(whole, "readOnly") == Some(true);
@@ -152,7 +152,7 @@ mod tests {
 
     fn activity(class: OcsfClass, record: &str) -> (u32, String) {
         let record = Record::parse(record.as_bytes()).unwrap();
-        let activity = Activity::of(class, &record);
+        let activity = Activity::new(class, &record);
         (activity.type_uid(), TypeName(activity).to_string())
     }
 

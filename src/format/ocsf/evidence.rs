@@ -8,7 +8,7 @@ use crate::cloudtrail::record::Record;
 use crate::cloudtrail::time;
 use crate::detection::facts;
 use crate::finding::Finding;
-use crate::format::words::{Light, filled, text, tls_version};
+use crate::format::text::{BoundedJson, filled, text, tls_version};
 
 #[derive(Serialize)]
 pub(super) struct Account<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    pub(super) const fn of(uid: &'a str) -> Self {
+    pub(super) const fn new(uid: &'a str) -> Self {
         Self {
             uid,
             type_id: 10,
@@ -40,10 +40,10 @@ pub(super) struct Actor<'a> {
 }
 
 impl<'a> Actor<'a> {
-    pub(super) fn of(finding: &'a Finding<'a>) -> Option<Self> {
+    pub(super) fn from_finding(finding: &'a Finding<'a>) -> Option<Self> {
         let actor = Self {
-            user: User::of(finding),
-            session: filled(Session::of(finding)),
+            user: User::from_finding(finding),
+            session: filled(Session::from_finding(finding)),
             invoked_by: text(finding.record.at(&["userIdentity"]), "invokedBy"),
         };
         let says = actor.user.is_some() || actor.session.is_some() || actor.invoked_by.is_some();
@@ -86,7 +86,7 @@ struct Credential<'a> {
 }
 
 impl<'a> User<'a> {
-    fn of(finding: &'a Finding<'a>) -> Option<Self> {
+    fn from_finding(finding: &'a Finding<'a>) -> Option<Self> {
         let actor = &finding.detection.facts.actor;
         if actor.account.is_none() && actor.name.is_none() && actor.arn.is_none() {
             return None;
@@ -99,7 +99,7 @@ impl<'a> User<'a> {
             uid_alt: actor.principal_id,
             credential_uid: actor.access_key_id,
             programmatic_credentials: actor.access_key_id.map(|uid| [Credential { uid }]),
-            account: actor.account.map(Account::of),
+            account: actor.account.map(Account::new),
         })
     }
 
@@ -107,14 +107,14 @@ impl<'a> User<'a> {
     pub(super) fn changed(finding: &'a Finding<'a>) -> Option<Self> {
         let request = finding.record.at(&["requestParameters"]);
         let Some(name) = text(request, "userName") else {
-            return Self::of(finding);
+            return Self::from_finding(finding);
         };
         let account = finding.detection.facts.target.account;
         Some(Self {
             kind: "User",
             type_id: 1,
             name: Some(name),
-            account: account.map(Account::of),
+            account: account.map(Account::new),
             ..Self::unknown()
         })
     }
@@ -154,7 +154,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn of(finding: &'a Finding<'a>) -> Self {
+    fn from_finding(finding: &'a Finding<'a>) -> Self {
         let actor = &finding.detection.facts.actor;
         let attributes = finding
             .record
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
         Self {
             issuer: actor.session_issuer_arn,
             is_mfa: actor.mfa,
-            created_time: text(attributes, "creationDate").and_then(time::of_record),
+            created_time: text(attributes, "creationDate").and_then(time::parse_record_time),
         }
     }
 }
@@ -189,7 +189,7 @@ struct Service<'a> {
 struct Request<'a> {
     uid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Light<'a>>,
+    data: Option<BoundedJson<'a>>,
 }
 
 #[derive(Default, PartialEq, Serialize)]
@@ -199,12 +199,12 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Light<'a>>,
+    data: Option<BoundedJson<'a>>,
 }
 
 impl<'a> Api<'a> {
     /// What was called; none where the record does not name it.
-    pub(super) fn of(record: &'a Record<'_>) -> Option<Self> {
+    pub(super) fn from_record(record: &'a Record<'_>) -> Option<Self> {
         let whole = Some(&record.value);
         let of = |key| text(whole, key);
         Some(Self {
@@ -213,12 +213,12 @@ impl<'a> Api<'a> {
             service: of("eventSource").map(|name| Service { name }),
             request: of("requestID").map(|uid| Request {
                 uid,
-                data: Light::of(record.at(&["requestParameters"])),
+                data: BoundedJson::from_value(record.at(&["requestParameters"])),
             }),
             response: filled(Response {
                 error: of("errorCode"),
                 error_message: of("errorMessage"),
-                data: Light::of(record.at(&["responseElements"])),
+                data: BoundedJson::from_value(record.at(&["responseElements"])),
             }),
         })
     }
@@ -248,7 +248,7 @@ pub(super) struct Endpoint<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    pub(super) fn of(finding: &'a Finding<'a>) -> Option<Self> {
+    pub(super) fn from_finding(finding: &'a Finding<'a>) -> Option<Self> {
         let client = &finding.detection.facts.client;
         let (address, is_ip) = (client.address, client.ip.is_some());
         let uid = text(Some(&finding.record.value), "vpcEndpointId");
@@ -274,7 +274,7 @@ pub(super) struct HttpRequest<'a> {
 }
 
 impl<'a> HttpRequest<'a> {
-    pub(super) fn of(record: &'a Record<'_>) -> Option<Self> {
+    pub(super) fn from_record(record: &'a Record<'_>) -> Option<Self> {
         text(Some(&record.value), "userAgent").map(|user_agent| Self { user_agent })
     }
 }
@@ -318,7 +318,7 @@ impl<'a> Resource<'a> {
                 role,
                 cloud_partition: target.partition,
                 owner: target.account.map(|uid| Owner {
-                    account: Account::of(uid),
+                    account: Account::new(uid),
                 }),
             })
         })
@@ -336,7 +336,7 @@ struct Tls<'a> {
 }
 
 impl<'a> Tls<'a> {
-    fn of(details: Option<&'a Value>) -> Option<Self> {
+    fn from_value(details: Option<&'a Value>) -> Option<Self> {
         Some(Self {
             version: tls_version(text(details, "tlsVersion")?).1,
             cipher: text(details, "cipherSuite"),
@@ -362,15 +362,15 @@ pub(super) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    pub(super) fn of(finding: &'a Finding<'a>) -> Option<Self> {
+    pub(super) fn from_finding(finding: &'a Finding<'a>) -> Option<Self> {
         let record = finding.record;
         let evidence = Self {
             uid: &finding.detection.facts.event_id,
-            actor: Actor::of(finding),
-            api: Api::of(record),
-            src_endpoint: Endpoint::of(finding),
-            http_request: HttpRequest::of(record),
-            tls: Tls::of(record.at(&["tlsDetails"])),
+            actor: Actor::from_finding(finding),
+            api: Api::from_record(record),
+            src_endpoint: Endpoint::from_finding(finding),
+            http_request: HttpRequest::from_record(record),
+            tls: Tls::from_value(record.at(&["tlsDetails"])),
         };
         let says =
             evidence.actor.is_some() || evidence.api.is_some() || evidence.src_endpoint.is_some();

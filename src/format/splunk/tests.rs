@@ -63,7 +63,7 @@ impl Site {
         let record = Record::parse(raw.json).unwrap();
         let detection = self
             .detector
-            .evaluate(&record, Context::of(origin, &raw))
+            .evaluate(&record, Context::new(origin, &raw))
             .unwrap();
         let advice = self.catalogue.select(&record, &detection.facts);
         look(&Finding::new(&record, detection, advice, origin, &raw))

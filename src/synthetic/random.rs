@@ -3,9 +3,9 @@
 /// SplitMix64 (Steele, Lea and Flood 2014). Written out here, ten lines, because "the same seed gives the same bytes"
 /// must survive the next release of any random number crate.
 #[derive(Debug, Clone)]
-pub(super) struct Stream(u64);
+pub(super) struct Random(u64);
 
-impl Stream {
+impl Random {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -56,14 +56,14 @@ pub(super) fn word(value: u64, words: &[&'static str]) -> &'static str {
         .unwrap_or_default()
 }
 
-/// Things of which one is drawn: never empty, so a draw cannot fail.
+/// Things of which one is drawn, those that stand there more than once more often: never empty, so a draw cannot fail.
 #[derive(Debug)]
-pub(super) struct Lot<T> {
+pub(super) struct WeightedChoice<T> {
     first: T,
     rest: Vec<T>,
 }
 
-impl<T> Lot<T> {
+impl<T> WeightedChoice<T> {
     pub(super) fn new(first: T, rest: impl IntoIterator<Item = T>) -> Self {
         Self {
             first,
@@ -71,8 +71,8 @@ impl<T> Lot<T> {
         }
     }
 
-    pub(super) fn draw(&self, stream: &mut Stream) -> &T {
-        let at = stream.below(self.rest.len() as u64 + 1);
+    pub(super) fn draw(&self, random: &mut Random) -> &T {
+        let at = random.below(self.rest.len() as u64 + 1);
         usize::try_from(at)
             .ok()
             .and_then(|at| self.rest.get(at))
@@ -87,8 +87,8 @@ mod tests {
     /// Vigna's splitmix64.c with the seed 1234567.
     #[test]
     fn is_splitmix64() {
-        let mut stream = Stream::new(1_234_567);
-        let numbers: Vec<u64> = (0..5).map(|_| stream.next()).collect();
+        let mut random = Random::new(1_234_567);
+        let numbers: Vec<u64> = (0..5).map(|_| random.next()).collect();
         assert_eq!(
             numbers,
             [
@@ -102,11 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lot_draws_all_of_its_things() {
-        let lot = Lot::new('a', ['b', 'c']);
-        let mut stream = Stream::new(0);
+    fn a_choice_draws_all_of_its_things() {
+        let choice = WeightedChoice::new('a', ['b', 'c']);
+        let mut random = Random::new(0);
         let drawn: std::collections::BTreeSet<char> =
-            (0..100).map(|_| *lot.draw(&mut stream)).collect();
+            (0..100).map(|_| *choice.draw(&mut random)).collect();
         assert_eq!(drawn, ['a', 'b', 'c'].into());
     }
 }

@@ -23,9 +23,9 @@ const MOST_LEVELS: usize = 15;
 
 /// A value that is written as the text that it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Spelled<T>(pub(super) T);
+pub(super) struct AsText<T>(pub(super) T);
 
-impl<T: Display> Serialize for Spelled<T> {
+impl<T: Display> Serialize for AsText<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
@@ -59,24 +59,24 @@ pub(super) fn tls_version(text: &str) -> (Option<&'static str>, &str) {
 
 /// A free-form value that is small and flat enough to be carried as it is, without its nulls.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Light<'a>(&'a Value);
+pub(super) struct BoundedJson<'a>(&'a Value);
 
-impl<'a> Light<'a> {
+impl<'a> BoundedJson<'a> {
     /// The value; none where it is null, too large or too deep, or where a key holds a zero character, which no search
     /// engine takes.
-    pub(super) fn of(value: Option<&'a Value>) -> Option<Self> {
+    pub(super) fn from_value(value: Option<&'a Value>) -> Option<Self> {
         let value = value.filter(|value| !value.is_null())?;
         let mut left = MOST_BYTES;
         weigh(value, MOST_LEVELS, &mut left).then_some(Self(value))
     }
 
     /// The same, and none where it is no object or an empty one.
-    pub(super) fn object(value: Option<&'a Value>) -> Option<Self> {
+    pub(super) fn from_object(value: Option<&'a Value>) -> Option<Self> {
         let fields = value?.as_object()?;
         if fields.is_empty() {
             return None;
         }
-        Self::of(value)
+        Self::from_value(value)
     }
 }
 
@@ -121,20 +121,20 @@ fn spare(left: &mut usize) -> bool {
     rest.is_some()
 }
 
-impl Serialize for Light<'_> {
+impl Serialize for BoundedJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Value::Object(fields) => {
                 let mut map = serializer.serialize_map(None)?;
                 for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-                    map.serialize_entry(key, &Light(value))?;
+                    map.serialize_entry(key, &BoundedJson(value))?;
                 }
                 map.end()
             }
             Value::Array(items) => {
                 let mut list = serializer.serialize_seq(None)?;
                 for item in items.iter().filter(|item| !item.is_null()) {
-                    list.serialize_element(&Light(item))?;
+                    list.serialize_element(&BoundedJson(item))?;
                 }
                 list.end()
             }
@@ -144,12 +144,12 @@ impl Serialize for Light<'_> {
 }
 
 /// Passes on so many characters, and then none.
-pub(super) struct Cut<'a> {
+pub(super) struct Truncating<'a> {
     out: &'a mut dyn fmt::Write,
     left: usize,
 }
 
-impl<'a> Cut<'a> {
+impl<'a> Truncating<'a> {
     pub(super) fn at(left: usize, out: &'a mut dyn fmt::Write) -> Self {
         Self { out, left }
     }
@@ -160,7 +160,7 @@ impl<'a> Cut<'a> {
     }
 }
 
-impl fmt::Write for Cut<'_> {
+impl fmt::Write for Truncating<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if text.is_empty() {
             return Ok(());
@@ -264,9 +264,9 @@ impl Display for Sentence<'_> {
 
 /// Why a finding has its severity.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reason<'a>(pub(super) &'a Finding<'a>);
+pub(super) struct ScoreBreakdown<'a>(pub(super) &'a Finding<'a>);
 
-impl Display for Reason<'_> {
+impl Display for ScoreBreakdown<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let severity = &self.0.detection.severity;
         write!(
@@ -303,27 +303,31 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_light_up_to_its_limits() {
+    fn a_value_is_carried_up_to_its_limits() {
         let large = |bytes: usize| json!({"key": "x".repeat(bytes)});
         // The key, quotes, braces and a separator count too.
-        assert!(Light::of(Some(&large(MOST_BYTES - 8))).is_some());
-        assert!(Light::of(Some(&large(MOST_BYTES - 7))).is_none());
+        assert!(BoundedJson::from_value(Some(&large(MOST_BYTES - 8))).is_some());
+        assert!(BoundedJson::from_value(Some(&large(MOST_BYTES - 7))).is_none());
         // A value is a level of its own.
-        assert!(Light::of(Some(&nested(MOST_LEVELS - 1))).is_some());
-        assert!(Light::of(Some(&nested(MOST_LEVELS))).is_none());
+        assert!(BoundedJson::from_value(Some(&nested(MOST_LEVELS - 1))).is_some());
+        assert!(BoundedJson::from_value(Some(&nested(MOST_LEVELS))).is_none());
         for refused in [json!(null), json!({"a\u{0}": 1}), json!([{"\u{0}": {}}])] {
-            assert_eq!(Light::of(Some(&refused)), None, "{refused}");
+            assert_eq!(BoundedJson::from_value(Some(&refused)), None, "{refused}");
         }
         for no_object in [json!({}), json!([1]), json!("text"), json!(7)] {
-            assert_eq!(Light::object(Some(&no_object)), None, "{no_object}");
+            assert_eq!(
+                BoundedJson::from_object(Some(&no_object)),
+                None,
+                "{no_object}"
+            );
         }
     }
 
     #[test]
-    fn a_light_value_leaves_without_its_nulls() {
+    fn a_carried_value_leaves_without_its_nulls() {
         let value = json!({"a": null, "b": [null, {"c": null, "d": "e"}], "f": false});
-        let light = serde_json::to_value(Light::of(Some(&value))).unwrap();
-        assert_eq!(light, json!({"b": [{"d": "e"}], "f": false}));
+        let carried = serde_json::to_value(BoundedJson::from_value(Some(&value))).unwrap();
+        assert_eq!(carried, json!({"b": [{"d": "e"}], "f": false}));
     }
 
     #[test]
@@ -335,7 +339,7 @@ mod tests {
             (6, "aéü€!", false),
         ] {
             let mut text = String::new();
-            let mut cut = Cut::at(left, &mut text);
+            let mut cut = Truncating::at(left, &mut text);
             let written = cut.write_str("aé").and_then(|()| cut.write_str("ü€!"));
             assert_eq!(written.is_err(), left == 0, "{left}");
             assert_eq!(cut.is_full(), full, "{left}");

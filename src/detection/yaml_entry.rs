@@ -6,18 +6,18 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fault::Faults;
+use super::fault::FileFaults;
 use crate::config::nearest::nearest;
 use crate::config::yaml::{self, Data, Name, Node};
 
 /// A text and its line.
-pub(crate) struct Line {
+pub(crate) struct LocatedText {
     pub(crate) line: usize,
     pub(crate) text: String,
 }
 
 /// The tree of a file; what breaks YAML's grammar is among the faults.
-pub(crate) fn tree(file: &str, text: &str, faults: &mut Faults) -> Option<Node> {
+pub(crate) fn tree(file: &str, text: &str, faults: &mut FileFaults) -> Option<Node> {
     match yaml::parse(text.trim_start_matches('\u{feff}')) {
         Ok(Some(tree)) => Some(tree),
         Ok(None) => {
@@ -34,22 +34,22 @@ pub(crate) fn tree(file: &str, text: &str, faults: &mut Faults) -> Option<Node> 
 }
 
 /// One mapping that is being read.
-pub(crate) struct Entry<'tree, 'faults> {
+pub(crate) struct YamlEntry<'tree, 'faults> {
     file: &'faults str,
     line: usize,
     pub(crate) subject: Option<String>,
     fields: &'tree [(Name, Node)],
-    faults: &'faults mut Faults,
+    faults: &'faults mut FileFaults,
 }
 
-impl<'tree, 'faults> Entry<'tree, 'faults> {
+impl<'tree, 'faults> YamlEntry<'tree, 'faults> {
     /// None where it is no mapping; a key that is not known is a fault, and no more.
     pub(crate) fn open(
         file: &'faults str,
         tree: &'tree Node,
         kind: Option<&str>,
         known: &[&str],
-        faults: &'faults mut Faults,
+        faults: &'faults mut FileFaults,
     ) -> Option<Self> {
         let fields = match &tree.data {
             Data::Map(fields) => fields.as_slice(),
@@ -101,8 +101,8 @@ impl<'tree, 'faults> Entry<'tree, 'faults> {
     }
 
     /// A text that must be there and say something.
-    pub(crate) fn text(&mut self, key: &str) -> Option<Line> {
-        let read = self.line_of(key)?;
+    pub(crate) fn text(&mut self, key: &str) -> Option<LocatedText> {
+        let read = self.text_or_empty(key)?;
         if read.text.trim().is_empty() {
             self.fault_at(read.line, format!("its `{key}` is empty"));
             return None;
@@ -110,7 +110,7 @@ impl<'tree, 'faults> Entry<'tree, 'faults> {
         Some(read)
     }
 
-    pub(crate) fn line_of(&mut self, key: &str) -> Option<Line> {
+    pub(crate) fn text_or_empty(&mut self, key: &str) -> Option<LocatedText> {
         let Some(tree) = self.field(key) else {
             self.fault(format!("it has no `{key}`"));
             return None;
@@ -118,9 +118,9 @@ impl<'tree, 'faults> Entry<'tree, 'faults> {
         self.as_text(key, tree)
     }
 
-    pub(crate) fn as_text(&mut self, key: &str, tree: &Node) -> Option<Line> {
+    pub(crate) fn as_text(&mut self, key: &str, tree: &Node) -> Option<LocatedText> {
         if let Value::String(text) = tree.to_value() {
-            return Some(Line {
+            return Some(LocatedText {
                 line: tree.line,
                 text,
             });
@@ -141,7 +141,7 @@ impl<'tree, 'faults> Entry<'tree, 'faults> {
         &[]
     }
 
-    pub(crate) fn texts(&mut self, key: &str) -> Vec<Line> {
+    pub(crate) fn texts(&mut self, key: &str) -> Vec<LocatedText> {
         let list = self.list(key);
         list.iter()
             .filter_map(|tree| self.as_text(key, tree))
@@ -153,7 +153,11 @@ impl<'tree, 'faults> Entry<'tree, 'faults> {
     }
 
     /// What a key's text is the name of.
-    pub(crate) fn named<T: DeserializeOwned>(&mut self, key: &str, name: &Line) -> Option<T> {
+    pub(crate) fn named<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        name: &LocatedText,
+    ) -> Option<T> {
         serde_json::from_value(Value::from(name.text.as_str()))
             .map_err(|error| self.fault_at(name.line, format!("`{key}`: {error}")))
             .ok()

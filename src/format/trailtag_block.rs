@@ -12,8 +12,7 @@ use crate::detection::facts::{Actor, Client, IdSource, Target};
 use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
-use crate::finding::{Finding, Source};
-use crate::model::Outcome;
+use crate::finding::{Finding, RecordSource};
 use crate::remediation::{Risk, Steps};
 
 /// The version of what stands under `trailtag`; a reader need not look when only keys were added.
@@ -21,7 +20,7 @@ const SCHEMA_VERSION: u8 = 1;
 
 /// What documents say under `trailtag`.
 #[derive(Serialize)]
-struct Ours<'a> {
+struct TrailtagBlock<'a> {
     schema_version: u8,
     severity: &'a Severity<'a>,
     rules: &'a [&'a Rule],
@@ -44,7 +43,7 @@ struct Ours<'a> {
     event_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_time_source: Option<TimeSource>,
-    source: &'a Source<'a>,
+    source: &'a RecordSource<'a>,
     #[serde(skip_serializing_if = "<[Steps]>::is_empty")]
     trimmed: &'a [Steps],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,16 +56,16 @@ pub(super) fn write(
     finding: &Finding<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    let mut ours = Object::begin(&Ours::of(route, finding), out)?;
+    let mut block = Object::begin(&TrailtagBlock::new(route, finding), out)?;
     // Items come as bytes that were made ready before.
-    ours.key("remediation")?;
-    finding.advice.write_items(ours.out)?;
-    ours.close();
+    block.key("remediation")?;
+    finding.advice.write_items(block.out)?;
+    block.close();
     Ok(())
 }
 
-impl<'a> Ours<'a> {
-    fn of(route: &'a Route, finding: &'a Finding<'_>) -> Self {
+impl<'a> TrailtagBlock<'a> {
+    fn new(route: &'a Route, finding: &'a Finding<'_>) -> Self {
         let facts = &finding.detection.facts;
         let event_time = facts.event_time.and_then(EventTime::rfc3339);
         Self {

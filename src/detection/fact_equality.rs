@@ -11,7 +11,7 @@ use super::facts::{Fact, Facts, NAMES};
 use super::sigma::PREFIX;
 
 /// A fact, and the values one of which it must have.
-pub(super) struct Equality {
+pub(super) struct FactEquality {
     /// The fact's name, without its prefix.
     fact: &'static str,
     values: Values,
@@ -23,14 +23,14 @@ enum Values {
 }
 
 /// What a selection asks for, if it only compares facts.
-pub(super) fn equalities(detection: &Detection) -> Option<Vec<Equality>> {
+pub(super) fn equalities(detection: &Detection) -> Option<Vec<FactEquality>> {
     let Detection::AllOf(items) = detection else {
         return None;
     };
     items.iter().map(equality).collect()
 }
 
-fn equality(item: &DetectionItem) -> Option<Equality> {
+fn equality(item: &DetectionItem) -> Option<FactEquality> {
     let name = item.field.name.as_deref()?.strip_prefix(PREFIX)?;
     let fact = NAMES.into_iter().find(|known| *known == name)?;
     if !item.field.modifiers.is_empty() {
@@ -40,7 +40,7 @@ fn equality(item: &DetectionItem) -> Option<Equality> {
         [SigmaValue::Bool(truth)] => Values::Truth(*truth),
         values => Values::Texts(values.iter().map(text).collect::<Option<_>>()?),
     };
-    Some(Equality { fact, values })
+    Some(FactEquality { fact, values })
 }
 
 /// A value that is compared letter by letter.
@@ -53,7 +53,7 @@ fn text(value: &SigmaValue) -> Option<String> {
 }
 
 /// Whether all hold; none where the engine must say.
-pub(super) fn all_hold(equalities: &[Equality], facts: &Facts<'_>) -> Option<bool> {
+pub(super) fn all_hold(equalities: &[FactEquality], facts: &Facts<'_>) -> Option<bool> {
     for equality in equalities {
         let Some(fact) = facts.fact(equality.fact) else {
             return Some(false);

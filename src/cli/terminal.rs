@@ -12,7 +12,7 @@ pub(super) fn clean(text: &str) -> String {
 /// JSON that means the same, and in which no character steers a terminal.
 ///
 /// serde_json and CloudTrail escape those below U+0020; a terminal minds others too, and they stand in strings alone.
-pub(super) fn plain_json(json: Vec<u8>) -> Vec<u8> {
+pub(super) fn json_for_terminal(json: Vec<u8>) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(&json) else {
         return json;
     };
@@ -36,9 +36,9 @@ pub(super) fn plain_json(json: Vec<u8>) -> Vec<u8> {
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paint(pub(super) bool);
+pub(super) struct Colours(pub(super) bool);
 
-impl Paint {
+impl Colours {
     fn with(self, code: &str, text: &str) -> String {
         if self.0 {
             format!("\x1b[{code}m{text}\x1b[0m")
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn json_for_a_terminal_means_the_same() {
         let record = "{\"a\":\"x\u{9b}31m\u{2028}\u{202e}\u{7f}\u{e0041}ü🦀\",\n\"b\":\"\\u001b\"}";
-        let plain = String::from_utf8(plain_json(record.as_bytes().to_vec())).unwrap();
+        let plain = String::from_utf8(json_for_terminal(record.as_bytes().to_vec())).unwrap();
         assert!(!plain.contains(|c| is_hidden(c) && c != '\n'), "{plain:?}");
         assert!(plain.contains("ü🦀"));
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();

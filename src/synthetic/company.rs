@@ -2,7 +2,7 @@
 //! account ids are documentation's, addresses are from the ranges that RFC 5737 keeps for examples or private, and every
 //! key ends in EXAMPLE.
 
-use super::stream::{Lot, Stream};
+use super::random::{Random, WeightedChoice};
 
 /// An account.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ const ACCOUNTS: [Account; 7] = [
 
 /// What a principal is, which decides how its identity, its program and its address look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CallerKind {
     /// An IAM user with a long-lived key.
     Key,
     /// An IAM user who signed in to the console with MFA.
@@ -74,7 +74,7 @@ pub(super) enum Kind {
     Stack,
 }
 
-impl Kind {
+impl CallerKind {
     const ALL: [Self; 10] = [
         Self::Key,
         Self::Console,
@@ -104,17 +104,17 @@ pub(super) struct Principal {
 
 /// Everyone, by kind.
 #[derive(Debug)]
-pub(super) struct Estate {
-    kinds: Vec<(Kind, Lot<Principal>)>,
-    anyone: Lot<Principal>,
+pub(super) struct Company {
+    kinds: Vec<(CallerKind, WeightedChoice<Principal>)>,
+    anyone: WeightedChoice<Principal>,
 }
 
-impl Estate {
-    pub(super) fn new(stream: &mut Stream) -> Self {
+impl Company {
+    pub(super) fn new(random: &mut Random) -> Self {
         let [first, rest @ ..] = ACCOUNTS;
-        let mut lot = |kind: Kind| {
+        let mut choice = |kind: CallerKind| {
             let mut principal =
-                |account: Account, number: usize| principal(kind, account, number, stream);
+                |account: Account, number: usize| principal(kind, account, number, random);
             let head = principal(first, 0);
             let mut tail = Vec::new();
             for account in std::iter::once(first).chain(rest) {
@@ -122,20 +122,20 @@ impl Estate {
                     tail.push(principal(account, number));
                 }
             }
-            Lot::new(head, tail)
+            WeightedChoice::new(head, tail)
         };
         Self {
-            kinds: Kind::ALL.map(|kind| (kind, lot(kind))).into(),
-            anyone: lot(Kind::Key),
+            kinds: CallerKind::ALL.map(|kind| (kind, choice(kind))).into(),
+            anyone: choice(CallerKind::Key),
         }
     }
 
-    pub(super) fn draw(&self, kind: Kind, stream: &mut Stream) -> &Principal {
+    pub(super) fn draw(&self, kind: CallerKind, random: &mut Random) -> &Principal {
         self.kinds
             .iter()
             .find(|(of, _)| *of == kind)
-            .map_or(&self.anyone, |(_, lot)| lot)
-            .draw(stream)
+            .map_or(&self.anyone, |(_, choice)| choice)
+            .draw(random)
     }
 }
 
@@ -172,65 +172,65 @@ const LINKED: &[(&str, &str)] = &[
 ];
 
 /// Draws one principal of a kind.
-fn principal(kind: Kind, account: Account, number: usize, stream: &mut Stream) -> Principal {
+fn principal(kind: CallerKind, account: Account, number: usize, random: &mut Random) -> Principal {
     let Account { id, partition, .. } = account;
-    let person = stream.word(PEOPLE);
+    let person = random.word(PEOPLE);
     let (linked, service) = LINKED
         .get(number % LINKED.len())
         .copied()
         .unwrap_or(("AWSServiceRoleForConfig", "config"));
-    let address = address(kind, service, stream);
-    let date = format!(":{:02}:{:02}Z", stream.below(60), stream.below(60));
+    let address = address(kind, service, random);
+    let date = format!(":{:02}:{:02}Z", random.below(60), random.below(60));
     let user = format!("arn:{partition}:iam::{id}:user/{person}");
     let (before, after, arn) = match kind {
-        Kind::Key => (
+        CallerKind::Key => (
             format!(
                 r#"{{"type":"IAMUser","principalId":"{}","arn":"{user}","accountId":"{id}","accessKeyId":"{}","userName":"{person}"}}"#,
-                example_id("AIDA", 21, stream),
-                example_id("AKIA", 20, stream)
+                example_id("AIDA", 21, random),
+                example_id("AKIA", 20, random)
             ),
             String::new(),
             user,
         ),
-        Kind::Console => (
+        CallerKind::Console => (
             format!(
                 r#"{{"type":"IAMUser","principalId":"{}","arn":"{user}","accountId":"{id}","accessKeyId":"{}","userName":"{person}","sessionContext":{{"sessionIssuer":{{}},"webIdFederationData":{{}},"attributes":{{"creationDate":""#,
-                example_id("AIDA", 21, stream),
-                example_id("ASIA", 20, stream)
+                example_id("AIDA", 21, random),
+                example_id("ASIA", 20, random)
             ),
             format!(r#"{date}","mfaAuthenticated":"true"}}}}}}"#),
             user,
         ),
-        Kind::Root => {
+        CallerKind::Root => {
             let arn = format!("arn:{partition}:iam::{id}:root");
             let before = format!(
                 r#"{{"type":"Root","principalId":"{id}","arn":"{arn}","accountId":"{id}","accessKeyId":"{}","sessionContext":{{"sessionIssuer":{{}},"webIdFederationData":{{}},"attributes":{{"creationDate":""#,
-                example_id("ASIA", 20, stream)
+                example_id("ASIA", 20, random)
             );
-            let mfa = stream.word(&["true", "false"]);
+            let mfa = random.word(&["true", "false"]);
             (
                 before,
                 format!(r#"{date}","mfaAuthenticated":"{mfa}"}}}}}}"#),
                 arn,
             )
         }
-        Kind::Service => (
+        CallerKind::Service => (
             format!(r#"{{"type":"AWSService","invokedBy":"{address}"}}"#),
             String::new(),
             address.clone(),
         ),
-        Kind::Build
-        | Kind::Instance
-        | Kind::Function
-        | Kind::Person
-        | Kind::Linked
-        | Kind::Stack => {
-            let (before, arn) = assumed_role(kind, account, (linked, service), person, stream);
+        CallerKind::Build
+        | CallerKind::Instance
+        | CallerKind::Function
+        | CallerKind::Person
+        | CallerKind::Linked
+        | CallerKind::Stack => {
+            let (before, arn) = assumed_role(kind, account, (linked, service), person, random);
             let after = match kind {
-                Kind::Instance => {
+                CallerKind::Instance => {
                     format!(r#"{date}","mfaAuthenticated":"false"}},"ec2RoleDelivery":"2.0"}}}}"#)
                 }
-                Kind::Linked | Kind::Stack => {
+                CallerKind::Linked | CallerKind::Stack => {
                     format!(r#"{date}","mfaAuthenticated":"false"}}}},"invokedBy":"{address}"}}"#)
                 }
                 _ => format!(r#"{date}","mfaAuthenticated":"false"}}}}}}"#),
@@ -249,31 +249,31 @@ fn principal(kind: Kind, account: Account, number: usize, stream: &mut Stream) -
 
 /// The identity of an assumed role up to its session's date, and its ARN.
 fn assumed_role(
-    kind: Kind,
+    kind: CallerKind,
     account: Account,
     (linked, service): (&str, &str),
     person: &str,
-    stream: &mut Stream,
+    random: &mut Random,
 ) -> (String, String) {
     let Account { id, partition, .. } = account;
-    let team = stream.word(TEAMS);
+    let team = random.word(TEAMS);
     let (path, role, session) = match kind {
-        Kind::Build => (
+        CallerKind::Build => (
             String::new(),
             format!("github-actions-{team}-deploy"),
-            format!("GitHubActions-{team}-{}", stream.below(1 << 33)),
+            format!("GitHubActions-{team}-{}", random.below(1 << 33)),
         ),
-        Kind::Instance => (
+        CallerKind::Instance => (
             String::new(),
             format!("{team}-web-instance-role"),
-            format!("i-0{:016x}", stream.next()),
+            format!("i-0{:016x}", random.next()),
         ),
-        Kind::Function => (
+        CallerKind::Function => (
             String::new(),
             format!("{team}-worker-lambda-role"),
-            format!("{team}-worker-{}", stream.word(&["prod", "staging"])),
+            format!("{team}-worker-{}", random.word(&["prod", "staging"])),
         ),
-        Kind::Linked => (
+        CallerKind::Linked => (
             format!("aws-service-role/{service}.amazonaws.com/"),
             linked.to_owned(),
             format!("{service}-session"),
@@ -282,51 +282,51 @@ fn assumed_role(
             "aws-reserved/sso.amazonaws.com/".to_owned(),
             format!(
                 "AWSReservedSSO_{}_{:016x}",
-                stream.word(PERMISSION_SETS),
-                stream.next()
+                random.word(PERMISSION_SETS),
+                random.next()
             ),
             format!("{person}@example.com"),
         ),
     };
-    let federation = if kind == Kind::Build {
+    let federation = if kind == CallerKind::Build {
         format!(
             r#"{{"federatedProvider":"arn:{partition}:iam::{id}:oidc-provider/token.actions.githubusercontent.com","attributes":{{}}}}"#
         )
     } else {
         "{}".to_owned()
     };
-    let role_id = example_id("AROA", 21, stream);
+    let role_id = example_id("AROA", 21, random);
     let arn = format!("arn:{partition}:sts::{id}:assumed-role/{role}/{session}");
     let before = format!(
         r#"{{"type":"AssumedRole","principalId":"{role_id}:{session}","arn":"{arn}","accountId":"{id}","accessKeyId":"{}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"{role_id}","arn":"arn:{partition}:iam::{id}:role/{path}{role}","accountId":"{id}","userName":"{role}"}},"webIdFederationData":{federation},"attributes":{{"creationDate":""#,
-        example_id("ASIA", 20, stream)
+        example_id("ASIA", 20, random)
     );
     (before, arn)
 }
 
 /// Where a kind of principal calls from; a service-linked role from its service.
-fn address(kind: Kind, service: &str, stream: &mut Stream) -> String {
-    let host = 1 + stream.below(254);
+fn address(kind: CallerKind, service: &str, random: &mut Random) -> String {
+    let host = 1 + random.below(254);
     match kind {
-        Kind::Key | Kind::Build => format!("198.51.100.{host}"),
-        Kind::Console | Kind::Person | Kind::Root => format!("203.0.113.{host}"),
-        Kind::Instance => format!("192.0.2.{host}"),
-        Kind::Function => format!("10.20.{}.{host}", stream.below(256)),
-        Kind::Linked => format!("{service}.amazonaws.com"),
-        Kind::Service => format!("{}.amazonaws.com", stream.word(SERVICES)),
-        Kind::Stack => "cloudformation.amazonaws.com".to_owned(),
+        CallerKind::Key | CallerKind::Build => format!("198.51.100.{host}"),
+        CallerKind::Console | CallerKind::Person | CallerKind::Root => format!("203.0.113.{host}"),
+        CallerKind::Instance => format!("192.0.2.{host}"),
+        CallerKind::Function => format!("10.20.{}.{host}", random.below(256)),
+        CallerKind::Linked => format!("{service}.amazonaws.com"),
+        CallerKind::Service => format!("{}.amazonaws.com", random.word(SERVICES)),
+        CallerKind::Stack => "cloudformation.amazonaws.com".to_owned(),
     }
 }
 
 /// An id in AWS's form that says what it is: `AKIA…EXAMPLE`.
-fn example_id(prefix: &str, length: usize, stream: &mut Stream) -> String {
+fn example_id(prefix: &str, length: usize, random: &mut Random) -> String {
     const ALPHABET: &[&str] = &[
         "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R",
         "S", "T", "U", "V", "W", "X", "Y", "Z", "2", "3", "4", "5", "6", "7",
     ];
     let mut id = prefix.to_owned();
     while id.len() < length - "EXAMPLE".len() {
-        id.push_str(stream.word(ALPHABET));
+        id.push_str(random.word(ALPHABET));
     }
     id + "EXAMPLE"
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::tests::{LIMITS, Seen, base64, gzip, ours, record, seen_within, subscription};
 use super::{Element, Limits, Scratch, open};
 use crate::cloudtrail::prefilter::Prefilter;
-use crate::cloudtrail::record::{Identity, Record};
+use crate::cloudtrail::record::{EventNames, Record};
 
 const NAME: &str = "RemoveRoleFromInstanceProfile";
 
@@ -24,7 +24,7 @@ fn matches_by_parsing(payload: &[u8]) -> usize {
             let Seen::Record { json, .. } = seen else {
                 return false;
             };
-            Identity::of(json).is_ok_and(|identity| identity.event_name.as_deref() == Some(NAME))
+            EventNames::parse(json).is_ok_and(|names| names.event_name.as_deref() == Some(NAME))
         })
         .count()
 }
@@ -42,8 +42,8 @@ fn matches_by_prefilter(payload: &[u8]) -> usize {
                 return false;
             };
             prefilter.may_match(json)
-                && Identity::of(json)
-                    .is_ok_and(|identity| identity.event_name.as_deref() == Some(NAME))
+                && EventNames::parse(json)
+                    .is_ok_and(|names| names.event_name.as_deref() == Some(NAME))
         })
         .count()
 }

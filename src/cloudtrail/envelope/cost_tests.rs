@@ -137,15 +137,15 @@ fn reasons(limits: &Limits, payload: &[u8]) -> Vec<Reason> {
 #[test]
 fn what_decodes_to_nothing_counts() {
     for (name, nothing) in nothings() {
-        let price = layers::price(&nothing);
-        assert!(price > nothing.len(), "{name}");
+        let cost = layers::least_cost(&nothing);
+        assert!(cost > nothing.len(), "{name}");
         assert_eq!(
-            reasons(&limits(price - 1), &nothing),
+            reasons(&limits(cost - 1), &nothing),
             [Reason::DecodedTooLarge],
             "{name}"
         );
         // Within the limit it is what it is: nothing.
-        let seen = seen_within(&limits(price), &nothing);
+        let seen = seen_within(&limits(cost), &nothing);
         assert!(matches!(&seen[..], [Seen::Skipped(Skip::Empty)]), "{name}");
     }
 }
