@@ -59,12 +59,12 @@ pub enum Kind {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Detail {
-    /// Everything: the steps filled in, notes, references.
+    /// Everything: the filled-in steps, notes, references.
     #[default]
     Full,
-    /// What it is and what it is for, with references and without steps.
+    /// Title, purpose and references, without steps.
     Summary,
-    /// Its id alone, for readers that keep the catalogue at hand.
+    /// Only the id, for readers that have the catalogue.
     Ids,
 }
 

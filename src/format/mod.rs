@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Route;
 use crate::finding::Finding;
 
-/// The form in which a route's documents leave.
+/// The format of a route's documents.
 #[derive(
     Debug,
     Clone,
@@ -35,11 +35,11 @@ pub enum Format {
     Native,
     /// A complete document of the Elastic Common Schema 8.11.
     Ecs,
-    /// An event for Splunk's HTTP Event Collector, in its envelope; the record is at the top of `event`.
+    /// An event for Splunk's HTTP Event Collector, with its envelope; the record's keys are at the top of `event`.
     SplunkHec,
-    /// The record with ours beside it, for Splunk without the envelope: what that says is in Kafka headers.
+    /// The same event without the envelope, whose content is in Kafka headers.
     SplunkRaw,
-    /// An event of OCSF 1.8.0, of the route's class.
+    /// An OCSF 1.8.0 event, of the route's class.
     Ocsf,
 }
 
