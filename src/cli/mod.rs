@@ -62,7 +62,7 @@ Examples:
   trailtag run --config trailtag.yaml
   TRAILTAG__KAFKA__GROUP_ID=blue trailtag run --config trailtag.yaml")]
     Run(Run),
-    /// Run the service on a test cluster inside the process: needs no Kafka and no configuration
+    /// Run the service on a test cluster in this process: needs no Kafka, no configuration
     #[command(after_help = "\
 Sends synthetic CloudTrail to a small cluster inside the process, runs the service on it, and prints the findings as they \
 arrive. While it runs, metrics are at http://127.0.0.1:9598/metrics.
@@ -72,7 +72,7 @@ Examples:
   trailtag demo --records 0      run until Ctrl-C
   NO_COLOR=1 trailtag demo       without colours")]
     Demo(Demo),
-    /// Process files or standard input without Kafka; print findings to standard output, one per line
+    /// Process files or standard input without Kafka; print one finding per line
     Process(process::Process),
     /// Explain the severity of a record: each rule and factor, and the field that decided it
     Explain(explain::Explain),

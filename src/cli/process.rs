@@ -35,7 +35,7 @@ Each finding is written once, on one line, regardless of the configured routes; 
 with its format and options, and only if it accepts the finding. Line breaks between the values of a record become \
 spaces. What cannot be read is reported on standard error, or written completely with --dead-letters, one JSON object \
 per line: reason, error, source, encoding (utf8 or base64) and payload. That FILE is emptied first. A new one is \
-readable by its owner only. It must not be one of the input files.
+readable by its owner only. It must not be a file that the command reads.
 
 Examples:
   trailtag process 111122223333_CloudTrail_us-east-1_20260105T0000Z.json.gz
