@@ -188,3 +188,100 @@ fn the_page_lists_every_fact() {
         );
     }
 }
+
+/// What stands between backticks in a line.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// The text of a file, or of all files in a folder.
+fn text_of(path: &Path) -> String {
+    if path.is_file() {
+        return std::fs::read_to_string(path).unwrap();
+    }
+    let entries = std::fs::read_dir(path).unwrap();
+    entries
+        .map(|entry| text_of(&entry.unwrap().path()))
+        .collect()
+}
+
+/// Whether a name stands in a text as a whole word.
+fn names(text: &str, name: &str) -> bool {
+    let is_part = |character: char| character.is_alphanumeric() || character == '_';
+    text.match_indices(name).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part)
+    })
+}
+
+#[test]
+fn every_path_that_the_page_for_developers_names_is_there() {
+    let page = include_str!("../docs/develop.md");
+    let folders = [
+        "src/",
+        "tests/",
+        "config/",
+        "docs/",
+        "helm/",
+        "benches/",
+        "fuzz/src/",
+        "fuzz/seeds/",
+    ];
+    let paths: Vec<&str> = quoted(page)
+        .filter(|text| folders.iter().any(|folder| text.starts_with(folder)))
+        .collect();
+    assert!(paths.len() > 60, "{paths:?}");
+    for path in paths {
+        assert!(
+            Path::new(ROOT).join(path).exists(),
+            "docs/develop.md names {path}, which is not there"
+        );
+    }
+}
+
+#[test]
+fn what_goes_where_is_as_the_page_for_developers_says() {
+    let page = include_str!("../docs/develop.md");
+    let (_, section) = page.split_once("\n## What goes where\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let parts: Vec<&str> = section.split("\n### ").skip(1).collect();
+    let headings: Vec<&str> = parts
+        .iter()
+        .map(|part| part.lines().next().unwrap())
+        .collect();
+    assert_eq!(
+        headings,
+        [
+            "An output format",
+            "An envelope form",
+            "A fact",
+            "A factor",
+            "A metric",
+            "A setting and its default",
+            "A SASL mechanism",
+            "A command",
+            "A remediation item",
+            "A chart value",
+        ]
+    );
+    for (heading, part) in headings.iter().zip(&parts) {
+        let mut reminders = 0;
+        for row in part.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            assert_eq!(cells.len(), 3, "{heading}: {row}");
+            reminders += usize::from(cells[2].contains("fail"));
+            for path in quoted(cells[0]) {
+                let text = text_of(&Path::new(ROOT).join(path));
+                for name in quoted(cells[1]) {
+                    assert!(
+                        names(&text, name),
+                        "docs/develop.md, {heading}: {name} is not in {path}"
+                    );
+                }
+            }
+        }
+        assert!(
+            reminders > 0,
+            "docs/develop.md, {heading}: no test fails when a step is forgotten"
+        );
+    }
+}

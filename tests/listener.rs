@@ -469,8 +469,8 @@ fn certificate_and_token_are_read_again_and_broken_ones_change_nothing() {
     // A new certificate with the old key, as where one file is written before the other; and a token that is none.
     write("cert", &next_cert);
     write("token", b"two words");
-    program.wait_logged("http.tls.key_file: is not the key of the first certificate in http.tls.cert_file; what was in use stays");
-    program.wait_logged("http.token_file: the token has a character that a bearer token cannot have; what was in use stays");
+    program.wait_logged("http.tls.key_file: is not the key of the first certificate in http.tls.cert_file; the old one stays in use");
+    program.wait_logged("http.token_file: the token has a character that a bearer token cannot have; the old one stays in use");
     assert!(program.log().contains("WARN"), "{}", program.log());
     assert_eq!(get(&cert, "one"), Some(200));
     assert_eq!(

@@ -19,16 +19,16 @@ program = chart.parent.parent / "config"
 
 # Where the chart's default differs from the program's: the line, and what to say of it.
 CHANGED = {
-    "kafka.bootstrap_servers": ("[]", "The brokers to ask first, each host:port. Has to be set."),
+    "kafka.bootstrap_servers": ("[]", "The brokers for the first connection, each host:port. Required."),
     "kafka.memory_budget": (
         "null",
-        "The memory in bytes that librdkafka's queues of all workers may take together; null: half of what\n"
+        "The memory in bytes for librdkafka's queues, of all workers together; null: half of what\n"
         "resources.limits.memory leaves beyond 64 MiB.",
     ),
-    "delivery.transactional_id_prefix": ('""', "Stays empty: every pod has its own, see transactionalIdPrefix."),
+    "delivery.transactional_id_prefix": ('""', "Leave it empty: every pod has its own prefix, see transactionalIdPrefix."),
     "workers": (
         "null",
-        "How many workers read in a pod; 0 is one per core of the node; null: the cores in resources.limits.cpu, or else\n"
+        "The number of workers in a pod; 0: one per CPU core of the node; null: resources.limits.cpu, or else\n"
         "resources.requests.cpu, rounded up.",
     ),
 }

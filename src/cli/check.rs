@@ -21,10 +21,10 @@ const MOST_NAMED: usize = 100;
 /// `trailtag check`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints every fault on standard error, one a line, and exits 64; or says what is set, and exits 0.
-A rule that requires no eventName makes more records be parsed: it is named, with how many of 1,000 synthetic ones.
-Secrets are never printed. --connect writes nothing to any topic. It also compares how large a message the topics take:
-what will not fit is a note, with what to set, and no fault.
+Prints every error to standard error, one per line, and exits with 64; or prints a summary of the settings, and exits
+with 0. A rule that requires no eventName is named, with how many of 1,000 synthetic records must be parsed for it.
+Secrets are never printed. --connect writes to no topic. It also compares the size limits of the topics; what will not
+fit is a note that says what to set, not an error.
 
 Examples:
   trailtag check --config trailtag.yaml
@@ -32,7 +32,7 @@ Examples:
 pub struct Check {
     #[command(flatten)]
     config: ConfigFile,
-    /// Also ask the brokers: do they answer, do the topics exist, are we permitted
+    /// Also ask the brokers: connection, login, topics and permissions
     #[arg(long)]
     connect: bool,
 }

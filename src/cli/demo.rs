@@ -44,10 +44,10 @@ pub struct Demo {
     /// End after this many records; 0 runs until Ctrl-C
     #[arg(long, value_name = "N", default_value_t = 3_000)]
     records: u64,
-    /// What the synthetic records begin with: the same seed shows the same findings
+    /// The seed of the synthetic records: the same seed gives the same findings
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Where /metrics is served
+    /// The address on which /metrics is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9598")]
     listen: String,
 }

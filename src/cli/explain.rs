@@ -22,18 +22,18 @@ const MOST_RULES: usize = 8;
 /// `trailtag explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-FILE, or standard input, is one message payload, as for `process`: a record, or what wraps records. Records in which no \
-rule matched are told when there is nothing else.
+FILE, or standard input, is one message payload, as for `process`: a record, or a message that contains records. \
+If no rule matched in any record, the first one is shown.
 
 Examples:
   trailtag explain record.json
   trailtag explain --config trailtag.yaml record.json
   trailtag generate --match-rate 1 --records 1 | trailtag explain --format json | jq .severity")]
 pub struct Explain {
-    /// The record; - or none is standard input
+    /// The file with the record; - or none: standard input
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     file: PathBuf,
-    /// A tree for a person, or one JSON object a record and line
+    /// Text to read, or one JSON object per record, one per line
     #[arg(long, value_enum, default_value_t)]
     format: ExplainFormat,
     #[command(flatten)]
@@ -43,10 +43,10 @@ pub struct Explain {
 /// The form of the explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum ExplainFormat {
-    /// A tree, for a person
+    /// Text to read
     #[default]
     Text,
-    /// One JSON object a record and line
+    /// One JSON object per record, one per line
     Json,
 }
 

@@ -28,8 +28,8 @@ const TICK: u64 = 1_000;
 /// `trailtag generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The same seed gives the same bytes, on every machine. Nothing in the records was ever anybody's: account ids and \
-addresses are those of documentation, and every access key ends in EXAMPLE.
+The same seed gives the same bytes on every machine. The records contain no real data: account ids and addresses are \
+those reserved for documentation, and every access key ends in EXAMPLE.
 
 Examples:
   trailtag generate --records 5 | jq .
@@ -37,25 +37,25 @@ Examples:
   trailtag generate --records 1000000 --topic cloudtrail --brokers localhost:9092 --partitions 12
   trailtag generate --config trailtag.yaml        to the first of kafka.topics, with its security")]
 pub struct Generate {
-    /// How many records; 0 goes on until it is stopped
+    /// The number of records; 0: until stopped
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     records: u64,
     /// The fraction of records that are RemoveRoleFromInstanceProfile, 0 to 1
     #[arg(long, value_name = "FRACTION", default_value_t = 0.001, value_parser = fraction)]
     match_rate: f64,
-    /// Decides every byte
+    /// The seed: the same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// The form in which the records travel
+    /// How the records are packed into messages
     #[arg(long, value_enum, default_value_t)]
     shape: Shape,
-    /// Write to this topic instead of standard output; it is created if it is missing
+    /// Write to this topic instead of standard output; it is created if missing
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
-    /// The brokers, host:port, comma-separated; kafka.bootstrap_servers of the configuration otherwise
+    /// The brokers, host:port, comma-separated; by default kafka.bootstrap_servers of the configuration
     #[arg(long, value_name = "BROKERS")]
     brokers: Option<String>,
-    /// How many partitions the topic gets if it is created
+    /// The number of partitions, if the topic is created
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
     #[command(flatten)]

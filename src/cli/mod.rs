@@ -32,17 +32,17 @@ mod terminal;
     disable_help_subcommand = true,
     after_help = "\
 Examples:
-  trailtag demo                                   see it work: no Kafka, no configuration
-  trailtag check --config trailtag.yaml --connect is everything right, here and on the brokers?
-  trailtag run --config trailtag.yaml             the service
-  zcat log.json.gz | trailtag process             findings in a file, on standard output
-  trailtag explain record.json                    why this severity
+  trailtag demo                                   try it: needs no Kafka and no configuration
+  trailtag check --config trailtag.yaml --connect check the configuration and the brokers
+  trailtag run --config trailtag.yaml             run the service
+  zcat log.json.gz | trailtag process             print the findings in a file
+  trailtag explain record.json                    explain the severity of a record
 
 Exit codes:
    0  done
   64  bad configuration or arguments
-  65  bad input: with --strict, or nothing to explain
-  70  a fatal failure at run time"
+  65  bad input: process --strict, or explain without a record
+  70  fatal error at run time"
 )]
 pub struct Cli {
     /// What to do.
@@ -55,26 +55,26 @@ pub struct Cli {
 pub enum Command {
     /// Run the service: read CloudTrail from Kafka, forward findings
     #[command(after_help = "\
-Runs until SIGTERM or SIGINT, then finishes and commits what is in flight within shutdown_grace.
+Runs until SIGTERM or SIGINT, then finishes and commits the work in flight within shutdown_grace.
 Metrics and health are served on http.listen: /metrics, /livez, /readyz.
 
 Examples:
   trailtag run --config trailtag.yaml
   TRAILTAG__KAFKA__GROUP_ID=blue trailtag run --config trailtag.yaml")]
     Run(run::Run),
-    /// Show it at work on a cluster inside the process: needs no Kafka and no configuration
+    /// Run the service on a test cluster in this process: needs no Kafka, no configuration
     #[command(after_help = "\
-Feeds synthetic CloudTrail to a small cluster inside the process, runs the service on it, and prints findings as they \
-come out. While it runs, metrics are at http://127.0.0.1:9598/metrics.
+Sends synthetic CloudTrail to a small cluster inside the process, runs the service on it, and prints the findings as they \
+arrive. While it runs, metrics are at http://127.0.0.1:9598/metrics.
 
 Examples:
   trailtag demo
-  trailtag demo --records 0      until Ctrl-C
+  trailtag demo --records 0      run until Ctrl-C
   NO_COLOR=1 trailtag demo       without colours")]
     Demo(demo::Demo),
-    /// Process files or standard input without Kafka; findings to standard output, one a line
+    /// Process files or standard input without Kafka; print one finding per line
     Process(process::Process),
-    /// Say why a record has its severity: each rule and factor, and what decided it
+    /// Explain the severity of a record: each rule and factor, and the field that decided it
     Explain(explain::Explain),
     /// Check a configuration, and with --connect the brokers, topics and permissions too
     Check(check::Check),
@@ -87,7 +87,7 @@ Examples:
 /// The configuration that a command works with.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
-    /// The configuration file; without it, the defaults and the environment (TRAILTAG__KAFKA__GROUP_ID=…) apply
+    /// The configuration file. Without it, only defaults and environment (TRAILTAG__KAFKA__GROUP_ID=…) apply
     #[arg(long = "config", value_name = "FILE")]
     path: Option<PathBuf>,
 }

@@ -26,14 +26,14 @@ const PART: usize = 4 << 20;
 /// `trailtag process`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each FILE is one message payload, exactly as Kafka would carry it: a record, {\"Records\":[…]}, an EventBridge event, a \
-CloudWatch Logs batch, plain or compressed. Standard input is one payload a line; empty lines are nothing.
+Each FILE is one message payload, exactly as in Kafka: a record, {\"Records\":[…]}, an EventBridge event, a CloudWatch \
+Logs batch, plain or compressed. Standard input has one payload per line; empty lines are skipped.
 
-Each finding is written once, on one line, whatever the configuration's routes; with --route, as that route writes it: \
-its format and options, and only what it asks for. Line breaks between the values of a record become spaces. What \
-cannot be read is named on standard error, or kept whole with --dead-letters, one JSON object a line: reason, error, \
-source, encoding (utf8 or base64) and payload. That FILE is emptied first, made for its owner alone where it is not \
-there, and may not be one that is read.
+Each finding is written once, on one line, regardless of the configured routes; with --route, as that route writes it: \
+with its format and options, and only if it accepts the finding. Line breaks between the values of a record become \
+spaces. What cannot be read is reported on standard error, or written completely with --dead-letters, one JSON object \
+per line: reason, error, source, encoding (utf8 or base64) and payload. That FILE is emptied first. A new one is \
+readable by its owner only. It must not be a file that the command reads.
 
 Examples:
   trailtag process 111122223333_CloudTrail_us-east-1_20260105T0000Z.json.gz
@@ -41,25 +41,25 @@ Examples:
   trailtag generate --match-rate 0.01 | trailtag process | jq .trailtag.severity
   trailtag process --config trailtag.yaml --route siem record.json")]
 pub struct Process {
-    /// Payloads; - or none is standard input, one payload a line
+    /// Files with one payload each; - or none: standard input, one payload per line
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The form of the documents
+    /// The format of the documents
     #[arg(long, value_enum, default_value_t, conflicts_with = "route")]
     format: Format,
-    /// Write as the configuration's route of this name does
+    /// Write as this route of the configuration does
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// Keep what cannot be read in FILE, one JSON object a line
+    /// Write what cannot be read to FILE, one JSON object per line
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
-    /// Write --dead-letters through a symbolic link too, such as /dev/fd/3
+    /// Allow a symbolic link, such as /dev/fd/3, for --dead-letters
     #[arg(long, requires = "dead_letters")]
     follow_links: bool,
-    /// Write one JSON line of counts to standard error at the end, and nothing else there
+    /// At the end, write one JSON line with the counts to standard error, and nothing else there
     #[arg(long, value_enum, value_name = "FORM")]
     summary: Option<SummaryFormat>,
-    /// Exit 65 if anything could not be read
+    /// Exit with 65 if any input could not be read
     #[arg(long)]
     strict: bool,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The form in which a route's documents leave.
+/// The format of a route's documents.
 #[derive(
     Debug,
     Clone,
@@ -25,11 +25,11 @@ pub enum Format {
     Native,
     /// A complete document of the Elastic Common Schema 8.11.
     Ecs,
-    /// An event for Splunk's HTTP Event Collector, in its envelope; the record is at the top of `event`.
+    /// An event for Splunk's HTTP Event Collector, with its envelope; the record's keys are at the top of `event`.
     SplunkHec,
-    /// The record with ours beside it, for Splunk without the envelope: what that says is in Kafka headers.
+    /// The same event without the envelope, whose content is in Kafka headers.
     SplunkRaw,
-    /// An event of OCSF 1.8.0, of the route's class.
+    /// An OCSF 1.8.0 event, of the route's class.
     Ocsf,
 }
 
@@ -51,11 +51,11 @@ impl Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Detail {
-    /// Everything: the steps filled in, notes, references.
+    /// Everything: the filled-in steps, notes, references.
     #[default]
     Full,
-    /// What it is and what it is for, with references and without steps.
+    /// Title, purpose and references, without steps.
     Summary,
-    /// Its id alone, for readers that keep the catalogue at hand.
+    /// Only the id, for readers that have the catalogue.
     Ids,
 }

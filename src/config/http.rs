@@ -29,12 +29,12 @@ const MAX_TOKEN_BYTES: usize = 4096;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
-    /// The address that serves /metrics, /livez and /readyz.
+    /// The address on which /metrics, /livez and /readyz are served.
     pub listen: String,
-    /// A certificate and its key, both or none: with them the address speaks HTTPS only, the probes too.
+    /// A certificate and its private key, both or none. With them the address serves HTTPS only, to probes too.
     pub tls: HttpTls,
-    /// A file that holds the bearer token that /metrics asks for; white space around it does not count. Empty: everybody
-    /// may read /metrics. The probes never ask for it. It is read again when it changes.
+    /// A file with the bearer token that /metrics requires; white space around it is ignored. Empty: everybody may read
+    /// /metrics. Probes never need the token. The file is read again when it changes.
     pub token_file: PathBuf,
 }
 
@@ -48,13 +48,13 @@ impl Default for Http {
     }
 }
 
-/// The pages' certificate, in PEM files, which are read again when they change.
+/// The certificate of the HTTP server, in PEM files, which are read again when they change.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpTls {
-    /// The certificate, followed by those of the authorities between it and the root.
+    /// The certificate, followed by its intermediate certificates.
     pub cert_file: PathBuf,
-    /// Its key, not encrypted.
+    /// The private key, not encrypted.
     pub key_file: PathBuf,
 }
 

@@ -46,31 +46,31 @@ pub use shape::schema;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The cluster, the topics that are read, and the clients' settings.
+    /// The Kafka cluster, the input topics, and the settings of the clients.
     pub kafka: Kafka,
-    /// The guarantee, and how much goes into one commit.
+    /// The delivery guarantee, and when to commit.
     pub delivery: Delivery,
-    /// How many workers read in this process; 0 is one per core.
+    /// The number of workers in this process; 0: one per CPU core.
     #[schemars(range(max = 1024))]
     pub workers: usize,
-    /// How far a message may unfold, and how strictly it is read.
+    /// Limits for decoding a message, and how much of it is parsed.
     pub input: Input,
     /// Rules, severity and lists.
     pub detection: Detection,
     /// What to do about a finding.
     pub remediation: Remediation,
-    /// Where findings go: every finding goes to every route that wants its level.
+    /// The outputs. A finding goes to every route that accepts its level and outcome.
     #[schemars(length(max = 1000))]
     pub routes: Vec<Route>,
-    /// What happens to messages in which nothing matched.
+    /// What happens to messages in which no rule matched.
     pub unmatched: Unmatched,
-    /// Where unreadable messages go.
+    /// Where messages go that cannot be read or delivered.
     pub dead_letter: DeadLetter,
     /// Metrics and health.
     pub http: Http,
     /// The program's own log, on standard error.
     pub log: Log,
-    /// How long a stop may take: what is in flight is finished and committed within it.
+    /// How long a stop may take. Work in flight is finished and committed in this time.
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "shape::duration")]
     pub shutdown_grace: Duration,
@@ -99,22 +99,22 @@ impl Default for Config {
     }
 }
 
-/// The cluster, the topics that are read, and the clients' settings.
+/// The Kafka cluster, the input topics, and the settings of the clients.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
-    /// The brokers to ask first, each `host:port`.
+    /// The brokers for the first connection, each `host:port`.
     #[schemars(length(min = 1))]
     pub bootstrap_servers: Vec<String>,
-    /// The consumer group: one for all processes that share the work.
+    /// The consumer group, the same for all processes that share the work.
     #[schemars(length(min = 1))]
     pub group_id: String,
-    /// The topics that carry CloudTrail.
+    /// The input topics, which carry CloudTrail.
     #[schemars(length(min = 1))]
     pub topics: Vec<String>,
-    /// How to prove who we are, and to know who the broker is.
+    /// How connections to the brokers are encrypted and authenticated.
     pub security: Security,
-    /// librdkafka properties for every client; those that the guarantees rest on are refused by name.
+    /// librdkafka properties for every client. A property that a guarantee depends on is refused.
     #[serde(serialize_with = "properties::without_secrets")]
     pub client: BTreeMap<String, String>,
     /// librdkafka properties for consumers only.
@@ -123,7 +123,7 @@ pub struct Kafka {
     /// librdkafka properties for producers only.
     #[serde(serialize_with = "properties::without_secrets")]
     pub producer: BTreeMap<String, String>,
-    /// The memory in bytes that librdkafka's queues of all workers may take together.
+    /// The memory in bytes for librdkafka's queues, of all workers together.
     #[schemars(range(min = 4_194_304))]
     pub memory_budget: usize,
 }
@@ -159,7 +159,7 @@ impl std::fmt::Debug for Kafka {
     }
 }
 
-/// How to prove who we are, and to know who the broker is.
+/// How connections to the brokers are encrypted and authenticated.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Security {
@@ -175,12 +175,12 @@ pub struct Security {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// Neither.
+    /// No encryption and no authentication.
     #[default]
     Plaintext,
-    /// TLS, with a client certificate where one is set.
+    /// TLS, with a client certificate if one is set.
     Ssl,
-    /// SASL in the clear.
+    /// SASL without encryption.
     SaslPlaintext,
     /// SASL over TLS.
     SaslSsl,
@@ -190,23 +190,23 @@ pub enum Protocol {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sasl {
-    /// How the password is proved.
+    /// The SASL mechanism.
     pub mechanism: Mechanism,
-    /// The user.
+    /// The user name.
     pub username: String,
-    /// The password; better in a file or in the environment (`TRAILTAG__KAFKA__SECURITY__SASL__PASSWORD`).
+    /// The password. Prefer a file, or the environment (`TRAILTAG__KAFKA__SECURITY__SASL__PASSWORD`).
     #[serde(skip_serializing)]
     #[schemars(with = "String", extend("writeOnly" = true))]
     pub password: SecretString,
-    /// A file that holds the password; a line break at its end does not count.
+    /// A file with the password; one line break at its end is ignored.
     pub password_file: PathBuf,
 }
 
-/// How a SASL password is proved.
+/// The SASL mechanism: how the password is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mechanism {
-    /// The password itself: over TLS only.
+    /// PLAIN: sends the password itself, so it is refused without TLS.
     Plain,
     /// SCRAM with SHA-256.
     #[serde(rename = "scram-sha-256")]
@@ -221,27 +221,27 @@ pub enum Mechanism {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// The authorities that may sign the brokers' certificates; empty is the system's.
+    /// CA certificates to verify the brokers with; empty: those of the system.
     pub ca_file: PathBuf,
-    /// Our certificate, where brokers ask for one.
+    /// The client certificate, if the brokers ask for one.
     pub cert_file: PathBuf,
-    /// The key of our certificate.
+    /// The private key of the client certificate.
     pub key_file: PathBuf,
 }
 
-/// The guarantee, and how much goes into one commit.
+/// The delivery guarantee, and when to commit.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Delivery {
-    /// What a reader of the output topics may rely on.
+    /// The delivery guarantee for readers of the output topics.
     pub guarantee: Guarantee,
-    /// What the transactional and group instance ids of this process begin with: stable over restarts, different for
-    /// every process. Empty is the group id and the host's name.
+    /// The prefix of this process's transactional ids and group instance ids. It must stay the same after a restart and
+    /// differ between processes. Empty: the group id and the host name.
     pub transactional_id_prefix: String,
-    /// A commit comes at the latest after this many messages, when there is something to forward.
+    /// With findings to forward, commit after at most this many messages.
     #[schemars(range(min = 1))]
     pub batch_records: usize,
-    /// A finding waits at most this long for company.
+    /// A finding is held back at most this long, to be sent with others in one batch.
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "shape::duration")]
     pub linger: Duration,
@@ -263,32 +263,32 @@ impl Default for Delivery {
     }
 }
 
-/// What a reader of the output topics may rely on.
+/// The delivery guarantee for readers of the output topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Guarantee {
     /// A `read_committed` reader sees each document once.
     #[default]
     ExactlyOnce,
-    /// Never less than once.
+    /// A reader sees each document at least once.
     AtLeastOnce,
 }
 
-/// How far a message may unfold, and how strictly it is read.
+/// Limits for decoding a message, and how much of it is parsed.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Input {
-    /// The bytes that all layers of one message may decode to together.
+    /// The most bytes that all layers of one message may decode to, in total.
     #[schemars(range(min = 1))]
     pub max_decoded_bytes: usize,
-    /// How many layers may be nested.
+    /// The most layers that may be nested in one message.
     #[schemars(range(min = 1))]
     pub max_depth: usize,
-    /// How many unreadable elements of one message become a dead letter each. With one more, the whole message becomes a
-    /// single dead letter, which says how many they are.
+    /// Up to this many unreadable elements of one message become a dead letter each. If there are more, the whole message
+    /// becomes a single dead letter, which gives their number.
     #[schemars(range(min = 1))]
     pub max_unreadable: u32,
-    /// Whether what no rule can want is parsed all the same.
+    /// Which messages are parsed completely.
     pub validate: Validate,
 }
 
@@ -303,14 +303,14 @@ impl Default for Input {
     }
 }
 
-/// Which messages are parsed whole.
+/// Which messages are parsed completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Validate {
-    /// Those in which a rule could match; others must begin and end as a known form does.
+    /// Those in which a rule could match. Of the others, only the start and the end are checked.
     #[default]
     Matched,
-    /// All: broken JSON is a dead letter wherever it stands.
+    /// All messages: broken JSON anywhere is a dead letter.
     Full,
 }
 
@@ -318,26 +318,26 @@ pub enum Validate {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Detection {
-    /// The severity model; empty is the built-in one (config/severity.yaml).
+    /// The file of the severity model; empty: the built-in model (config/severity.yaml).
     pub severity_file: PathBuf,
-    /// Further Sigma rule files or folders.
+    /// Additional Sigma rules: files or folders.
     pub rules: Vec<PathBuf>,
-    /// The version of MITRE ATT&CK whose ids and names documents carry: 18 or 19.
+    /// The version of MITRE ATT&CK for technique ids and names in documents: 18 or 19.
     #[schemars(range(min = 18, max = 19))]
     pub attack_version: u8,
-    /// Who is known to make such calls, and from where.
+    /// Principals and networks that are expected to make such calls.
     pub allow_list: AllowList,
-    /// Files of addresses that are known to be bad (Tor exits, threat intelligence): one address or network a line.
+    /// Files of known bad addresses (Tor exits, threat intelligence): one address or network per line.
     pub threat_networks_files: Vec<PathBuf>,
-    /// Names of roles that grant much, as globs.
+    /// Names of roles with far-reaching permissions, as globs.
     pub privileged_roles: Vec<String>,
-    /// Names of roles and instance profiles that security agents and backups work with, as globs.
+    /// Names of roles and instance profiles that security agents and backups use, as globs.
     pub security_tooling: Vec<String>,
-    /// User agents of infrastructure as code, as globs; they can be forged.
+    /// User agents of infrastructure-as-code tools, as globs. A user agent can be forged.
     pub iac_user_agents: Vec<String>,
     /// User agents of attack tools, as globs.
     pub attack_tool_user_agents: Vec<String>,
-    /// An inventory of the instance profiles that running instances use: a CSV with the header
+    /// A CSV file with the instance profiles that running instances use; its header is
     /// `instance_profile,account,running_instances`.
     pub profiles_in_use_file: PathBuf,
 }
@@ -402,13 +402,13 @@ impl Default for Detection {
     }
 }
 
-/// Who is known to make such calls, and from where.
+/// Principals and networks that are expected to make such calls.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AllowList {
-    /// ARNs of principals, as globs; of an assumed role the role's, not the session's.
+    /// ARNs of principals, as globs. For an assumed role: the ARN of the role, not of the session.
     pub principals: Vec<String>,
-    /// Addresses and networks, such as `192.0.2.0/24`.
+    /// IP addresses and networks, such as `192.0.2.0/24`.
     pub networks: Vec<String>,
 }
 
@@ -416,9 +416,9 @@ pub struct AllowList {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Remediation {
-    /// The catalogue; empty is the built-in one (config/remediation.yaml).
+    /// The file of the remediation catalogue; empty: the built-in catalogue (config/remediation.yaml).
     pub file: PathBuf,
-    /// How much of each item documents carry.
+    /// How much of each remediation item a document contains.
     pub detail: Detail,
 }
 
@@ -426,39 +426,39 @@ pub struct Remediation {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Route {
-    /// The name in metrics and logs; no two routes share one.
+    /// The unique name, used in metrics and logs.
     pub name: String,
-    /// The topic.
+    /// The output topic.
     pub topic: String,
-    /// The form of the documents.
+    /// The format of the documents.
     pub format: Format,
-    /// The mildest level that is forwarded.
+    /// The lowest level that is forwarded.
     pub min_severity: Level,
-    /// Only calls that came to one of these are forwarded; empty is all.
+    /// Forward only calls with one of these outcomes; empty: all.
     pub only: Vec<Outcome>,
-    /// Calls that came to one of these are not forwarded.
+    /// Do not forward calls with one of these outcomes.
     pub exclude: Vec<Outcome>,
-    /// What becomes the Kafka key.
+    /// The Kafka key of each document.
     pub key: Key,
-    /// Fields with fixed values that every document gets, where its format has a place for such: `trailtag.fields` in
-    /// native and splunk_raw, `fields` in splunk_hec, `labels` in ecs, `metadata.labels` in ocsf.
+    /// Fixed fields of every document: `trailtag.fields` in native and splunk_raw, `fields` in splunk_hec, `labels` in
+    /// ecs, `metadata.labels` in ocsf.
     pub fields: BTreeMap<String, String>,
-    /// Kafka headers with fixed values that every document gets.
+    /// Fixed Kafka headers of every document.
     pub headers: BTreeMap<String, String>,
-    /// The largest document in bytes, with its key and headers; 0 is what the topic takes. A larger one loses console
-    /// steps, then boto3 steps, then CLI steps; if that does not help, the record becomes a dead letter.
+    /// The largest document in bytes, with key and headers; 0: the limit of the topic. A larger document loses its console
+    /// steps, then boto3 steps, then CLI steps; if it is still too large, the record becomes a dead letter.
     pub max_bytes: usize,
-    /// The data set of ecs documents, which names their data stream: `logs-<dataset>-<namespace>`.
+    /// The data set of ecs documents. Their data stream is `logs-<dataset>-<namespace>`.
     pub ecs_dataset: String,
     /// The namespace of that data stream.
     pub ecs_namespace: String,
     /// The class of ocsf documents.
     pub ocsf_class: OcsfClass,
-    /// The index that splunk_hec and splunk_raw documents ask for; empty leaves it to the receiver.
+    /// The index of splunk_hec and splunk_raw documents; empty: the receiver decides.
     pub splunk_index: String,
-    /// The source that they name.
+    /// The source of splunk_hec and splunk_raw documents.
     pub splunk_source: String,
-    /// The source type that they name. The AWS add-on's field extractions go by it.
+    /// The source type of splunk_hec and splunk_raw documents. Splunk's AWS add-on extracts fields by it.
     pub splunk_sourcetype: String,
 }
 
@@ -494,30 +494,30 @@ pub enum OcsfClass {
     DetectionFinding,
     /// API Activity (6003): the call itself.
     ApiActivity,
-    /// Account Change (3001): the call, as Security Lake classes it.
+    /// Account Change (3001): the call, in the class that Security Lake uses.
     AccountChange,
 }
 
-/// What becomes the Kafka key of a document.
+/// The Kafka key of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Key {
-    /// The record's `eventID`, or a hash of its bytes: sinks that write by key become idempotent.
+    /// The record's `eventID`, or a hash of its bytes, so that sinks that write by key are idempotent.
     #[default]
     EventId,
-    /// The account that received the record: one account stays in order.
+    /// The account that received the record, so that the documents of an account stay in order.
     AccountId,
-    /// None.
+    /// No key.
     None,
 }
 
-/// What happens to messages in which nothing matched.
+/// What happens to messages in which no rule matched.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Unmatched {
     /// Drop them, or forward them.
     pub action: Action,
-    /// The topic, with `forward`.
+    /// The topic for `forward`.
     pub topic: String,
 }
 
@@ -525,18 +525,18 @@ pub struct Unmatched {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Nothing.
+    /// Drop the message.
     #[default]
     Drop,
-    /// Send the original message on, untouched: key, headers, timestamp and value.
+    /// Forward the original message unchanged: key, headers, timestamp and value.
     Forward,
 }
 
-/// Where unreadable messages go.
+/// Where messages go that cannot be read or delivered.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetter {
-    /// The topic.
+    /// The dead-letter topic.
     pub topic: String,
 }
 
@@ -552,9 +552,9 @@ impl Default for DeadLetter {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// One JSON object a line, or text for a person.
+    /// One JSON object per line, or text for a person.
     pub format: LogFormat,
-    /// The quietest level that is written; or a filter such as `info,trailtag::kafka=debug`.
+    /// The lowest level that is logged, or a filter such as `info,trailtag::kafka=debug`.
     pub level: String,
 }
 
@@ -567,11 +567,11 @@ impl Default for Log {
     }
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[default]
     Json,
     /// Text for a person.

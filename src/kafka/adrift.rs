@@ -35,7 +35,7 @@ impl Adrift {
         {
             debug!(
                 bootstrap_servers,
-                "a client has no broker left; it is given the bootstrap servers again"
+                "a client has no broker left; adding the bootstrap servers again"
             );
             native::add_brokers(client, bootstrap_servers);
         }

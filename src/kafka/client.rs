@@ -439,7 +439,7 @@ impl ConsumerContext for ConsumerSide {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 if consumer.assignment_lost() {
                     self.is_disturbed();
-                    warn!("the partitions were lost: this member was silent for too long");
+                    warn!("partitions lost: the group has not heard from this member for too long");
                 }
                 let done = consumer
                     .assignment()
@@ -453,7 +453,7 @@ impl ConsumerContext for ConsumerSide {
             }
         };
         if let Err(error) = done {
-            error!(%error, ?change, "the client does not follow a rebalance");
+            error!(%error, ?change, "the client cannot apply a rebalance");
         }
         debug!(?change, "rebalance");
         self.changes

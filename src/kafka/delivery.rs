@@ -74,7 +74,7 @@ pub enum SinkError {
     #[error("the thread for transactions cannot be started")]
     Thread(#[source] std::io::Error),
     /// A transactional call did not come back in time.
-    #[error("{call} does not come back: its producer is given up")]
+    #[error("{call} does not return: its producer is discarded")]
     Hung {
         /// The call.
         call: &'static str,
@@ -91,7 +91,7 @@ pub enum SinkError {
         error: KafkaError,
     },
     /// Any other error after which the producer is of no use.
-    #[error("{call} failed for good")]
+    #[error("fatal error of {call}")]
     Fatal {
         /// The call.
         call: &'static str,
@@ -621,6 +621,6 @@ pub(super) fn add_place(
     let metadata = note.to_metadata();
     if let Err(error) = native::add_offset(list, topic, partition, place.offset, epoch, &metadata) {
         // Only an offset that Kafka cannot represent fails here; then it is not committed, which is safe.
-        warn!(%error, topic, partition, offset = place.offset, "offset left out of the commit");
+        warn!(%error, topic, partition, offset = place.offset, "the offset is left out of the commit");
     }
 }

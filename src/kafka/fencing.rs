@@ -123,8 +123,8 @@ impl Lineage {
                 epoch_before = before,
                 epoch_now = after,
                 times,
-                "the transactional id was initialised by others since, at least so many times: by an administrator who ended \
-                 its transaction, or by another process, which needs its own delivery.transactional_id_prefix"
+                "the transactional id was initialised by others since, at least `times` times: by an administrator who \
+                 ended its transaction, or by another process, which needs its own delivery.transactional_id_prefix"
             ),
             Between::Coordinator => warn!(
                 id,
@@ -156,11 +156,11 @@ pub(super) fn why(open: Option<Duration>) -> String {
             TRANSACTION_TIMEOUT_MS / 1000
         ),
         Some(open) => format!(
-            "its transaction, open for {:.1} s, was ended from outside; its messages are read again, and who did it is said \
-             here once the next producer has its epoch",
+            "its transaction, open for {:.1} s, was ended by others; its messages will be read again, and the log will say \
+             how often others have initialised the id",
             open.as_secs_f64()
         ),
-        None => "the id was initialised anew while its producer began".to_owned(),
+        None => "the id was initialised by others while its producer started".to_owned(),
     }
 }
 

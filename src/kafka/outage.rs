@@ -224,7 +224,10 @@ impl Outage {
         match line {
             Some(Line::Began) => warn!(hint, "no broker answers: {why}; waiting for one"),
             Some(Line::Lasts(lasts)) => {
-                warn!("no broker since {} s, waiting: {why}", lasts.as_secs());
+                warn!(
+                    "no broker has answered for {} s, waiting: {why}",
+                    lasts.as_secs()
+                );
             }
             Some(Line::Ended(lasted)) => {
                 info!("a broker answers again, after {} s", lasted.as_secs());

@@ -266,7 +266,7 @@ impl Reader {
                         self.echoes.push((partition, message.offset()));
                     }
                 }
-                Some(Err(error)) => debug!(worker = self.worker, %error, "while waiting"),
+                Some(Err(error)) => debug!(worker = self.worker, %error, "error while polling"),
                 None => {}
             }
             if self.has_changes() {
@@ -431,7 +431,7 @@ impl Reader {
         match self.try_seek(targets)?.pop_first() {
             None => Ok(()),
             Some(((topic, partition), error)) => {
-                error!(topic, partition, %error, "cannot go back");
+                error!(topic, partition, %error, "cannot seek back");
                 Err(error)
             }
         }
@@ -527,7 +527,7 @@ impl Reader {
             KafkaError::MessageConsumption(RDKafkaErrorCode::PollExceeded) => {
                 error!(
                     worker = self.worker,
-                    "silent for longer than max.poll.interval.ms: the partitions are lost"
+                    "no poll within max.poll.interval.ms: the partitions are lost"
                 );
             }
             // What it is about stands in the library's log, which is looked at ([`LogChange`]).

@@ -120,10 +120,10 @@ impl Reason {
     pub const fn hint(self) -> &'static str {
         match self {
             Self::Expired | Self::NotYetValid => {
-                "renew the brokers' certificate, or set this host's clock right"
+                "renew the brokers' certificate, or correct the clock of this host"
             }
             Self::UnknownAuthority => {
-                "let kafka.security.tls.ca_file name the authority that signed the brokers' certificate"
+                "set kafka.security.tls.ca_file to the authority that signed the brokers' certificate"
             }
             Self::WrongName => {
                 "use addresses in kafka.bootstrap_servers and in the brokers' advertised.listeners that their certificate names"
@@ -138,13 +138,9 @@ impl Reason {
             Self::Refused | Self::Closed => {
                 "check that the brokers run, and the addresses in kafka.bootstrap_servers"
             }
-            Self::NoRoute => "mend the network between this host and the brokers",
-            Self::NotResolved => {
-                "correct the names in kafka.bootstrap_servers, or the name service"
-            }
-            Self::Silent => {
-                "look at the brokers' health, and at firewalls between this host and them"
-            }
+            Self::NoRoute => "repair the network between this host and the brokers",
+            Self::NotResolved => "correct the names in kafka.bootstrap_servers, or the DNS",
+            Self::Silent => "check the brokers, and firewalls between this host and them",
         }
     }
 }

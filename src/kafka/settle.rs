@@ -76,7 +76,7 @@ impl Worker {
                     worker = self.setting.number,
                     reason,
                     in_a_row = self.troubles + 1,
-                    "the transaction was aborted; its messages are read again"
+                    "the transaction was aborted; its messages will be read again"
                 );
                 self.rewind_all()?;
                 self.pause_after_trouble();
@@ -177,7 +177,7 @@ impl Worker {
                 offset = entry.place.offset,
                 to,
                 bytes = letter.size,
-                "the broker refuses the dead letter for its size; it goes without the headers of its message"
+                "the broker refuses the dead letter as too large; it is sent again without the headers of its message"
             );
             let refused = Refused {
                 index: entry.index,
@@ -204,8 +204,8 @@ impl Worker {
             bytes = letter.size,
             known,
             limit,
-            "the broker refuses the dead letter for its size: dead letters go in parts of at most so many bytes until the \
-             next start, which asks for the topic's max.message.bytes again"
+            "the broker refuses the dead letter as too large: dead letters are split into parts of at most `limit` bytes \
+             until the next start, which asks for the topic's max.message.bytes again"
         );
         Arc::make_mut(&mut self.setting.limits).dead_letter = limit;
         self.sink.send_apart(Target::DeadLetter);
@@ -290,14 +290,14 @@ impl Worker {
                 hint,
                 attempt,
                 retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                "delivery failed: the partition stands still at this message until it can be delivered"
+                "delivery failed: the partition is stopped at this message until it can be delivered"
             );
         }
         if late > 1 {
             error!(
                 worker = self.setting.number,
                 partitions = late - 1,
-                "further partitions stand still for the same reason"
+                "further partitions are stopped for the same reason"
             );
         }
     }

@@ -20,7 +20,7 @@ pub enum SizesError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// No broker answers.
-    #[error("the brokers do not tell the topics' size limits")]
+    #[error("the brokers do not return the topics' size limits")]
     Unanswered(#[source] KafkaError),
 }
 
@@ -97,7 +97,7 @@ fn compare(config: &Config, names: &[&str], known: &BTreeMap<String, usize>) -> 
         .unwrap_or(most);
     if let Some(takes) = known.get(topic).filter(|takes| **takes < needed) {
         let what = if *takes < LEAST_LIMIT {
-            "which is less than dead letters need for their headers: a partition stands still at the first one"
+            "which is less than dead letters need for their headers: the first one stops its partition"
         } else {
             "a larger one goes without the headers and the key of its message, or in parts"
         };
@@ -171,6 +171,6 @@ mod tests {
             notes[0].contains("trailtag.findings is unknown"),
             "{notes:?}"
         );
-        assert!(notes[1].contains("stands still"), "{notes:?}");
+        assert!(notes[1].contains("stops its partition"), "{notes:?}");
     }
 }

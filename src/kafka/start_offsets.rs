@@ -425,7 +425,7 @@ struct Found {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum NoStart {
     #[error(
-        "its offset is not told, most probably since a transaction is open on it; waiting for the end of it"
+        "its committed offset is not available, most likely because a transaction is open; waiting for its end"
     )]
     Unstable,
     #[error("the brokers do not say {what}: {code}")]

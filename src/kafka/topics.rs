@@ -47,7 +47,7 @@ pub async fn limits(
         warn!(
             topic,
             assumed = DEFAULT_LIMIT,
-            "the topic's size limit is unknown: the topic does not exist (create it; until then what is for it waits), \
+            "the topic's size limit is unknown: the topic does not exist (create it; its documents wait until then), \
              or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
         );
     }

@@ -55,7 +55,7 @@ pub fn watch(
     let mut seen = (BTreeSet::new(), 0);
     while wait(PAUSE, shutdown) {
         match look(&mut client, &settings, config) {
-            Err(error) => debug!(%error, "the brokers do not say who is in the group"),
+            Err(error) => debug!(%error, "the brokers do not return the members of the group"),
             Ok(None) => seen = (BTreeSet::new(), 0),
             Ok(Some((unowned, group))) => {
                 let looks = if seen.0 == unowned { seen.1 + 1 } else { 1 };
@@ -63,10 +63,10 @@ pub fn watch(
                 if looks >= LOOKS && acts(&group, &ours) {
                     warn!(
                         partitions = ?seen.0,
-                        "no member of the group was given these partitions; having the group deal them out again"
+                        "no member of the group has these partitions; triggering a rebalance"
                     );
                     if let Err(error) = deal_out(&settings, config, shutdown) {
-                        warn!(%error, "the group could not be made to deal out its partitions");
+                        warn!(%error, "the rebalance could not be triggered");
                     }
                     seen = (BTreeSet::new(), 0);
                 }

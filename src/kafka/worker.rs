@@ -119,7 +119,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The consumer cannot go on.
-    #[error("the consumer failed for good")]
+    #[error("fatal error of the consumer")]
     Consumer(#[source] KafkaError),
     /// A thread of the worker cannot be started, or was lost.
     #[error("a thread of the worker failed")]
@@ -136,7 +136,7 @@ pub enum WorkerError {
     /// The group's coordinator has a later member with this worker's name, and had not answered shortly before.
     #[error(
         "the consumer group has a later member with the name {name}: probably this worker itself, which asked again to join \
-         while brokers did not answer; if this comes again while they do, look for another process with the same \
+         while brokers did not answer; if it happens again while they answer, look for another process with the same \
          delivery.transactional_id_prefix"
     )]
     NameLost {
@@ -345,7 +345,7 @@ impl Worker {
         if self.is_exactly_once() && self.reader.is_held_up() {
             info!(
                 worker = self.setting.number,
-                "an offset of the group stays in a transaction; those of this worker's own are discarded"
+                "committed offsets stay in an open transaction; the open transactions of this worker are discarded"
             );
             self.sink.discard_offsets(&mut self.reader)?;
             self.reader.release().map_err(WorkerError::Consumer)?;
@@ -572,7 +572,7 @@ impl Worker {
                 warn!(
                     worker = self.setting.number,
                     messages = before,
-                    "the last batch did not go through; nothing of it is committed, and it is read again"
+                    "the last batch failed; nothing of it is committed, and it will be read again"
                 );
             }
         }

@@ -44,7 +44,7 @@ pub(super) async fn watch(
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => Some(hangup),
         Err(error) => {
-            error!(%error, "SIGHUP cannot be listened for; changes of files still count");
+            error!(%error, "cannot listen for SIGHUP; changed files are still reloaded");
             None
         }
     };
@@ -82,7 +82,7 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Some(done),
         Err(error) => {
-            error!(%error, "rules, severity, lists and remediation are not looked at any more");
+            error!(%error, "rules, severity, lists and remediation are no longer watched for changes");
             None
         }
     }
@@ -103,17 +103,14 @@ async fn reload(config: &Arc<Config>, pipelines: &watch::Sender<Arc<Pipeline>>, 
             let rules = pipeline.rules();
             pipelines.send_replace(Arc::new(pipeline));
             metrics.reloaded(rules, health::now());
-            info!(
-                rules,
-                "rules, severity, lists and remediation were read again"
-            );
+            info!(rules, "rules, severity, lists and remediation reloaded");
         }
         Err(refused) => {
             metrics.reload_refused();
             for fault in &refused.faults {
                 error!(
                     fault,
-                    "not reloaded: the rules, severity, lists and remediation in use stay"
+                    "not reloaded: the old rules, severity, lists and remediation stay in use"
                 );
             }
         }

@@ -56,19 +56,19 @@ pub enum ServiceError {
     #[error(transparent)]
     Pages(#[from] HttpError),
     /// The pages' thread cannot be started.
-    #[error("the pages' thread cannot be started")]
+    #[error("the thread of the HTTP server cannot be started")]
     PagesThread(#[source] std::io::Error),
     /// A client's settings cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// Signals cannot be listened for.
-    #[error("signals cannot be listened for")]
+    #[error("cannot listen for signals")]
     Signal(#[source] std::io::Error),
     /// A thread cannot be started.
     #[error("a worker's thread cannot be started")]
     Thread(#[source] std::io::Error),
     /// A worker could not finish in time, or panicked.
-    #[error("worker {worker} did not end well: {error}")]
+    #[error("worker {worker} ended with an error: {error}")]
     Worker {
         /// Its number.
         worker: usize,
@@ -202,7 +202,7 @@ async fn all(
             Ok(Err(error)) => error.to_string(),
             Err(_) => "its thread panicked".to_owned(),
         };
-        error!(worker, error, "worker did not end well");
+        error!(worker, error, "worker ended with an error");
         shutdown.cancel();
         result = Err(ServiceError::Worker { worker, error });
     }
@@ -297,7 +297,7 @@ async fn ask_once(
     limits.map_err(|error| {
         let text = error.to_string();
         if Reason::of(&text).is_none() {
-            warn!(%error, "the brokers do not tell the topics' size limits; asking again");
+            warn!(%error, "the brokers do not return the topics' size limits; asking again");
         }
         text
     })
@@ -324,7 +324,7 @@ fn watch_group(
         .name("unowned".to_owned())
         .spawn(move || {
             if let Err(error) = unowned::watch(&config, workers, &shutdown) {
-                warn!(%error, "the group is not watched for partitions that no member was given");
+                warn!(%error, "the group cannot be watched for unassigned partitions");
             }
         })
         .map_err(ServiceError::Thread)?;
@@ -340,7 +340,7 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
         let error = match worker::run(setting.clone()) {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Again) => {
-                setting.health.left("a log is not what it was".to_owned());
+                setting.health.left("a log has changed".to_owned());
                 again = if begun.elapsed() > GOOD_RUN {
                     0
                 } else {
@@ -370,7 +370,7 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
             error,
             failures,
             retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            "worker failed; it begins afresh"
+            "worker failed; it restarts"
         );
         setting.metrics.restarted();
         setting.health.left(error);

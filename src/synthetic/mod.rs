@@ -28,17 +28,17 @@ const IN_LOG_BATCH: u64 = 25;
 /// The form in which records travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
-    /// One record a message
+    /// One record per message
     #[default]
     #[value(name = "record")]
     Record,
-    /// {"Records":[…]}, 100 records a message, as CloudTrail writes to S3
+    /// {"Records":[…]}, 100 records per message, as CloudTrail writes to S3
     #[value(name = "s3_file")]
     S3File,
-    /// One EventBridge event a message
+    /// One EventBridge event per message
     #[value(name = "eventbridge")]
     EventBridge,
-    /// A CloudWatch Logs subscription, 25 records a message
+    /// A CloudWatch Logs subscription, 25 records per message
     #[value(name = "cloudwatch")]
     CloudWatch,
 }

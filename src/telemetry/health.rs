@@ -164,9 +164,9 @@ impl WorkerHealth {
         {
             let seconds = since.elapsed().as_secs();
             return Some(match silent {
-                Silent::Brokers => format!("no broker answers since {seconds} s: {why}"),
+                Silent::Brokers => format!("no broker has answered for {seconds} s: {why}"),
                 Silent::Coordinator => format!(
-                    "the coordinator of the consumer group does not answer since {seconds} s: {why}"
+                    "the coordinator of the consumer group has not answered for {seconds} s: {why}"
                 ),
             });
         }
@@ -179,20 +179,18 @@ impl WorkerHealth {
         if !self.joined.load(Ordering::Relaxed) {
             let joined = "the consumer group is not joined";
             return Some(match &trouble.failed {
-                Some(error) => format!("{joined}: the worker begins afresh after: {error}"),
+                Some(error) => format!("{joined}: the worker restarts after: {error}"),
                 None => joined.to_owned(),
             });
         }
         if !trouble.starts.is_empty() {
             let why = &trouble.starts;
-            return Some(format!(
-                "partitions wait to be told where the group goes on: {why}"
-            ));
+            return Some(format!("partitions wait for their start offsets: {why}"));
         }
         if !self.delivering.load(Ordering::Relaxed) {
             Some("the last delivery was not acknowledged".to_owned())
         } else if self.standing.load(Ordering::Relaxed) > 0 {
-            Some("a partition stands still at a message that cannot be delivered".to_owned())
+            Some("a partition is stopped at a message that cannot be delivered".to_owned())
         } else {
             None
         }
@@ -215,18 +213,18 @@ mod tests {
         assert_eq!(health.unready(), None);
         let why = || "connection refused (a:1)".to_owned();
         health.silent(Some(Silent::Brokers), Duration::ZERO, why());
-        says("no broker answers since 0 s: connection refused (a:1)");
+        says("no broker has answered for 0 s: connection refused (a:1)");
         health.silent(None, Duration::ZERO, String::new());
         assert_eq!(health.unready(), None);
         assert!(health.waits_for_starts(Some("in [0]: no answer")));
         assert!(!health.waits_for_starts(Some("in [0]: no answer")));
-        says("partitions wait to be told where the group goes on: in [0]: no answer");
+        says("partitions wait for their start offsets: in [0]: no answer");
         assert!(health.waits_for_starts(None));
         assert_eq!(health.unready(), None);
         health.waits_for("a transaction");
         assert_eq!(health.unready(), None, "it has just begun");
         health.left("the transactional id is lost".to_owned());
-        says("the consumer group is not joined: the worker begins afresh after: the transactional");
+        says("the consumer group is not joined: the worker restarts after: the transactional");
         health.joined();
         health.delivered(false);
         says("the last delivery");
@@ -241,7 +239,7 @@ mod tests {
         let unready = health.unready().unwrap();
         assert!(
             unready
-                .starts_with("the coordinator of the consumer group does not answer since 7 s: y"),
+                .starts_with("the coordinator of the consumer group has not answered for 7 s: y"),
             "{unready}"
         );
     }

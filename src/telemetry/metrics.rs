@@ -119,18 +119,18 @@ impl Metrics {
             registry: &registry,
         };
         let metrics = Self {
-            messages_received: new.counters("messages_received_total", "Messages read.", &["topic"])?,
+            messages_received: new.counters("messages_received_total", "Messages read from Kafka.", &["topic"])?,
             bytes_received: new.counters("bytes_received_total", "Bytes of message values read.", &["topic"])?,
             records_received: new.counter("records_received_total", "CloudTrail records read.")?,
             records_returned: new.counter(
                 "records_returned_total",
-                "Records read and given back unsettled, after a revoke or an abort; they are received again.",
+                "Records given back before they were settled (revoked partition, aborted transaction); they are read again.",
             )?,
-            records_in_flight: new.gauge("records_in_flight", "Records read and not settled yet.")?,
-            records: new.counters("records_total", "Records settled, by what became of them.", &["result"])?,
+            records_in_flight: new.gauge("records_in_flight", "Records read and not yet settled.")?,
+            records: new.counters("records_total", "Records settled, by result.", &["result"])?,
             skipped_messages: new.counters(
                 "skipped_messages_total",
-                "Messages and list elements that are valid and carry no record, by kind.",
+                "Valid messages and list elements that contain no record, by kind.",
                 &["kind"],
             )?,
             findings: new.counters("findings_total", "Findings, by severity.", &["severity"])?,
@@ -138,52 +138,52 @@ impl Metrics {
             dead_letters: new.counters("dead_letters_total", "Dead letters delivered, by reason.", &["reason"])?,
             delivery_failures: new.counters(
                 "delivery_failures_total",
-                "Documents and dead letters whose delivery failed and is tried again or given up, by route.",
+                "Failed deliveries of documents and dead letters, by route; each is retried or dead-lettered.",
                 &["route"],
             )?,
             batch_duration: new.histogram(
                 "batch_duration_seconds",
-                "From the first message of a batch to its commit.",
+                "Time from the first message of a batch to its commit.",
                 prometheus::exponential_buckets(0.005, 2.0, 13)?,
             )?,
             transaction_duration: new.histogram(
                 "transaction_duration_seconds",
-                "From the begin of a transaction to its end.",
+                "Time from the start of a transaction to its end.",
                 prometheus::exponential_buckets(0.005, 2.0, 13)?,
             )?,
             event_delay: new.histogram(
                 "event_delay_seconds",
-                "From a finding's eventTime to its arrival here.",
+                "Time from a finding's eventTime until trailtag has read it.",
                 prometheus::exponential_buckets(1.0, 2.0, 16)?,
             )?,
             consumer_lag: new.gauges(
                 "consumer_lag",
-                "Readable messages not read yet, of the partitions that this process owns.",
+                "Readable messages that are not yet read, in the partitions of this process.",
                 &["topic", "partition"],
             )?,
             partitions_stopped: new.gauges(
                 "partitions_stopped",
-                "Partitions that stand still at a message whose delivery failed.",
+                "Partitions stopped at a message whose delivery failed.",
                 &["worker"],
             )?,
             brokers_connected: new.gauges(
                 "brokers_connected",
-                "Brokers that a worker's consumer is connected to.",
+                "Brokers to which a worker's consumer is connected.",
                 &["worker"],
             )?,
             offset_resets: new.counters(
                 "offset_resets_total",
-                "Partitions whose committed offset was left, because their log is not what it was, by reason.",
+                "Partitions that could not continue at their committed offset, because their log has changed, by reason.",
                 &["reason"],
             )?,
-            rebalances: new.counter("rebalances_total", "Changes of what this process owns.")?,
-            transactions: new.counters("transactions_total", "Transactions, by how they ended.", &["result"])?,
+            rebalances: new.counter("rebalances_total", "Changes of the partitions assigned to this process.")?,
+            transactions: new.counters("transactions_total", "Transactions, by result.", &["result"])?,
             worker_last_poll: new.gauges(
                 "worker_last_poll_timestamp_seconds",
-                "When a worker's loop last turned.",
+                "When a worker's loop last ran.",
                 &["worker"],
             )?,
-            worker_restarts: new.counter("worker_restarts_total", "Workers begun afresh after a fatal error.")?,
+            worker_restarts: new.counter("worker_restarts_total", "Restarts of workers after a fatal error.")?,
             rules_loaded: new.gauge("rules_loaded", "Rules in use.")?,
             config_reloads: new.counters(
                 "config_reloads_total",
@@ -192,7 +192,7 @@ impl Metrics {
             )?,
             last_reload_successful: new.gauge(
                 "config_last_reload_successful",
-                "Whether the last reload of rules, lists and remediation was accepted; the start counts as one.",
+                "1 if the last reload of rules, lists and remediation was accepted, else 0; the start counts as a reload.",
             )?,
             last_reload_success: new.gauge(
                 "config_last_reload_success_timestamp_seconds",

@@ -347,7 +347,7 @@ fn a_lost_permission_is_waited_for(guarantee: &str) {
     wait_until(PATIENCE, "it is said loudly", || {
         let log = trailtag.log();
         let said = log.lines().any(|line| {
-            line.contains("the partition stands still")
+            line.contains("the partition is stopped")
                 && line.contains(&guest.output)
                 && line.contains("authorization failed")
         });
@@ -401,7 +401,7 @@ fn start_alone(settings: &Settings) -> Trailtag {
     trailtag.wait_logged("no broker answers: connection refused (127.0.0.1:");
     assert_eq!(trailtag.http("/livez").0, 200);
     trailtag.wait_unready(
-        "worker 0: no broker answers since ",
+        "worker 0: no broker has answered for ",
         "connection refused (127.0.0.1:",
     );
     trailtag

@@ -59,7 +59,7 @@ fn offsets_never_pass_an_undelivered_document(guarantee: &str) {
     );
     let log = trailtag.log();
     assert!(
-        log.contains("the partition stands still"),
+        log.contains("the partition is stopped"),
         "it is said loudly; the log:\n{log}"
     );
 

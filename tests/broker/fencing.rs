@@ -7,7 +7,7 @@ use super::support::{PATIENCE, Trailtag, transaction_state, wait_until};
 
 /// What is said of each cause.
 const COORDINATOR: &str = "s, and the coordinator ends one after 60 s";
-const OUTSIDE: &str = "was ended from outside";
+const OUTSIDE: &str = "was ended by others";
 const OTHERS: &str = "the transactional id was initialised by others since";
 const NOBODY: &str = "nobody else has initialised the transactional id since";
 const TWIN: &str = "another process uses the name";

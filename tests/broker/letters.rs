@@ -121,7 +121,7 @@ fn a_message_as_large_as_its_topic_takes_stops_nothing(guarantee: &str) {
         assert_eq!(messages.len(), parts, "nothing else is there");
     }
     let log = trailtag.log();
-    assert!(!log.contains("stands still"), "{log}");
+    assert!(!log.contains("partition is stopped"), "{log}");
     assert_eq!(
         trailtag.metric("trailtag_dead_letters_total", &[]),
         Some(4.0),
@@ -193,7 +193,7 @@ fn a_limit_that_is_lowered_while_it_runs_stops_nothing(guarantee: &str) {
     let warned = log.lines().any(|line| {
         line.contains("\"WARN\"")
             && line.contains(&stage.dead_letters)
-            && line.contains("refuses the dead letter for its size")
+            && line.contains("refuses the dead letter as too large")
             && line.contains("max.message.bytes")
     });
     assert!(warned, "{log}");
@@ -229,7 +229,7 @@ fn a_topic_that_takes_no_headers_stops_the_partition_and_the_log_says_what_to_se
         let log = trailtag.log();
         let said = log
             .lines()
-            .find(|line| line.contains("the partition stands still") && line.contains("set its"))
+            .find(|line| line.contains("the partition is stopped") && line.contains("set its"))
             .ok_or(log.clone())?;
         assert!(said.contains("\"ERROR\""), "{said}");
         assert!(said.contains(&stage.dead_letters), "{said}");

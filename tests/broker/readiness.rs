@@ -68,7 +68,7 @@ fn an_outage_is_said_once_and_once_a_minute_and_readiness_comes_back() {
             broker.take_down();
             for trailtag in &processes {
                 trailtag.wait_unready(
-                    "worker 0: no broker answers since ",
+                    "worker 0: no broker has answered for ",
                     "connection refused (127.0.0.1:",
                 );
             }
@@ -83,7 +83,7 @@ fn an_outage_is_said_once_and_once_a_minute_and_readiness_comes_back() {
                     .iter()
                     .filter(|(level, message)| {
                         level == "WARN"
-                            && message.starts_with("no broker since ")
+                            && message.starts_with("no broker has answered for ")
                             && message.contains(" s, waiting: connection refused (127.0.0.1:")
                     })
                     .count();
@@ -108,7 +108,7 @@ fn an_outage_is_said_once_and_once_a_minute_and_readiness_comes_back() {
         assert!(over, "{log}");
         for wrong in [
             "another process uses the name",
-            "was ended from outside",
+            "was ended by others",
             "initialised by others",
         ] {
             assert!(!log.contains(wrong), "{wrong}; {log}");
@@ -179,12 +179,12 @@ fn a_certificate_that_does_not_hold_is_named_with_its_fault() {
     ] {
         broker.present(certificate);
         let reason = format!("{word} ({})", broker.address());
-        trailtag.wait_unready("worker 0: no broker answers since ", &reason);
+        trailtag.wait_unready("worker 0: no broker has answered for ", &reason);
         trailtag.wait_logged(&reason);
         // One that begins now says the same.
         let begins = Trailtag::start(&settings);
         begins.wait_logged(&format!("no broker answers: {reason}; waiting for one"));
-        begins.wait_unready("worker 0: no broker answers since ", &reason);
+        begins.wait_unready("worker 0: no broker has answered for ", &reason);
     }
     broker.present(Certificate::Good);
     trailtag.wait_ready();
@@ -207,7 +207,7 @@ fn a_wrong_password_is_an_authentication_that_failed() {
     let trailtag = Trailtag::start(&settings);
     let reason = format!("authentication failed ({})", broker.admin().bootstrap());
     trailtag.wait_logged(&format!("no broker answers: {reason}; waiting for one"));
-    let text = trailtag.wait_unready("worker 0: no broker answers since ", &reason);
+    let text = trailtag.wait_unready("worker 0: no broker has answered for ", &reason);
     assert!(
         !text.contains(&wrong) && !trailtag.log().contains(&wrong),
         "the password is shown"
@@ -223,7 +223,7 @@ fn a_name_without_an_address_is_said() {
         "no broker answers: the name is not resolved (nowhere.invalid:9092); waiting for one",
     );
     trailtag.wait_unready(
-        "worker 0: no broker answers since ",
+        "worker 0: no broker has answered for ",
         "not resolved (nowhere.invalid:9092)",
     );
 }
@@ -265,7 +265,7 @@ fn a_coordinator_that_does_not_answer_is_no_readiness() {
 
     cluster.freeze(2);
     trailtag.wait_unready(
-        "worker 0: the coordinator of the consumer group does not answer since ",
+        "worker 0: the coordinator of the consumer group has not answered for ",
         "",
     );
     cluster.thaw(2);

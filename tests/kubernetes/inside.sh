@@ -89,7 +89,7 @@ until_true "the log of trailtag-0" 60 test -s "$work/last-words"
 ours delete pod trailtag-0 >/dev/null
 grep -q 'stopped' "$work/last-words" || fail "the pod was not drained: $(tail -n 3 "$work/last-words")"
 
-walk "Rules, lists and remediation of yours"
+walk "Your own rules, lists and remediation"
 before=$(uids)
 seven_rules() { [ "$(metric trailtag-0 rules_loaded)" = "trailtag_rules_loaded 7" ] && [ "$(metric trailtag-1 rules_loaded)" = "trailtag_rules_loaded 7" ]; }
 until_true "the rules of the changed ConfigMap" 180 seven_rules

@@ -194,13 +194,13 @@ impl Reader {
                 worker = self.worker,
                 partitions = slow,
                 why,
-                "partitions wait: the brokers do not say where the group goes on"
+                "partitions wait: the brokers have not returned their start offsets"
             );
         }
     }
 
     fn say_start(&self, (topic, partition): &Partition, start: &Start) {
-        debug!(worker = self.worker, topic, partition, place = ?start.place, "partition begins");
+        debug!(worker = self.worker, topic, partition, place = ?start.place, "partition starts");
         if let Some(reset) = &start.reset {
             self.metrics.offset_reset(reset.reason);
             warn!(
@@ -211,7 +211,7 @@ impl Reader {
                 goes_on_at = start.place.offset,
                 messages_gone = reset.gone,
                 messages_read_again = reset.again,
-                "the log is not what it was when the group committed its offset"
+                "the log has changed since the group committed its offset"
             );
         }
     }

@@ -31,7 +31,7 @@ impl Worker {
             match change {
                 LogChange::TopicRecreated { topic } => info!(
                     topic,
-                    "the topic was deleted and made again; its partitions begin anew"
+                    "the topic was deleted and created again; its partitions start as new ones"
                 ),
                 LogChange::OutOfRange {
                     topic,
@@ -48,7 +48,7 @@ impl Worker {
         }
         if let Err(error) = self.reader.commit(&offsets) {
             // The next start meets the same log, and the same offset.
-            warn!(worker = self.setting.number, %error, "where changed logs go on was not committed");
+            warn!(worker = self.setting.number, %error, "the new offsets after a log change were not committed");
         }
         Ok(End::Again)
     }
@@ -83,7 +83,7 @@ impl Worker {
             goes_on_at = cut,
             messages_gone = settled.offset - cut,
             messages_read_again = 0,
-            "the log was cut: messages that were read are not in it any more, and new ones take their offsets"
+            "the log was truncated: messages that were read are gone, and new messages take their offsets"
         );
         Place::at(cut)
     }

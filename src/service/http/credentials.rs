@@ -104,7 +104,7 @@ impl Told {
             && credentials.certificate != certificate
         {
             credentials.certificate = certificate;
-            info!("the pages' certificate was read again");
+            info!("the certificate of http.listen was reloaded");
             for note in http.notes() {
                 warn!("{note}");
             }
@@ -114,7 +114,7 @@ impl Told {
             && credentials.token != token
         {
             credentials.token = token;
-            info!("the token of /metrics was read again");
+            info!("the token of /metrics was reloaded");
         }
     }
 }
@@ -131,7 +131,7 @@ fn settle<T>(read: Result<T, HttpError>, told: &mut Option<HttpError>) -> Option
                 warn!(
                     setting = error.key,
                     hint = error.hint,
-                    "{}: {}; what was in use stays",
+                    "{}: {}; the old one stays in use",
                     error.key,
                     error.message
                 );

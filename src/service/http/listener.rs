@@ -89,7 +89,7 @@ pub(in crate::service) fn start(
                 Ok::<_, io::Error>(())
             });
             if let Err(error) = served {
-                error!(%error, "the pages cannot be served");
+                error!(%error, "the HTTP server cannot start");
             }
             // An error means that nobody waits any more.
             let _ = ended.send(());
@@ -132,8 +132,8 @@ async fn serve(
         if closes && crowd.is_news() {
             warn!(
                 connections = max,
-                "more connections to http.listen than are allowed at once; for each new one the oldest that has sent no \
-                 whole request is closed"
+                "more connections to http.listen than are allowed at once; each new one closes the oldest that \
+                 has not sent a complete request"
             );
         }
         let acceptor = credentials
