@@ -18,7 +18,7 @@ use crate::cloudtrail::record::Record;
 use crate::config::{Detail, files, yaml};
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
-use crate::detection::fault::Faults;
+use crate::model::fault::Faults;
 
 mod compile;
 mod prepared;

@@ -346,7 +346,7 @@ impl Tree {
                 cap.score, cap.factor
             );
         }
-        let level = Level::of(severity.score);
+        let level = Level::from_score(severity.score);
         let _ = write!(
             steps,
             ": {} is {} to {}",

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use super::equality::{Equality, all_hold, equalities};
 use super::explain::Trace;
 use super::facts::Facts;
-use super::fault::{Faults, one_line};
 use super::sigma::{View, make_names_exact, unknown_facts, written_values};
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 
 /// One condition, and where it stands.
 #[derive(Debug)]

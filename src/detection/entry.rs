@@ -6,9 +6,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fault::Faults;
 use crate::config::nearest::nearest;
 use crate::config::yaml::{self, Data, Name, Node};
+use crate::model::fault::Faults;
 
 /// A text and its line.
 pub(crate) struct Line {

@@ -239,8 +239,8 @@ mod tests {
     use super::*;
     use crate::detection::conditions::{Conditions, When};
     use crate::detection::facts::Facts;
-    use crate::detection::fault::Faults;
     use crate::detection::lists::Lists;
+    use crate::model::fault::Faults;
     use serde_json::json;
 
     fn trace(section: &Value, record: &Value) -> Trace {

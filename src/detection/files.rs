@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use super::fault::Faults;
 use crate::config::files::{self, RULE_FILE, Walk};
+use crate::model::fault::Faults;
 
 /// The most bytes of all rule files together: compiled, they take some ten times as much.
 const MAX_RULES: usize = 32 * 1024 * 1024;

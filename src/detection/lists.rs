@@ -14,11 +14,11 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
-use super::fault::Faults;
 use super::files;
 use crate::config;
 use crate::config::files::LIST_FILE;
 use crate::config::network;
+use crate::model::fault::Faults;
 
 /// The most bytes of all lists of networks together.
 const MAX_LISTS: usize = 128 * 1024 * 1024;
@@ -569,7 +569,7 @@ mod tests {
         std::fs::write(&path, "x\n".repeat(1000)).unwrap();
         let mut faults = Faults::default();
         let _ = threat_networks(&[path], &mut faults);
-        assert_eq!(faults.0.len(), MOST_FAULTS + 1);
+        assert_eq!(faults.len(), MOST_FAULTS + 1);
         assert!(
             faults
                 .to_string()

@@ -19,11 +19,12 @@ use serde_json::Value;
 
 use super::attack::{Tagged, Version};
 use super::explain::{RuleTrace, Trace};
-use super::fault::{Faults, one_line};
 use super::files::File;
 use super::sigma::{make_names_exact, required, tested_facts, written_values};
 use crate::cloudtrail::record::Identity;
 use crate::model::Level;
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 use examples::Examples;
 use read::{Place, Read};
 use regexes::Regexes;
@@ -142,9 +143,7 @@ impl Rules {
             .rev()
             .map(|(place, file)| (file.name.as_str(), place))
             .collect();
-        faults
-            .0
-            .sort_by_key(|fault| (order.get(fault.file.as_str()).copied(), fault.line));
+        faults.sort_by_file(|file| order.get(file).copied());
 
         let literals = gates
             .iter()
@@ -251,7 +250,7 @@ fn describe(
     place: &Place,
     faults: &mut Faults,
 ) -> Option<Rule> {
-    let before = faults.0.len();
+    let before = faults.len();
     let id = rule.id.as_deref().map(str::trim).unwrap_or_default();
     if id.is_empty() {
         place.fault(faults, "it has no `id`: give it a UUID of its own");
@@ -300,7 +299,7 @@ fn describe(
                 0
             }),
     };
-    (faults.0.len() == before).then(|| Rule {
+    (faults.len() == before).then(|| Rule {
         id: id.to_owned(),
         title: rule.title.clone(),
         level,

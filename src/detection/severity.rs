@@ -14,9 +14,9 @@ use super::conditions::{Conditions, When};
 use super::entry::{self, Entry, Line};
 use super::explain::Trace;
 use super::facts::Facts;
-use super::fault::Faults;
 use crate::config::yaml::Node;
 use crate::model::Level;
+use crate::model::fault::Faults;
 
 /// The id under which a rule's own base score stands among the factors, where it is not 0.
 pub const BASE: &str = "rule.base";
@@ -283,7 +283,7 @@ pub(super) fn add_up<'a>(base: u8, applied: impl Iterator<Item = &'a Factor>) ->
     let cap = cap.filter(|cap| cap.score < raised);
     let score = cap.map_or(raised, |cap| cap.score);
     Severity {
-        level: Level::of(score),
+        level: Level::from_score(score),
         score,
         factors,
         floor,

@@ -113,7 +113,7 @@ impl Level {
 
     /// The level of a score.
     #[must_use]
-    pub fn of(score: u8) -> Self {
+    pub fn from_score(score: u8) -> Self {
         Self::ALL
             .into_iter()
             .rev()
@@ -159,9 +159,9 @@ mod tests {
     #[test]
     fn levels_begin_and_end_where_scores_change_them() {
         for level in Level::ALL {
-            assert_eq!(Level::of(level.lowest()), level);
-            assert_eq!(Level::of(level.highest()), level);
-            assert_eq!(Level::of(level.base_score()), level);
+            assert_eq!(Level::from_score(level.lowest()), level);
+            assert_eq!(Level::from_score(level.highest()), level);
+            assert_eq!(Level::from_score(level.base_score()), level);
             assert_eq!(Level::named(level.as_str()), Some(level));
             assert_eq!(
                 serde_json::to_value(level).unwrap(),
@@ -169,7 +169,7 @@ mod tests {
                 "the table and serde name it alike"
             );
         }
-        assert_eq!(Level::of(u8::MAX), Level::Critical);
+        assert_eq!(Level::from_score(u8::MAX), Level::Critical);
         assert_eq!(Level::named("High"), None);
         let mut next = 0;
         for level in Level::ALL {

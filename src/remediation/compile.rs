@@ -11,7 +11,7 @@ use super::{Danger, Entry};
 use crate::config::Detail;
 use crate::detection::conditions::When;
 use crate::detection::entry::Line;
-use crate::detection::fault::Faults;
+use crate::model::fault::Faults;
 
 /// The condition of every item, and then of every reason.
 pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {

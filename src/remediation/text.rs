@@ -8,7 +8,7 @@ use super::Kind;
 use super::templates::Part;
 use crate::config::yaml::Node;
 use crate::detection::entry::{self, Entry, Line};
-use crate::detection::fault::Faults;
+use crate::model::fault::Faults;
 
 /// A risk as it is written.
 pub(super) struct RiskText {

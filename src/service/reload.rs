@@ -110,9 +110,9 @@ async fn reload(config: &Arc<Config>, pipelines: &watch::Sender<Arc<Pipeline>>, 
         }
         Err(refused) => {
             metrics.reload_refused();
-            for fault in &refused.faults {
+            for fault in &refused {
                 error!(
-                    fault,
+                    fault = fault.to_string(),
                     "not reloaded: the rules, severity, lists and remediation in use stay"
                 );
             }

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::read::Place;
 use crate::detection::explain::Trace;
-use crate::detection::fault::{Faults, one_line};
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 
 /// The attribute that holds them.
 pub(super) const EXAMPLES: &str = "trailtag.examples";
@@ -164,9 +165,9 @@ fn holds(
 #[cfg(test)]
 mod tests {
     use crate::detection::attack::Version;
-    use crate::detection::fault::Faults;
     use crate::detection::files::File;
     use crate::detection::rules::Rules;
+    use crate::model::fault::Faults;
 
     /// The examples that were tried, and what was wrong, less what every fault begins with.
     fn tried(detection: &str, examples: &str) -> (usize, Vec<String>) {
@@ -179,7 +180,7 @@ mod tests {
         };
         let mut faults = Faults::default();
         let rules = Rules::compile(&[file], Version::V18, &mut faults);
-        let said = faults.0.iter().map(|fault| {
+        let said = faults.iter().map(|fault| {
             let said = fault.to_string();
             let problem = said.strip_prefix("r.yml:6: rule \"T\": its ");
             problem.unwrap_or(&said).to_owned()

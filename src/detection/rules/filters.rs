@@ -12,8 +12,9 @@ use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaCollection};
 use super::Rule;
 use super::read::Place;
 use super::regexes::Regexes;
-use crate::detection::fault::{Faults, one_line};
 use crate::detection::sigma::{make_names_exact, tested_facts};
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 
 /// The most filters over one rule.
 const MOST_OVER_A_RULE: usize = 200;

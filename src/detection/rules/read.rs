@@ -6,8 +6,9 @@ use rsigma_parser::{FilterRule, SigmaRule};
 
 use super::examples::EXAMPLES;
 use crate::config::yaml::{self, Data, Node};
-use crate::detection::fault::{Faults, one_line};
 use crate::detection::files::{File, documents, key_line, line_in, top_level};
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 
 /// What has been read so far.
 #[derive(Default)]
