@@ -266,6 +266,7 @@ impl Config {
 
     fn check_service(&self, faults: &mut Vec<Fault>) {
         http::check(&self.http, faults);
+        #[cfg(feature = "service")]
         super::log::check(&self.log, faults);
     }
 }

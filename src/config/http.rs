@@ -1,6 +1,8 @@
 //! The pages' settings: the address, the certificate and the bearer token.
 
+#[cfg(feature = "service")]
 mod certificate;
+#[cfg(feature = "service")]
 mod credentials;
 
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::fault::Fault;
 
+#[cfg(feature = "service")]
 pub use certificate::Certificate;
 
 /// Metrics and health.
@@ -56,6 +59,9 @@ pub(super) fn check(http: &Http, faults: &mut Vec<Fault>) {
             "write digits, as in `0.0.0.0:9598` or `127.0.0.1:9598`",
         ));
     }
-    faults.extend(http.certificate().err());
-    faults.extend(http.token().err());
+    #[cfg(feature = "service")]
+    {
+        faults.extend(http.certificate().err());
+        faults.extend(http.token().err());
+    }
 }

@@ -15,6 +15,7 @@ mod cursor;
 pub(crate) mod files;
 mod http;
 mod load;
+#[cfg(feature = "service")]
 mod log;
 pub(crate) mod nearest;
 pub(crate) mod network;
@@ -38,6 +39,7 @@ use crate::model::{Level, Outcome};
 
 pub use crate::model::fault::{Fault, Faults, Place};
 pub use choices::{Detail, Format};
+#[cfg(feature = "service")]
 pub use http::Certificate;
 pub use http::{Http, HttpTls};
 pub use properties::TRANSACTION_TIMEOUT_MS;

@@ -2,8 +2,9 @@
 //!
 //! A property that a guarantee rests on is refused by name, with the reason; one that has a setting of its own is
 //! refused with that setting's name, so that it is set in one place. Names and values of the rest are tried on
-//! librdkafka itself, without a client and so without a connection.
+//! librdkafka itself, where it is in the build, without a client and so without a connection.
 
+#[cfg(feature = "service")]
 mod librdkafka;
 
 use std::collections::BTreeMap;
@@ -151,7 +152,10 @@ pub(super) fn check(config: &Config, faults: &mut Vec<Fault>) {
                     format!("may not be set, because a guarantee rests on it: {reason}"),
                     "remove it",
                 )),
+                #[cfg(feature = "service")]
                 None => faults.extend(librdkafka::refusal(key, property, value)),
+                #[cfg(not(feature = "service"))]
+                None => {}
             }
         }
     }
@@ -237,7 +241,7 @@ fn in_milliseconds(
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "service"))]
 mod tests {
     use rdkafka::ClientConfig;
 
