@@ -22,31 +22,71 @@
 //! 6. Where a log is not what it was (cut, expired, its topic made again), the program decides and says so; nothing new is
 //!    ever taken for something old.
 //!
-//! # Modules, in the order in which data meets them
+//! # The library alone
 //!
-//! - [`cloudtrail`]: bytes to records: layers, envelopes, the prefilter, the view of one record
-//! - [`detection`]: rules, facts, severity
-//! - [`remediation`]: what to do, filled in with the event's values
-//! - [`finding`]: what one matched record became
+//! Without the default feature `service`, the crate is what stands between bytes and documents: no Kafka, no threads, no C
+//! compiler, and it builds for `wasm32-wasip1`.
+//!
+//! ```
+//! use trailtag::{Config, Origin, Outputs, Pipeline};
+//!
+//! let pipeline = Pipeline::from_config(&Config::default())?;
+//! let message = br#"{"Records": [{
+//!     "eventTime": "2026-01-05T18:46:26Z",
+//!     "eventSource": "iam.amazonaws.com",
+//!     "eventName": "RemoveRoleFromInstanceProfile",
+//!     "eventID": "6f1b0c1e-3d0f-4a4e-9a58-2f1f0a9b7c11",
+//!     "requestParameters": {"instanceProfileName": "web-prod", "roleName": "web-app"}
+//! }]}"#;
+//! let origin = Origin { topic: "cloudtrail", partition: 0, offset: 42, timestamp: None };
+//! let mut outputs = Outputs::default();
+//! let tally = pipeline.process(message, &origin, &mut outputs);
+//! assert_eq!(tally.matched, 1);
+//!
+//! // One document for each route; the default configuration has one. It holds the record's own bytes, and the finding.
+//! let [finding] = outputs.documents.as_slice() else { panic!() };
+//! let finding: serde_json::Value = serde_json::from_slice(&finding.payload)?;
+//! assert_eq!(finding["event"]["requestParameters"]["roleName"], "web-app");
+//! assert_eq!(finding["trailtag"]["severity"]["level"], "medium");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Modules
+//!
+//! Each may use those below it in this list, and never one above: `tests/architecture.rs` says so.
+//!
+//! - `cli`: the commands, a file each
+//! - [`synthetic`]: realistic CloudTrail that was never anybody's
+//! - `service`: workers, signals, reloads, the pages
+//! - `kafka`: the worker's loop and the two guarantees
+//! - `telemetry`: metrics and health
+//! - [`pipeline`]: composes all of the following
 //! - [`mod@format`]: findings to bytes
-//! - [`pipeline`]: composes all of the above
-//! - [`kafka`]: the worker's loop and the two guarantees
-//! - [`telemetry`]: metrics and health
-//! - [`service`]: workers, signals, the pages
+//! - [`finding`]: what one matched record became
+//! - [`remediation`]: what to do, filled in with the event's values
+//! - [`detection`]: rules, facts, severity
+//! - [`cloudtrail`]: bytes to records: layers, envelopes, the prefilter, the view of one record
 //! - [`config`]: every setting, its default, its check
 //! - [`model`]: words that all of these share
-//! - [`synthetic`]: realistic CloudTrail that was never anybody's
 
+#[cfg(feature = "service")]
 pub mod cli;
 pub mod cloudtrail;
 pub mod config;
 pub mod detection;
 pub mod finding;
 pub mod format;
+#[cfg(feature = "service")]
 pub mod kafka;
 pub mod model;
 pub mod pipeline;
 pub mod remediation;
+#[cfg(feature = "service")]
 pub mod service;
 pub mod synthetic;
+#[cfg(feature = "service")]
 pub mod telemetry;
+
+pub use config::{Config, Format};
+pub use model::Origin;
+pub use pipeline::{Document, Outputs, Pipeline, Tally};

@@ -13,12 +13,12 @@ use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{EventNames, Record, RecordError};
 use crate::config::{Config, Route, Validate};
 use crate::detection::explain::Explanation;
-use crate::detection::fault::FileFaults;
-use crate::model::Level;
 use crate::detection::{Context, Detector};
 use crate::finding::{Finding, TRIMS};
 use crate::format;
+use crate::model::Level;
 use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::model::fault::Faults;
 use crate::model::{Level, Origin};
 use crate::remediation::Catalogue;
 
@@ -207,26 +207,17 @@ pub struct Pipeline {
     routes: Vec<Route>,
 }
 
-/// Why a pipeline cannot be built: everything that is wrong, one line each.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", faults.join("\n"))]
-pub struct PipelineError {
-    /// The faults.
-    pub faults: Vec<String>,
-}
-
 impl Pipeline {
     /// Loads rules, severity and remediation as the configuration says, with every fault in them.
-    pub fn from_config(config: &Config) -> Result<Self, PipelineError> {
-        let mut faults = Vec::new();
-        let mut note =
-            |found: FileFaults| faults.extend(found.to_string().lines().map(str::to_owned));
+    pub fn from_config(config: &Config) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let mut note = |found: Faults| faults.extend(found);
         let detector = Detector::load(&config.detection).map_err(&mut note);
         let file =
             Some(config.remediation.file.as_path()).filter(|path| !path.as_os_str().is_empty());
         let catalogue = Catalogue::load(file, config.remediation.detail).map_err(&mut note);
         let (Ok(detector), Ok(catalogue)) = (detector, catalogue) else {
-            return Err(PipelineError { faults });
+            return Err(faults);
         };
         Ok(Self {
             limits: Limits {

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::cloudtrail::record::Record;
+use crate::config::files;
+use crate::config::yaml;
 use crate::config::{Detail, files, yaml};
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
-use crate::detection::fault::FileFaults;
-use crate::config::files;
-use crate::config::yaml;
+use crate::model::fault::Faults;
 
 mod compile;
 mod prepared;
@@ -371,7 +371,7 @@ impl std::fmt::Debug for Catalogue {
 impl Catalogue {
     /// Loads the built-in catalogue, or the one in a file instead. Errs with everything that is wrong in it; each
     /// template is tried.
-    pub fn load(file: Option<&Path>, detail: Detail) -> Result<Self, FileFaults> {
+    pub fn load(file: Option<&Path>, detail: Detail) -> Result<Self, Faults> {
         let Some(path) = file else {
             return Self::compile(CATALOGUE_NAME, CATALOGUE, detail);
         };
@@ -379,15 +379,15 @@ impl Catalogue {
         match files::text(path, yaml::MAX_BYTES) {
             Ok(text) => Self::compile(&name, &text, detail),
             Err(error) => {
-                let mut faults = FileFaults::default();
+                let mut faults = Faults::default();
                 faults.add(&name, None, None, error.to_string());
                 Err(faults)
             }
         }
     }
 
-    fn compile(file: &str, text: &str, detail: Detail) -> Result<Self, FileFaults> {
-        let mut faults = FileFaults::default();
+    fn compile(file: &str, text: &str, detail: Detail) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
         let text = CatalogueText::read(file, text, &mut faults);
         check_ids(file, &text, &mut faults);
         let conditions = Conditions::compile(file, &whens(&text), &mut faults);

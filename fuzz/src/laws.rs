@@ -294,10 +294,10 @@ pub fn load(config: &Config, memory: usize) -> Option<Pipeline> {
             Some(pipeline)
         }
         Err(refused) => {
-            assert!(!refused.faults.is_empty(), "refused for nothing");
-            for fault in &refused.faults {
-                assert!(!fault.trim().is_empty(), "{:?}", refused.faults);
-                assert_one_line(fault);
+            assert!(!refused.is_empty(), "refused for nothing");
+            for fault in &refused {
+                assert!(!fault.message.trim().is_empty(), "{refused:?}");
+                assert_one_line(&fault.to_string());
             }
             None
         }

@@ -33,9 +33,9 @@ pub fn run(data: &[u8]) {
             assert!(laws::load(&config, MEMORY).is_some());
         }
         Err(faults) => {
-            assert!(!faults.0.is_empty(), "refused for nothing");
-            for fault in &faults.0 {
-                assert!(!fault.problem.trim().is_empty(), "{fault:?}");
+            assert!(!faults.is_empty(), "refused for nothing");
+            for fault in &faults {
+                assert!(!fault.message.trim().is_empty(), "{fault:?}");
                 laws::assert_one_line(&fault.to_string());
             }
         }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::terminal::clean;
 use super::{Completion, ConfigFile, Failure, environment, in_one_line, print, runtime};
-use crate::config::{Action, Config, Guarantee, Protocol};
+use crate::config::{Action, Config, Guarantee};
 use crate::kafka::{connect, sizes};
 use crate::model::Origin;
 use crate::pipeline::{Outputs, Pipeline};
@@ -42,19 +42,14 @@ impl Check {
     pub fn run(self) -> Result<Completion, Failure> {
         let config = Config::load(self.config.path(), environment())
             .map_err(|faults| Failure::Configuration(faults.to_string()))?;
-        let mut faults: Vec<String> = config.check().iter().map(ToString::to_string).collect();
+        let mut faults = Vec::new();
         let pipeline = Pipeline::from_config(&config);
         if let Err(error) = &pipeline {
             faults.push(in_one_line(error));
         }
         if self.connect {
             match connect::check(&config) {
-                Ok(complaints) => faults.extend(complaints.into_iter().map(|complaint| {
-                    clean(&format!(
-                        "{}: {}; {}",
-                        complaint.key, complaint.message, complaint.hint
-                    ))
-                })),
+                Ok(refused) => faults.extend(refused.iter().map(ToString::to_string)),
                 Err(error) => faults.push(clean(&in_one_line(&error))),
             }
         }
@@ -95,12 +90,7 @@ fn summary(config: &Config, pipeline: &Pipeline) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name:<14}{}", clean(value));
     };
-    let protocol = match config.kafka.security.protocol {
-        Protocol::Plaintext => "plaintext",
-        Protocol::Ssl => "ssl",
-        Protocol::SaslPlaintext => "sasl_plaintext",
-        Protocol::SaslSsl => "sasl_ssl",
-    };
+    let protocol = config.kafka.security.protocol.as_str();
     line(
         "brokers",
         &format!("{} ({protocol})", config.kafka.bootstrap_servers.join(", ")),

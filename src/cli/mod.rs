@@ -244,14 +244,8 @@ impl ConfigFile {
 
     /// The configuration, or all of its faults.
     fn load(&self) -> Result<Config, Failure> {
-        let config = Config::load(self.path(), environment())
-            .map_err(|faults| Failure::Configuration(faults.to_string()))?;
-        let faults = config.check();
-        if faults.is_empty() {
-            Ok(config)
-        } else {
-            Err(Failure::Configuration(lines(&faults)))
-        }
+        Config::load(self.path(), environment())
+            .map_err(|faults| Failure::Configuration(faults.to_string()))
     }
 }
 
@@ -259,11 +253,6 @@ impl ConfigFile {
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-fn lines<T: std::fmt::Display>(items: &[T]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-    items.join("\n")
 }
 
 fn pipeline(config: &Config) -> Result<Pipeline, Failure> {

@@ -94,6 +94,21 @@ fn kind(metadata: &Metadata) -> &'static str {
     "a device"
 }
 
+/// Whether a file can be opened; if not, why, for a fault.
+pub(super) fn readable(path: &Path) -> Result<(), String> {
+    if path.is_dir() {
+        return Err(format!("{} is a folder", path.display()));
+    }
+    open(path)
+        .map(drop)
+        .map_err(|error| unreadable(path, &error))
+}
+
+/// That a file or a folder cannot be read, for a fault.
+pub(super) fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{} cannot be read: {error}", path.display())
+}
+
 /// The text of a regular file of at most `limit` bytes.
 pub(crate) fn text(path: &Path, limit: usize) -> Result<String, Unread> {
     let file = open(path)?;

@@ -14,11 +14,12 @@ use config::{ConfigError, Source, ValueKind};
 use serde_json::Value;
 
 use super::Config;
-use super::fault::{Fault, Faults, Place};
+use super::cursor::{Cursor, Path, Step};
 use super::files;
 use super::nearest::nearest;
-use super::shape::{self, Cursor, Differs, Path, Shape, Step};
+use super::schema::{self, Differs, SchemaCheck};
 use super::yaml::{self, Data, Name, Node};
+use crate::model::fault::{Fault, Faults, Place};
 
 /// Every variable of ours begins so. Two underscores, because Kubernetes sets `TRAILTAG_PORT` for a service of our name.
 const PREFIX: &str = "TRAILTAG__";
@@ -33,7 +34,7 @@ impl Config {
         path: Option<&FilePath>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Faults> {
-        let shape = Shape::new()?;
+        let schema = SchemaCheck::new()?;
         let mut layers = Vec::new();
         let mut faults = Vec::new();
         if let Some(path) = path {
@@ -48,19 +49,19 @@ impl Config {
         // A variable for a whole map comes before those for what is in it, and so lies under them.
         variables.sort();
         for (name, text) in variables {
-            match variable(&name, &text, &shape) {
+            match variable(&name, &text, &schema) {
                 Ok(layer) => layers.push(layer),
                 Err(wrong) => faults.extend(wrong),
             }
         }
-        merge(path, &layers, &shape, faults)
+        merge(path, &layers, &schema, faults)
     }
 }
 
 fn merge(
     path: Option<&FilePath>,
     layers: &[Layer],
-    shape: &Shape,
+    schema: &SchemaCheck,
     mut faults: Vec<Fault>,
 ) -> Result<Config, Faults> {
     let mut places = Places::new(path);
@@ -69,12 +70,12 @@ fn merge(
         let mut own = Places::new(path);
         own.note(layer);
         places.note(layer);
-        let mut value = shape::value(&layer.node, shape.root());
-        for Differs { at, fault } in shape.faults(&value, &layer.node) {
+        let mut value = schema::value(&layer.node, schema.root());
+        for Differs { at, fault } in schema.faults(&value, &layer.node) {
             for path in at {
                 remove(&mut value, &path);
             }
-            let place = own.of(&fault.key);
+            let place = own.place_of(&fault.key);
             faults.push(layer.addressed(fault.at(place)));
         }
         builder = builder.add_source(Values(value));
@@ -87,7 +88,7 @@ fn merge(
             let mut concluded = config.check();
             concluded.retain(|fault| faults.iter().all(|known| !explains(known, fault)));
             faults.extend(concluded.into_iter().map(|fault| {
-                let place = places.of(&fault.key);
+                let place = places.place_of(&fault.key);
                 fault.at(place)
             }));
             if faults.is_empty() {
@@ -96,7 +97,7 @@ fn merge(
         }
         Err(error) => faults.push(unmergeable(&error, &places)),
     }
-    Err(Faults::new(faults))
+    Err(Faults::in_order(faults))
 }
 
 /// Whether what is wrong with one setting may be all that is wrong with another.
@@ -107,7 +108,7 @@ fn explains(known: &Fault, concluded: &Fault) -> bool {
         || known.key.get(..around(&known.key)) == concluded.key.get(..around(&concluded.key));
     related(&known.key, &concluded.key)
         // The name that is unknown may be the one that is missed.
-        || (known.message == shape::UNKNOWN
+        || (known.message == schema::UNKNOWN
             && concluded.message.starts_with("is empty")
             && around(&known.key) > 0
             && same_map())
@@ -132,7 +133,7 @@ fn unmergeable(error: &ConfigError, places: &Places) -> Fault {
         error.to_string(),
         "`trailtag schema` prints what may be set",
     )
-    .at(places.of(""))
+    .at(places.place_of(""))
 }
 
 /// The settings of one file or one variable.
@@ -171,7 +172,7 @@ fn file(path: &FilePath) -> Result<Option<Layer>, Faults> {
         let told = |error: &yaml::Malformed| {
             Fault::new("", error.to_string(), hint(error)).at(place(error.line()))
         };
-        Faults::new(malformed.iter().map(told).collect())
+        Faults::in_order(malformed.iter().map(told).collect())
     })?;
     Ok(node.filter(|node| !node.is_nothing()).map(|node| Layer {
         node,
@@ -202,10 +203,10 @@ const fn hint(error: &yaml::Malformed) -> &'static str {
 }
 
 /// The layer of `TRAILTAG__KAFKA__GROUP_ID=blue`.
-fn variable(name: &str, text: &str, shape: &Shape) -> Result<Layer, Faults> {
+fn variable(name: &str, text: &str, schema: &SchemaCheck) -> Result<Layer, Faults> {
     let from = Place::Environment(name.to_owned());
     let mut set = Path::default();
-    let mut at = shape.root();
+    let mut at = schema.root();
     let mut rest = name.strip_prefix(PREFIX);
     while let Some(keys) = rest {
         let (segment, further) = match keys.split_once(SEPARATOR) {
@@ -217,7 +218,7 @@ fn variable(name: &str, text: &str, shape: &Shape) -> Result<Layer, Faults> {
         };
         let next = at.key(&segment);
         if next.is_unknown() {
-            return Err(unknown_variable(&set, at, &segment, shape).at(from).into());
+            return Err(unknown_variable(&set, at, &segment, schema).at(from).into());
         }
         set = set.key(&segment);
         at = next;
@@ -252,8 +253,8 @@ fn variable(name: &str, text: &str, shape: &Shape) -> Result<Layer, Faults> {
     Ok(Layer { node, set, from })
 }
 
-fn unknown_variable(path: &Path, at: Cursor<'_>, segment: &str, shape: &Shape) -> Fault {
-    let mut fault = shape.unknown(path, segment);
+fn unknown_variable(path: &Path, at: Cursor<'_>, segment: &str, schema: &SchemaCheck) -> Fault {
+    let mut fault = schema.unknown(path, segment);
     if at.is("array") {
         "set the whole list, in YAML's short form: `[{name: a, topic: b}]`"
             .clone_into(&mut fault.hint);
@@ -352,7 +353,7 @@ impl<'p> Places<'p> {
     }
 
     /// The place of a setting; of what is around it, when it was not set itself.
-    pub(super) fn of(&self, key: &str) -> Place {
+    pub(super) fn place_of(&self, key: &str) -> Place {
         let mut key = key;
         loop {
             if let Some(place) = self.set.get(key) {

@@ -5,22 +5,24 @@
 //! everything that is wrong, each with its place and what to do. Unknown keys are faults. Nothing is connected to, and
 //! no secret is shown.
 //!
-//! This file holds the types; `shape.rs` compares YAML with the schema, `load.rs`
-//! lays the layers over each other, `check.rs`, `security.rs`, `http.rs` and `properties.rs` know what settings mean
-//! together.
+//! This file and `choices.rs` hold the types; `yaml.rs` reads the file, `schema.rs` compares it with the schema, `load.rs`
+//! lays the layers over each other, `check.rs`, `security.rs`, `http.rs`, `log.rs` and `properties.rs` know what settings
+//! mean together.
 
 mod check;
 mod choices;
-mod fault;
+mod cursor;
 pub(crate) mod files;
 mod http;
 mod load;
+#[cfg(feature = "service")]
+mod log;
 pub(crate) mod nearest;
 pub(crate) mod network;
 mod properties;
-mod reference;
+mod schema;
 mod security;
-mod shape;
+mod settings_list;
 #[cfg(test)]
 mod tests;
 pub(crate) mod yaml;
@@ -35,12 +37,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Level, Outcome};
 
+pub use crate::model::fault::{Fault, Faults, Place};
 pub use choices::{Detail, Format};
-pub use fault::{Fault, Faults, Place};
-pub use http::{Certificate, Http, HttpError, HttpTls};
+#[cfg(feature = "service")]
+pub use http::Certificate;
+pub use http::{Http, HttpTls};
 pub use properties::TRANSACTION_TIMEOUT_MS;
+pub use schema::schema;
 pub use security::PasswordError;
-pub use shape::schema;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +76,7 @@ pub struct Config {
     pub log: Log,
     /// How long a stop may take. Work in flight is finished and committed in this time.
     #[serde(with = "humantime_serde")]
-    #[schemars(schema_with = "shape::duration")]
+    #[schemars(schema_with = "schema::duration")]
     pub shutdown_grace: Duration,
 }
 
@@ -186,6 +190,19 @@ pub enum Protocol {
     SaslSsl,
 }
 
+impl Protocol {
+    /// The name in the configuration, which is librdkafka's too.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Ssl => "ssl",
+            Self::SaslPlaintext => "sasl_plaintext",
+            Self::SaslSsl => "sasl_ssl",
+        }
+    }
+}
+
 /// A user name and password.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -243,11 +260,11 @@ pub struct Delivery {
     pub batch_records: usize,
     /// A finding is held back at most this long, to be sent with others in one batch.
     #[serde(with = "humantime_serde")]
-    #[schemars(schema_with = "shape::duration")]
+    #[schemars(schema_with = "schema::duration")]
     pub linger: Duration,
     /// How often offsets are committed when there is nothing to forward.
     #[serde(with = "humantime_serde")]
-    #[schemars(schema_with = "shape::duration")]
+    #[schemars(schema_with = "schema::duration")]
     pub commit_interval: Duration,
 }
 

@@ -2,17 +2,17 @@
 //!
 //! A property that a guarantee rests on is refused by name, with the reason; one that has a setting of its own is
 //! refused with that setting's name, so that it is set in one place. Names and values of the rest are tried on
-//! librdkafka itself, without a client and so without a connection.
+//! librdkafka itself, where it is in the build, without a client and so without a connection.
+
+#[cfg(feature = "service")]
+mod librdkafka;
 
 use std::collections::BTreeMap;
 
-use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaConfRes;
 use serde::{Serialize, Serializer};
 
-use super::fault::Fault;
 use super::{Config, Guarantee};
+use crate::model::fault::Fault;
 
 /// What librdkafka allows between two polls unless told otherwise.
 const POLL_INTERVAL_MS: u64 = 300_000;
@@ -152,36 +152,14 @@ pub(super) fn check(config: &Config, faults: &mut Vec<Fault>) {
                     format!("may not be set, because a guarantee rests on it: {reason}"),
                     "remove it",
                 )),
-                None => faults.extend(refused_by_librdkafka(key, property, value)),
+                #[cfg(feature = "service")]
+                None => faults.extend(librdkafka::refusal(key, property, value)),
+                #[cfg(not(feature = "service"))]
+                None => {}
             }
         }
     }
     timing(config, faults);
-}
-
-fn refused_by_librdkafka(key: String, property: &str, value: &str) -> Option<Fault> {
-    let error = ClientConfig::new()
-        .set(property, value)
-        .create_native_config()
-        .err()?;
-    Some(match error {
-        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..) => Fault::new(
-            key,
-            "librdkafka has no such property",
-            "look it up in librdkafka's CONFIGURATION.md",
-        ),
-        KafkaError::ClientConfig(_, _, _, _) if is_secret(property) => Fault::new(
-            key,
-            "librdkafka refuses the value",
-            "look it up in librdkafka's CONFIGURATION.md",
-        ),
-        KafkaError::ClientConfig(_, reason, _, _) => Fault::new(
-            key,
-            format!("librdkafka refuses `{value}`: {}", reason.trim()),
-            "look it up in librdkafka's CONFIGURATION.md",
-        ),
-        error => Fault::new(key, error.to_string(), "write it without NUL characters"),
-    })
 }
 
 /// What the times mean together: librdkafka would refuse some of this when it starts, and the rest when it is too late.
@@ -263,8 +241,10 @@ fn in_milliseconds(
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "service"))]
 mod tests {
+    use rdkafka::ClientConfig;
+
     use super::*;
 
     fn properties(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -331,7 +311,7 @@ mod tests {
         let (list, _) = rest.split_once("_ => return None").unwrap();
         let words: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
         let schema = super::super::schema();
-        let settings: Vec<String> = super::super::reference::settings(&schema)
+        let settings: Vec<String> = super::super::settings_list::settings(&schema)
             .into_iter()
             .map(|setting| setting.key)
             .collect();

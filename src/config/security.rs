@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::check::readable_file;
-use super::fault::Fault;
 use super::files::{self, Unread};
 use super::{Mechanism, Protocol, Sasl, Security, Tls};
+use crate::model::fault::Fault;
 
 /// Why there is no password, although one is set.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +154,7 @@ fn check_certificates(protocol: Protocol, tls: &Tls, fault: &mut Tell<'_>) {
                 "is set, but the protocol is without TLS",
                 "set kafka.security.protocol to `ssl` or `sasl_ssl`, or remove it",
             );
-        } else if let Err(reason) = readable_file(path) {
+        } else if let Err(reason) = files::readable(path) {
             fault(setting, &reason, "name a PEM file that this user may read");
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
+use super::cursor::Path;
 use super::load::{Layer, Places};
-use super::shape::Path;
-use super::{Config, Guarantee, Place, Protocol, reference, shape};
+use super::{Config, Guarantee, Place, Protocol, schema, settings_list};
 use crate::config::yaml;
 
 /// Loads a text as `config.yaml`, with variables; the faults come as text.
@@ -61,8 +61,8 @@ fn the_file_of_all_settings_is_the_defaults_and_holds_every_key() {
         set: Path::default(),
         from: Place::Default,
     });
-    let schema = shape::schema();
-    for setting in reference::settings(&schema) {
+    let schema = schema::schema();
+    for setting in settings_list::settings(&schema) {
         let key = setting.key.replace("[]", "[0]");
         assert!(places.set.contains_key(&key), "{key} is missing");
     }
@@ -410,15 +410,15 @@ fn every_setting_of_a_file_is_told_with_its_line() {
             line: None,
         },
     });
-    let schema = shape::schema();
-    for setting in reference::settings(&schema) {
+    let schema = schema::schema();
+    for setting in settings_list::settings(&schema) {
         let key = setting.key.replace("[]", "[0]");
         if key == "routes" {
             continue;
         }
         let Place::File {
             line: Some(line), ..
-        } = places.of(&key)
+        } = places.place_of(&key)
         else {
             panic!("{key} has no line");
         };

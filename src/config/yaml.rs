@@ -227,7 +227,7 @@ pub(crate) fn parse_for_another(text: &str) -> Result<Option<Node>, Malformed> {
 
 /// Gives each event that the bounds admit, with its line, to `take`.
 fn events(text: &str, mut take: impl FnMut(Event, usize)) -> Result<(), Malformed> {
-    budget::of_text(text)?;
+    budget::check_text(text)?;
     let mut budget = Budget::default();
     let mut parser = Parser::new_from_str(text);
     // Not `Parser::load`: it calls itself for each level, whatever the receiver thinks of it.

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use super::explain::Trace;
 use super::fact_equality::{FactEquality, all_hold, equalities};
 use super::facts::Facts;
-use super::fault::{FileFaults, one_line};
 use super::sigma::{View, make_names_exact, unknown_facts, written_values};
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 
 /// One condition, and where it stands.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ struct Selection {
 
 impl Conditions {
     /// Compiles every condition of a file; those that do not compile are among the faults, and never hold.
-    pub(crate) fn compile(file: &str, whens: &[When<'_>], faults: &mut FileFaults) -> Self {
+    pub(crate) fn compile(file: &str, whens: &[When<'_>], faults: &mut Faults) -> Self {
         let mut selections = Selections::default();
         let compiled = whens.iter().map(|when| {
             let Some(section) = when.section else {
@@ -366,7 +367,7 @@ mod tests {
                 .iter()
                 .map(|section| When { subject: "x".to_owned(), line: 1, section: Some(section) })
                 .collect();
-            let mut faults = FileFaults::default();
+            let mut faults = Faults::default();
             let conditions = Conditions::compile("x.yaml", &whens, &mut faults);
             prop_assert_eq!(faults.to_string(), "");
             let record = Record::parse(record.as_bytes()).unwrap();

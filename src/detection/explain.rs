@@ -239,8 +239,8 @@ mod tests {
     use super::*;
     use crate::detection::conditions::{Conditions, When};
     use crate::detection::facts::Facts;
-    use crate::detection::fault::FileFaults;
     use crate::detection::lists::Lists;
+    use crate::model::fault::Faults;
     use serde_json::json;
 
     fn trace(section: &Value, record: &Value) -> Trace {
@@ -249,7 +249,7 @@ mod tests {
             line: 1,
             section: Some(section),
         };
-        let mut faults = FileFaults::default();
+        let mut faults = Faults::default();
         let conditions = Conditions::compile("x.yaml", &[when], &mut faults);
         assert_eq!(faults.to_string(), "");
         let text = record.to_string();

@@ -312,7 +312,7 @@ mod tests {
         look: impl FnOnce(&Facts<'_>) -> T,
     ) -> T {
         let settings = serde_saphyr::from_str(settings).unwrap();
-        let mut faults = crate::detection::fault::FileFaults::default();
+        let mut faults = crate::model::fault::Faults::default();
         let lists = Lists::load(&settings, &mut faults);
         assert_eq!(faults.to_string(), "");
         let text = record.to_string();

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use super::fault::FileFaults;
 use crate::config::files::{self, RULE_FILE, Walk};
+use crate::model::fault::Faults;
 
 /// The most bytes of all rule files together: compiled, they take some ten times as much.
 const MAX_RULES: usize = 32 * 1024 * 1024;
@@ -25,7 +25,7 @@ pub(crate) fn is_rules(path: &Path) -> bool {
 /// The YAML files at these paths: each a file, or those in the folder and its folders, by name.
 pub(super) fn rule_files<'p>(
     paths: impl IntoIterator<Item = &'p std::path::PathBuf>,
-    faults: &mut FileFaults,
+    faults: &mut Faults,
 ) -> Vec<NamedText> {
     let mut walk = Walk::new(&is_rules);
     for path in paths {
@@ -71,7 +71,7 @@ pub(super) fn rule_files<'p>(
 }
 
 /// Reads one file of at most `limit` bytes.
-pub(super) fn file(path: &Path, limit: usize, faults: &mut FileFaults) -> Option<NamedText> {
+pub(super) fn file(path: &Path, limit: usize, faults: &mut Faults) -> Option<NamedText> {
     let name = path.display().to_string();
     match files::text(path, limit) {
         Ok(text) => Some(NamedText { name, text }),
@@ -171,9 +171,8 @@ mod tests {
         ] {
             write(name);
         }
-        let mut faults = FileFaults::default();
-        let files_at =
-            |path: &Path, faults: &mut FileFaults| rule_files([&path.to_owned()], faults);
+        let mut faults = Faults::default();
+        let files_at = |path: &Path, faults: &mut Faults| rule_files([&path.to_owned()], faults);
         let names: Vec<String> = files_at(folder.path(), &mut faults)
             .into_iter()
             .map(|file| {

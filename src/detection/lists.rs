@@ -9,9 +9,9 @@ mod globs;
 mod inventory;
 mod networks;
 
-use super::fault::FileFaults;
 use crate::config;
 use crate::config::network;
+use crate::model::fault::Faults;
 
 use globs::{Globs, UserAgents};
 use inventory::ProfilesInUse;
@@ -34,7 +34,7 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// Loads what the settings name; whatever is wrong is among the faults.
-    pub(super) fn load(settings: &config::Detection, faults: &mut FileFaults) -> Self {
+    pub(super) fn load(settings: &config::Detection, faults: &mut Faults) -> Self {
         let allow = &settings.allow_list;
         let mut globs = |key: &str, globs: &[String]| Globs::new(key, globs, faults);
         let allowed_principals = globs("allow_list.principals", &allow.principals);
@@ -64,7 +64,7 @@ impl Lists {
 }
 
 /// Says how many more lines of a list are wrong than were told.
-fn and_more(file: &str, wrong: usize, faults: &mut FileFaults) {
+fn and_more(file: &str, wrong: usize, faults: &mut Faults) {
     if let Some(more) = wrong.checked_sub(MOST_FAULTS).filter(|more| *more > 0) {
         faults.add(file, None, None, format!("{more} more lines are wrong"));
     }

@@ -9,7 +9,6 @@ pub(crate) mod conditions;
 pub mod explain;
 mod fact_equality;
 pub mod facts;
-pub mod fault;
 pub(crate) mod files;
 pub(crate) mod lists;
 pub mod outcome;
@@ -23,14 +22,14 @@ use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::{EventNames, Record};
 use crate::config;
 use crate::config::yaml;
+use crate::model::fault::Faults;
 use crate::model::{Level, Origin};
 
+use crate::model::Level;
 use attack::{AttackVersion, Technique};
 use explain::{Explanation, FactorTrace};
 use facts::Facts;
-use fault::FileFaults;
 use files::NamedText;
-use crate::model::Level;
 use lists::Lists;
 use rules::{Rule, Rules, UnfilteredRule};
 use severity::{Severity, SeverityModel};
@@ -95,8 +94,8 @@ impl std::fmt::Debug for Detector {
 impl Detector {
     /// Loads the built-in rule, the user's rules and lists, and the severity model. Errs with everything that is wrong in
     /// any of them.
-    pub fn load(settings: &config::Detection) -> Result<Self, FileFaults> {
-        let mut faults = FileFaults::default();
+    pub fn load(settings: &config::Detection) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
         let path = settings.severity_file.as_path();
         let severity = if path.as_os_str().is_empty() {
             Some(NamedText {

@@ -19,11 +19,12 @@ use serde_json::Value;
 
 use super::attack::{AttackTags, AttackVersion};
 use super::explain::{RuleTrace, Trace};
-use super::fault::{FileFaults, one_line};
 use super::files::NamedText;
-use crate::model::Level;
 use super::sigma::{make_names_exact, required, tested_facts, written_values};
 use crate::cloudtrail::record::EventNames;
+use crate::model::Level;
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 use examples::Examples;
 use read::{DocumentLocation, RuleReader};
 use regexes::Regexes;
@@ -91,7 +92,7 @@ impl Rules {
     pub(super) fn compile(
         files: &[NamedText],
         version: AttackVersion,
-        faults: &mut FileFaults,
+        faults: &mut Faults,
     ) -> Self {
         let mut reader = RuleReader::default();
         for file in files {
@@ -146,9 +147,7 @@ impl Rules {
             .rev()
             .map(|(place, file)| (file.name.as_str(), place))
             .collect();
-        faults
-            .0
-            .sort_by_key(|fault| (order.get(fault.file.as_str()).copied(), fault.line));
+        faults.sort_by_file(|file| order.get(file).copied());
 
         let literals = required_names
             .iter()
@@ -253,9 +252,9 @@ fn describe(
     rule: &SigmaRule,
     version: AttackVersion,
     location: &DocumentLocation,
-    faults: &mut FileFaults,
+    faults: &mut Faults,
 ) -> Option<Rule> {
-    let before = faults.0.len();
+    let before = faults.len();
     let id = rule.id.as_deref().map(str::trim).unwrap_or_default();
     if id.is_empty() {
         location.fault(faults, "it has no `id`: give it a UUID of its own");
@@ -304,7 +303,7 @@ fn describe(
                 0
             }),
     };
-    (faults.0.len() == before).then(|| Rule {
+    (faults.len() == before).then(|| Rule {
         id: id.to_owned(),
         title: rule.title.clone(),
         level,

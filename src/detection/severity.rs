@@ -13,10 +13,10 @@ use super::attack;
 use super::conditions::{Conditions, When};
 use super::explain::Trace;
 use super::facts::Facts;
-use super::fault::FileFaults;
-use crate::model::Level;
 use super::yaml_entry::{self, LocatedText, YamlEntry};
 use crate::config::yaml::Node;
+use crate::model::Level;
+use crate::model::fault::Faults;
 
 /// The id under which a rule's own base score stands among the factors, where it is not 0.
 pub const BASE: &str = "rule.base";
@@ -68,7 +68,7 @@ struct FactorText {
 }
 
 impl FactorText {
-    fn read(file: &str, tree: &Node, faults: &mut FileFaults) -> Option<Self> {
+    fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
         const KEYS: [&str; 6] = ["id", "points", "floor", "cap", "attack", "when"];
         let mut entry = YamlEntry::open(file, tree, Some("factor"), &KEYS, faults)?;
         let id = entry.text("id");
@@ -138,7 +138,7 @@ pub(super) struct SeverityModel {
 
 impl SeverityModel {
     /// Compiles the text of a model; whatever is wrong is among the faults.
-    pub(super) fn compile(file: &str, text: &str, faults: &mut FileFaults) -> Option<Self> {
+    pub(super) fn compile(file: &str, text: &str, faults: &mut Faults) -> Option<Self> {
         let tree = yaml_entry::tree(file, text, faults)?;
         let mut root = YamlEntry::open(file, &tree, None, &["factors"], faults)?;
         let texts: Vec<FactorText> = root
@@ -373,7 +373,7 @@ mod tests {
             ("floor: 0, cap: 100", 1),
         ] {
             let text = format!("factors: [{{id: a, points: 1, {bounds}, {when}}}]");
-            let mut faults = FileFaults::default();
+            let mut faults = Faults::default();
             let model = SeverityModel::compile("severity.yaml", &text, &mut faults);
             assert_eq!(faults.to_string(), "", "{text}");
             let record = crate::cloudtrail::record::Record::parse(b"{}").unwrap();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     fn faults(text: &str) -> String {
-        let mut faults = FileFaults::default();
+        let mut faults = Faults::default();
         let _ = SeverityModel::compile("severity.yaml", text, &mut faults);
         faults.to_string()
     }

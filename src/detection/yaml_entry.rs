@@ -6,9 +6,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fault::FileFaults;
 use crate::config::nearest::nearest;
 use crate::config::yaml::{self, Data, Name, Node};
+use crate::model::fault::Faults;
 
 /// A text and its line.
 pub(crate) struct LocatedText {
@@ -17,7 +17,7 @@ pub(crate) struct LocatedText {
 }
 
 /// The tree of a file; what breaks YAML's grammar is among the faults.
-pub(crate) fn tree(file: &str, text: &str, faults: &mut FileFaults) -> Option<Node> {
+pub(crate) fn tree(file: &str, text: &str, faults: &mut Faults) -> Option<Node> {
     match yaml::parse(text.trim_start_matches('\u{feff}')) {
         Ok(Some(tree)) => Some(tree),
         Ok(None) => {
@@ -39,7 +39,7 @@ pub(crate) struct YamlEntry<'tree, 'faults> {
     line: usize,
     pub(crate) subject: Option<String>,
     fields: &'tree [(Name, Node)],
-    faults: &'faults mut FileFaults,
+    faults: &'faults mut Faults,
 }
 
 impl<'tree, 'faults> YamlEntry<'tree, 'faults> {
@@ -49,7 +49,7 @@ impl<'tree, 'faults> YamlEntry<'tree, 'faults> {
         tree: &'tree Node,
         kind: Option<&str>,
         known: &[&str],
-        faults: &'faults mut FileFaults,
+        faults: &'faults mut Faults,
     ) -> Option<Self> {
         let fields = match &tree.data {
             Data::Map(fields) => fields.as_slice(),

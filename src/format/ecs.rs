@@ -19,11 +19,11 @@ use super::text::{AsText, ScoreBreakdown, Sentence, filled, text, tls_version, t
 use super::trailtag_block;
 use crate::config::Route;
 use crate::detection::attack::{AttackObject, Technique};
-use crate::model::Level;
-use crate::model::Outcome;
 use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::Finding;
 use crate::model::Level;
+use crate::model::Level;
+use crate::model::Outcome;
 use crate::model::Outcome;
 
 /// The version of ECS.

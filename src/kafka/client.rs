@@ -49,13 +49,7 @@ pub fn common(config: &Config) -> Result<ClientConfig, ClientError> {
     client.set("bootstrap.servers", kafka.bootstrap_servers.join(","));
     client.set("client.id", "trailtag");
     let security = &kafka.security;
-    let protocol = match security.protocol {
-        Protocol::Plaintext => "plaintext",
-        Protocol::Ssl => "ssl",
-        Protocol::SaslPlaintext => "sasl_plaintext",
-        Protocol::SaslSsl => "sasl_ssl",
-    };
-    client.set("security.protocol", protocol);
+    client.set("security.protocol", security.protocol.as_str());
     if matches!(
         security.protocol,
         Protocol::SaslPlaintext | Protocol::SaslSsl

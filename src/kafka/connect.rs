@@ -15,7 +15,7 @@ use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use super::client::{self, ClientError, Share};
 use super::native::admin::{self, TopicAnswer};
 use super::topics::Asker;
-use crate::config::{Action, Config, Guarantee};
+use crate::config::{Action, Config, Fault, Guarantee};
 
 /// How long to wait for one answer, where nothing is known of the network.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,37 +26,16 @@ const SLICE: Duration = Duration::from_millis(100);
 /// How long to wait for another broker once one has refused us.
 const SECOND_OPINION: Duration = Duration::from_secs(2);
 
-/// One thing that is wrong, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint {
-    /// The setting that it hangs on, such as `routes[1].topic`.
-    pub key: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
-}
-
-impl Complaint {
-    /// Whether nothing is known to be wrong: no broker answered.
-    #[must_use]
-    pub fn is_silence(&self) -> bool {
-        self.key == SERVERS
-    }
-
-    fn new(key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            message: message.into(),
-            hint: hint.into(),
-        }
-    }
+/// Whether nothing is known to be wrong: no broker answered.
+#[must_use]
+pub fn is_silence(fault: &Fault) -> bool {
+    fault.key == SERVERS
 }
 
 /// Asks the brokers, and returns everything that would keep the service from working.
-pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
+pub fn check(config: &Config) -> Result<Vec<Fault>, ClientError> {
     let settings = client::common(config)?;
-    let mut complaints = Vec::new();
+    let mut faults = Vec::new();
     let consumer = match group_member(&settings, config) {
         Ok(consumer) => consumer,
         Err(error) => return Ok(vec![refused_settings(&error)]),
@@ -65,31 +44,31 @@ pub fn check(config: &Config) -> Result<Vec<Complaint>, ClientError> {
     let mut names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    if let Err(complaint) = reach(&consumer, config, PATIENCE) {
-        return Ok(vec![complaint]);
+    if let Err(fault) = reach(&consumer, config, PATIENCE) {
+        return Ok(vec![fault]);
     }
     let answers = match admin::describe_topics(consumer.client(), &names, PATIENCE)
         .and_then(|asked| asked.answer(PATIENCE))
     {
         Ok(answers) => answers,
         Err(code) => {
-            complaints.push(Complaint::new(
+            faults.push(Fault::new(
                 "kafka.topics",
                 format!("the brokers do not say what this user may do: {code}"),
                 "see the brokers' log",
             ));
-            return Ok(complaints);
+            return Ok(faults);
         }
     };
     for topic in &topics {
         let answer = answers.iter().find(|answer| answer.name == topic.name);
-        complaints.extend(answer.and_then(|answer| topic.judge(answer)));
+        faults.extend(answer.and_then(|answer| topic.judge(answer)));
     }
-    complaints.extend(group(&consumer, config));
+    faults.extend(group(&consumer, config));
     if config.delivery.guarantee == Guarantee::ExactlyOnce {
-        complaints.extend(transactions(&settings, config));
+        faults.extend(transactions(&settings, config));
     }
-    Ok(complaints)
+    Ok(faults)
 }
 
 /// Clients that wait for a broker to answer. They go on connecting from one wait to the next, since a connection takes many
@@ -102,9 +81,9 @@ pub struct Contact {
 
 impl Contact {
     /// Clients that begin to connect.
-    pub fn new(config: &Config) -> Result<Self, Complaint> {
+    pub fn new(config: &Config) -> Result<Self, Fault> {
         let settings = client::common(config)
-            .map_err(|error| Complaint::new("kafka.security", error.to_string(), "correct it"))?;
+            .map_err(|error| Fault::new("kafka.security", error.to_string(), "correct it"))?;
         Ok(Self {
             consumer: group_member(&settings, config).map_err(|error| refused_settings(&error))?,
             asker: Asker::new(&settings).map_err(|error| refused_settings(&error))?,
@@ -112,7 +91,7 @@ impl Contact {
     }
 
     /// Waits until a broker answers; else says what keeps it from that. Blocks for as long as `patience`.
-    pub fn reach(&self, config: &Config, patience: Duration) -> Result<(), Complaint> {
+    pub fn reach(&self, config: &Config, patience: Duration) -> Result<(), Fault> {
         self.consumer.context().forget();
         reach(&self.consumer, config, patience)
     }
@@ -126,31 +105,30 @@ struct Topic {
 }
 
 impl Topic {
-    fn judge(&self, answer: &TopicAnswer) -> Option<Complaint> {
+    fn judge(&self, answer: &TopicAnswer) -> Option<Fault> {
         let name = &self.name;
         let (verb, operation) = if self.written {
             ("write", "WRITE")
         } else {
             ("read", "READ")
         };
-        let complaint =
-            |message: String, hint: String| Some(Complaint::new(&self.key, message, hint));
+        let fault = |message: String, hint: String| Some(Fault::new(&self.key, message, hint));
         match answer.error {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                complaint(
+                fault(
                     format!("topic {name} does not exist"),
                     "create it, or correct the name".to_owned(),
                 )
             }
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => complaint(
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => fault(
                 format!("no permission to see topic {name}"),
                 format!("grant this user DESCRIBE and {operation} on it"),
             ),
-            Some(code) => complaint(
+            Some(code) => fault(
                 format!("topic {name}: {code}"),
                 "see the brokers' log".to_owned(),
             ),
-            None if self.written && !answer.write || !self.written && !answer.read => complaint(
+            None if self.written && !answer.write || !self.written && !answer.read => fault(
                 format!("no permission to {verb} topic {name}"),
                 format!("grant this user {operation} on it"),
             ),
@@ -205,8 +183,8 @@ fn group_member(
     settings.create_with_context(Listener::default())
 }
 
-fn refused_settings(error: &KafkaError) -> Complaint {
-    Complaint::new(
+fn refused_settings(error: &KafkaError) -> Fault {
+    Fault::new(
         "kafka",
         format!("the client refuses its settings: {error}"),
         "correct kafka.client or kafka.security",
@@ -218,7 +196,7 @@ fn reach(
     consumer: &BaseConsumer<Listener>,
     config: &Config,
     patience: Duration,
-) -> Result<(), Complaint> {
+) -> Result<(), Fault> {
     let mut deadline = Instant::now() + patience;
     let mut refused = false;
     while consumer.client().fetch_cluster_id(SLICE).is_none() {
@@ -243,18 +221,18 @@ const fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-fn unreachable(config: &Config, listener: &Listener, patience: Duration) -> Complaint {
+fn unreachable(config: &Config, listener: &Listener, patience: Duration) -> Fault {
     let servers = config.kafka.bootstrap_servers.join(", ");
     if let Some(said) = listener.said(|code| code == RDKafkaErrorCode::Authentication) {
         let user = &config.kafka.security.sasl.username;
-        return Complaint::new(
+        return Fault::new(
             "kafka.security.sasl",
             format!("authentication as {user} failed: {said}"),
             "correct username, password or mechanism",
         );
     }
     if let Some(said) = listener.said(|code| code == RDKafkaErrorCode::SSL) {
-        return Complaint::new(
+        return Fault::new(
             "kafka.security.tls",
             format!("no TLS connection to {servers}: {said}"),
             "correct ca_file, cert_file and key_file, or kafka.security.protocol",
@@ -264,26 +242,26 @@ fn unreachable(config: &Config, listener: &Listener, patience: Duration) -> Comp
         .said(|_| true)
         .unwrap_or_else(|| "no answer".to_owned());
     let seconds = patience.as_secs();
-    Complaint::new(
+    Fault::new(
         SERVERS,
         format!("no broker of {servers} answered within {seconds} s: {said}"),
         "check the addresses, that the brokers run, and kafka.security.protocol",
     )
 }
 
-fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Complaint> {
+fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Fault> {
     let group = &config.kafka.group_id;
     match admin::describe_group(consumer.client(), group)
         .and_then(|asked| asked.answer(PATIENCE))
         .map(|group| group.read)
     {
         Ok(true) => None,
-        Ok(false) | Err(RDKafkaErrorCode::GroupAuthorizationFailed) => Some(Complaint::new(
+        Ok(false) | Err(RDKafkaErrorCode::GroupAuthorizationFailed) => Some(Fault::new(
             "kafka.group_id",
             format!("no permission to read as consumer group {group}"),
             "grant this user READ on the group",
         )),
-        Err(code) => Some(Complaint::new(
+        Err(code) => Some(Fault::new(
             "kafka.group_id",
             format!("the brokers do not answer for consumer group {group}: {code}"),
             "see the brokers' log",
@@ -291,7 +269,7 @@ fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Complaint
     }
 }
 
-fn transactions(settings: &ClientConfig, config: &Config) -> Option<Complaint> {
+fn transactions(settings: &ClientConfig, config: &Config) -> Option<Fault> {
     let worker = Share::of(config, 0, 1).id;
     let prefix = worker.trim_end_matches(|character: char| character.is_ascii_digit());
     let id = format!("{prefix}check");
@@ -305,12 +283,12 @@ fn transactions(settings: &ClientConfig, config: &Config) -> Option<Complaint> {
     let error = producer.init_transactions(PATIENCE).err()?;
     let key = "delivery.transactional_id_prefix";
     Some(match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Complaint::new(
+        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) => Fault::new(
             key,
             format!("no permission for transactional ids that begin with {prefix}"),
             "grant this user WRITE and DESCRIBE on them (pattern type prefixed), or set delivery.guarantee to at_least_once",
         ),
-        _ => Complaint::new(
+        _ => Fault::new(
             key,
             format!("a transaction cannot be begun with id {id}: {error}"),
             "see the brokers' log, or set delivery.guarantee to at_least_once",

@@ -2,6 +2,7 @@
 //! not be read. Nothing of the program is used here.
 
 pub mod dead_letter;
+pub mod fault;
 mod level;
 mod origin;
 mod outcome;

@@ -46,6 +46,11 @@ pub(crate) fn write_visible(text: &str, out: &mut impl Write) -> fmt::Result {
     out.write_str(rest)
 }
 
+/// The same words with every run of white space as one blank.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A path, for a person.
 pub(crate) fn path(path: &std::path::Path) -> String {
     visible(&path.to_string_lossy()).into_owned()

@@ -9,8 +9,8 @@ use super::templates::{ItemField, Step};
 use super::text::{CatalogueText, ItemText, RiskText};
 use super::{Detail, ItemTemplate, RiskTemplate};
 use crate::detection::conditions::When;
-use crate::detection::fault::FileFaults;
 use crate::detection::yaml_entry::LocatedText;
+use crate::model::fault::Faults;
 
 /// The condition of every item, and then of every reason.
 pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {
@@ -29,9 +29,9 @@ pub(super) fn whens(text: &CatalogueText) -> Vec<When<'_>> {
     items.chain(reasons).collect()
 }
 
-pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut FileFaults) {
+pub(super) fn check_ids(file: &str, text: &CatalogueText, faults: &mut Faults) {
     let mut known = BTreeMap::new();
-    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut FileFaults| {
+    let mut unique = |kind: &'static str, id: &str, line: usize, faults: &mut Faults| {
         if let Some(first) = known.insert((kind, id.to_owned()), line) {
             faults.add(
                 file,
@@ -65,7 +65,7 @@ pub(super) struct Loader<'a> {
     pub(super) file: &'a str,
     pub(super) detail: Detail,
     pub(super) templates: Environment<'static>,
-    pub(super) faults: &'a mut FileFaults,
+    pub(super) faults: &'a mut Faults,
 }
 
 impl Loader<'_> {

@@ -11,7 +11,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use super::quote;
 use super::values::{self, Quoting, Values};
-use crate::detection::fault::one_line;
+use crate::model::visible::one_line;
 
 /// Where in an item a template stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

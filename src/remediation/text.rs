@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::Kind;
 use super::templates::ItemField;
-use crate::detection::fault::FileFaults;
-use crate::detection::yaml_entry::{self, LocatedText, YamlEntry};
 use crate::config::yaml::Node;
+use crate::detection::yaml_entry::{self, LocatedText, YamlEntry};
+use crate::model::fault::Faults;
 
 /// A risk as it is written.
 pub(super) struct RiskText {
@@ -44,7 +44,7 @@ pub(super) struct CatalogueText {
 }
 
 impl CatalogueText {
-    pub(super) fn read(file: &str, text: &str, faults: &mut FileFaults) -> Self {
+    pub(super) fn read(file: &str, text: &str, faults: &mut Faults) -> Self {
         let mut read = Self::default();
         let Some(root) = yaml_entry::tree(file, text, faults) else {
             return read;
@@ -64,7 +64,7 @@ impl CatalogueText {
 }
 
 impl RiskText {
-    fn read(file: &str, tree: &Node, faults: &mut FileFaults) -> Option<Self> {
+    fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
         const KEYS: [&str; 3] = ["id", "title", "reasons"];
         let mut entry = YamlEntry::open(file, tree, Some("risk"), &KEYS, faults)?;
         let (id, title, list) = (entry.text("id"), entry.text("title"), entry.list("reasons"));
@@ -93,7 +93,7 @@ impl RiskText {
 }
 
 impl ItemText {
-    fn read(file: &str, tree: &Node, faults: &mut FileFaults) -> Option<Self> {
+    fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
         const KEYS: [&str; 10] = [
             "id",
             "kind",

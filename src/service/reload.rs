@@ -107,9 +107,9 @@ async fn reload(config: &Arc<Config>, pipelines: &watch::Sender<Arc<Pipeline>>, 
         }
         Err(refused) => {
             metrics.reload_refused();
-            for fault in &refused.faults {
+            for fault in &refused {
                 error!(
-                    fault,
+                    fault = fault.to_string(),
                     "not reloaded: the old rules, severity, lists and remediation stay in use"
                 );
             }

@@ -15,10 +15,10 @@ use tracing::{debug, error, info, warn};
 use super::http::credentials::{self, Credentials};
 use super::http::{self, Pages};
 use super::reload;
-use crate::config::{Config, HttpError};
+use crate::config::{Config, Fault};
 use crate::kafka;
 use crate::kafka::client::{self, ClientError};
-use crate::kafka::connect::{self, Complaint, Contact};
+use crate::kafka::connect::{self, Contact};
 use crate::kafka::outage::{Outage, Reason};
 use crate::kafka::positions::backoff;
 use crate::kafka::topics;
@@ -54,7 +54,7 @@ pub enum ServiceError {
     },
     /// The pages' certificate or token cannot be used.
     #[error(transparent)]
-    Pages(#[from] HttpError),
+    Pages(#[from] Fault),
     /// The pages' thread cannot be started.
     #[error("the thread of the HTTP server cannot be started")]
     PagesThread(#[source] std::io::Error),
@@ -266,14 +266,14 @@ async fn ask_once(
     config: &Arc<Config>,
     patience: Duration,
 ) -> Result<Limits, String> {
-    let told = |complaint: Complaint| {
+    let told = |fault: Fault| {
         debug!(
-            setting = complaint.key,
-            hint = complaint.hint,
+            setting = fault.key,
+            hint = fault.hint,
             "{}; asking again until one does",
-            complaint.message
+            fault.message
         );
-        complaint.message
+        fault.message
     };
     let contact = match kept.take() {
         Some(contact) => contact,
@@ -288,9 +288,9 @@ async fn ask_once(
         .map_err(|error| format!("a thread cannot be started: {error}"))?;
     // A client that was refused, or has waited long, is made anew, with what its files hold then.
     let is_kept = patience < LONGEST;
-    if let Ok(Err(complaint)) = answer.await {
-        *kept = Some(contact).filter(|_| is_kept && complaint.is_silence());
-        return Err(told(complaint));
+    if let Ok(Err(fault)) = answer.await {
+        *kept = Some(contact).filter(|_| is_kept && connect::is_silence(&fault));
+        return Err(told(fault));
     }
     let limits = topics::limits(&contact.asker, config, patience).await;
     *kept = Some(contact).filter(|_| is_kept);

@@ -26,20 +26,21 @@ const IN_FILE: u64 = 100;
 const IN_LOG_BATCH: u64 = 25;
 
 /// The form in which records travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "service", derive(clap::ValueEnum))]
 pub enum Shape {
     /// One record per message
     #[default]
-    #[value(name = "record")]
+    #[cfg_attr(feature = "service", value(name = "record"))]
     Record,
     /// {"Records":[…]}, 100 records per message, as CloudTrail writes to S3
-    #[value(name = "s3_file")]
+    #[cfg_attr(feature = "service", value(name = "s3_file"))]
     S3File,
     /// One EventBridge event per message
-    #[value(name = "eventbridge")]
+    #[cfg_attr(feature = "service", value(name = "eventbridge"))]
     EventBridge,
     /// A CloudWatch Logs subscription, 25 records per message
-    #[value(name = "cloudwatch")]
+    #[cfg_attr(feature = "service", value(name = "cloudwatch"))]
     CloudWatch,
 }
 

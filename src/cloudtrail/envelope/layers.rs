@@ -68,8 +68,14 @@ fn codec(data: &[u8]) -> Option<Codec> {
 
 /// Recognises the outermost layer.
 pub(super) fn recognise(data: &[u8]) -> Layer<'_> {
-    if let Some(codec) = codec(data) {
-        return Layer::Compressed(codec, data);
+    match codec(data) {
+        Some(Codec::Zstd) if cfg!(not(feature = "zstd")) => {
+            return Layer::Unsupported(
+                "compressed with zstd, which this build does not read: build trailtag with its feature `zstd`",
+            );
+        }
+        Some(codec) => return Layer::Compressed(codec, data),
+        None => {}
     }
     match data {
         [0, _, _, _, _, rest @ ..] => return confluent(rest),
@@ -184,11 +190,7 @@ pub(super) fn decompress(
         Codec::Gzip => fill(flate2::bufread::MultiGzDecoder::new(data), limit, into),
         Codec::Zlib => fill(flate2::bufread::ZlibDecoder::new(data), limit, into),
         Codec::Snappy => fill(snap::read::FrameDecoder::new(data), limit, into),
-        Codec::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(data)?;
-            decoder.window_log_max(window_log(limit))?;
-            fill(decoder, limit, into)
-        }
+        Codec::Zstd => zstd(data, limit, into),
         Codec::Lz4 => lz4(data, limit, into),
     }
 }
@@ -208,8 +210,24 @@ fn lz4(data: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), LayerError> 
     Ok(())
 }
 
+#[cfg(feature = "zstd")]
+fn zstd(data: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), LayerError> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(data)?;
+    decoder.window_log_max(window_log(limit))?;
+    fill(decoder, limit, into)
+}
+
+/// Not reached: [`recognise`] gives no such layer.
+#[cfg(not(feature = "zstd"))]
+fn zstd(_: &[u8], _: usize, _: &mut Vec<u8>) -> Result<(), LayerError> {
+    Err(LayerError::Corrupt(
+        "this build does not read zstd".to_owned(),
+    ))
+}
+
 /// The largest window that a zstd frame may ask for, as a power of two: what the limit can need, within what the
 /// format's decoders grant by default, since the decoder allocates it before it decodes anything.
+#[cfg(feature = "zstd")]
 fn window_log(limit: usize) -> u32 {
     limit.max(1).ilog2().saturating_add(1).clamp(23, 27)
 }

@@ -12,7 +12,7 @@ use openssl::pkey::PKey;
 use openssl::ssl::{SslAcceptor, SslMethod, SslMode};
 use openssl::x509::X509;
 
-use super::HttpError;
+use crate::model::fault::Fault;
 
 /// A certificate and its key, which belong together.
 #[derive(Clone)]
@@ -37,21 +37,17 @@ impl PartialEq for Certificate {
 }
 
 impl Certificate {
-    pub(super) fn new(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, HttpError> {
+    pub(super) fn new(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, Fault> {
         let (cert_file, key_file) = ("http.tls.cert_file", "http.tls.key_file");
         let form =
             "name a file that holds `-----BEGIN CERTIFICATE-----`, the certificate itself first";
         let chain = X509::stack_from_pem(chain_pem).unwrap_or_default();
         let Some((leaf, others)) = chain.split_first() else {
-            return Err(HttpError::new(
-                cert_file,
-                "holds no certificate in PEM",
-                form,
-            ));
+            return Err(Fault::new(cert_file, "holds no certificate in PEM", form));
         };
         // Without an answer here OpenSSL would ask the terminal for the password of an encrypted key.
         let key = PKey::private_key_from_pem_callback(key_pem, |_| Ok(0)).map_err(|_| {
-            HttpError::new(
+            Fault::new(
                 key_file,
                 "holds no private key in PEM that is not encrypted",
                 "name a file that holds `-----BEGIN PRIVATE KEY-----`; `openssl pkey` removes a password",
@@ -59,7 +55,7 @@ impl Certificate {
         })?;
         let is_its_key = leaf.public_key().is_ok_and(|public| public.public_eq(&key));
         if !is_its_key {
-            return Err(HttpError::new(
+            return Err(Fault::new(
                 key_file,
                 "is not the key of the first certificate in http.tls.cert_file",
                 "name the key that the certificate was made for, and put that certificate first",
@@ -77,7 +73,7 @@ impl Certificate {
             Ok(builder.build())
         })()
         .map_err(|error: ErrorStack| {
-            HttpError::new(
+            Fault::new(
                 cert_file,
                 format!("is not accepted by OpenSSL: {}", reason(&error)),
                 "make another one: EC with P-256, or RSA with 2048 bits or more, signed with SHA-256",

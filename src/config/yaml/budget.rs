@@ -28,7 +28,7 @@ const MAX_OPEN: usize = 1000;
 const MAX_MARKS: usize = 400_000;
 
 /// What can be said of a text before it is scanned.
-pub(super) fn of_text(text: &str) -> Result<(), Malformed> {
+pub(super) fn check_text(text: &str) -> Result<(), Malformed> {
     if text.len() > MAX_BYTES {
         return Err(Malformed::Large {
             bytes: text.len(),

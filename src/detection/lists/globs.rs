@@ -6,7 +6,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use crate::config;
-use crate::detection::fault::FileFaults;
+use crate::model::fault::Faults;
 
 /// The most bytes of words for which a table with a row for each of them is made: it is the fastest to look up, and takes
 /// some hundred times as much.
@@ -22,7 +22,7 @@ pub(in crate::detection) struct Globs {
 
 impl Globs {
     /// None where there are no patterns, which means that nobody said.
-    pub(super) fn new(key: &str, globs: &[String], faults: &mut FileFaults) -> Option<Self> {
+    pub(super) fn new(key: &str, globs: &[String], faults: &mut Faults) -> Option<Self> {
         if globs.is_empty() {
             return None;
         }
@@ -72,7 +72,7 @@ pub(in crate::detection) struct AgentKinds {
 }
 
 impl UserAgents {
-    pub(super) fn new(settings: &config::Detection, faults: &mut FileFaults) -> Self {
+    pub(super) fn new(settings: &config::Detection, faults: &mut Faults) -> Self {
         let (iac, other_iac) = apart(&settings.iac_user_agents);
         let (tools, other_tools) = apart(&settings.attack_tool_user_agents);
         let mut meanings = vec![AgentKind::Iac; iac.len()];
@@ -129,7 +129,7 @@ fn apart(globs: &[String]) -> (Vec<&str>, Vec<&str>) {
     (words.into_iter().filter_map(word_of).collect(), others)
 }
 
-fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut FileFaults) -> Option<AhoCorasick> {
+fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut Faults) -> Option<AhoCorasick> {
     if words.is_empty() {
         return None;
     }
@@ -144,7 +144,7 @@ fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut FileFaults) -> Optio
         .ok()
 }
 
-fn whole_names(key: &str, globs: &[&str], faults: &mut FileFaults) -> Option<RegexSet> {
+fn whole_names(key: &str, globs: &[&str], faults: &mut Faults) -> Option<RegexSet> {
     if globs.is_empty() {
         return None;
     }
@@ -161,7 +161,7 @@ fn matches_whole(globs: Option<&RegexSet>, name: &str) -> bool {
     globs.is_some_and(|globs| globs.is_match(name.as_bytes()))
 }
 
-fn too_much(key: &str, problem: &str, faults: &mut FileFaults) {
+fn too_much(key: &str, problem: &str, faults: &mut Faults) {
     let subject = Some(format!("detection.{key}"));
     faults.add("configuration", None, subject, problem);
 }
@@ -205,7 +205,7 @@ mod tests {
 
     fn globs(patterns: &[&str]) -> Globs {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        Globs::new("x", &patterns, &mut FileFaults::default()).unwrap()
+        Globs::new("x", &patterns, &mut Faults::default()).unwrap()
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
                 assert!(!compiled.matches(miss), "{glob} should not match {miss:?}");
             }
         }
-        assert!(Globs::new("x", &[], &mut FileFaults::default()).is_none());
+        assert!(Globs::new("x", &[], &mut Faults::default()).is_none());
         assert!(globs(&["x", "*b"]).matches("ab"));
     }
 

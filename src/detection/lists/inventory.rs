@@ -8,9 +8,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{MOST_FAULTS, and_more};
-use crate::detection::fault::FileFaults;
-use crate::detection::files;
 use crate::config::files::LIST_FILE;
+use crate::detection::files;
+use crate::model::fault::Faults;
 
 /// How many running instances use each instance profile.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,12 +25,12 @@ struct InventoryRow {
 }
 
 impl ProfilesInUse {
-    pub(super) fn load(path: &Path, faults: &mut FileFaults) -> Option<Self> {
+    pub(super) fn load(path: &Path, faults: &mut Faults) -> Option<Self> {
         let file = files::file(path, LIST_FILE, faults)?;
         Some(Self::read(&file.name, &file.text, faults))
     }
 
-    fn read(name: &str, text: &str, faults: &mut FileFaults) -> Self {
+    fn read(name: &str, text: &str, faults: &mut Faults) -> Self {
         let mut in_use: HashMap<String, Vec<(Option<String>, u64)>> = HashMap::new();
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_inventory_is_summed_by_profile_and_account() {
-        let mut faults = FileFaults::default();
+        let mut faults = Faults::default();
         let in_use = ProfilesInUse::read(
             "in_use.csv",
             "account, instance_profile, running_instances\n11122223333, web, 2\n011122223333,web,3\n444455556666,web,0\n,shared,1\n",
@@ -129,7 +129,7 @@ mod tests {
                 "in_use.csv:2: missing field `instance_profile`: its columns must be",
             ),
         ] {
-            let mut faults = FileFaults::default();
+            let mut faults = Faults::default();
             let _ = ProfilesInUse::read("in_use.csv", text, &mut faults);
             assert!(faults.to_string().starts_with(want), "{faults}");
         }

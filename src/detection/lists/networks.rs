@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{MOST_FAULTS, and_more};
-use crate::detection::fault::FileFaults;
-use crate::detection::files;
 use crate::config::files::LIST_FILE;
 use crate::config::network;
+use crate::detection::files;
+use crate::model::fault::Faults;
 
 /// The most bytes of all lists of networks together.
 const MAX_LISTS: usize = 128 * 1024 * 1024;
@@ -73,7 +73,7 @@ impl Networks {
 }
 
 /// Reads lists of networks: one a line, what follows `#` or `;` is a comment.
-pub(super) fn threat_networks(paths: &[PathBuf], faults: &mut FileFaults) -> Option<Networks> {
+pub(super) fn threat_networks(paths: &[PathBuf], faults: &mut Faults) -> Option<Networks> {
     if paths.is_empty() {
         return None;
     }
@@ -165,7 +165,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tor.txt");
         std::fs::write(&path, "\u{feff}# exits\r\n192.0.2.7 # one\r\n\r\n198.51.100.9/24 ; host bits\n2001:db8::/32\nexample.com\n").unwrap();
-        let mut faults = FileFaults::default();
+        let mut faults = Faults::default();
         let networks = threat_networks(std::slice::from_ref(&path), &mut faults).unwrap();
         for (address, want) in [
             ("192.0.2.7", true),
@@ -184,7 +184,7 @@ mod tests {
         assert!(said.ends_with("tor.txt:6: \"example.com\" is no address or network: write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"), "{said}");
 
         std::fs::write(&path, "x\n".repeat(1000)).unwrap();
-        let mut faults = FileFaults::default();
+        let mut faults = Faults::default();
         let _ = threat_networks(&[path], &mut faults);
         assert_eq!(faults.0.len(), MOST_FAULTS + 1);
         assert!(

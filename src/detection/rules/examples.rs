@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::read::DocumentLocation;
 use crate::detection::explain::Trace;
-use crate::detection::fault::{FileFaults, one_line};
+use crate::model::visible::one_line;
 
 /// The attribute that holds them.
 pub(super) const EXAMPLES: &str = "trailtag.examples";
@@ -40,7 +40,7 @@ impl Examples {
         compiled: &CompiledRule,
         written: &[String],
         location: &DocumentLocation,
-        faults: &mut FileFaults,
+        faults: &mut Faults,
     ) {
         let Some(attribute) = rule.custom_attributes.get(EXAMPLES) else {
             return;
@@ -90,7 +90,7 @@ type Example = (&'static str, usize, Value, bool);
 fn lists(
     attribute: &impl Serialize,
     location: &DocumentLocation,
-    faults: &mut FileFaults,
+    faults: &mut Faults,
 ) -> Vec<Example> {
     let mut fault = |problem: String| location.fault(faults, problem);
     let mut lists = match serde_json::to_value(attribute) {
@@ -168,9 +168,9 @@ fn holds(
 #[cfg(test)]
 mod tests {
     use crate::detection::attack::AttackVersion;
-    use crate::detection::fault::FileFaults;
     use crate::detection::files::NamedText;
     use crate::detection::rules::Rules;
+    use crate::model::fault::Faults;
 
     /// The examples that were tried, and what was wrong, less what every fault begins with.
     fn tried(detection: &str, examples: &str) -> (usize, Vec<String>) {
@@ -181,9 +181,9 @@ mod tests {
             name: "r.yml".to_owned(),
             text,
         };
-        let mut faults = FileFaults::default();
+        let mut faults = Faults::default();
         let rules = Rules::compile(&[file], AttackVersion::V18, &mut faults);
-        let said = faults.0.iter().map(|fault| {
+        let said = faults.iter().map(|fault| {
             let said = fault.to_string();
             let problem = said.strip_prefix("r.yml:6: rule \"T\": its ");
             problem.unwrap_or(&said).to_owned()
@@ -293,7 +293,7 @@ mod tests {
             name: "f.yml".to_owned(),
             text: "title: F\nlogsource: {product: aws}\nfilter: {rules: [t], s: {userAgent: deploy}, condition: not s}\n".to_owned(),
         };
-        let mut faults = FileFaults::default();
+        let mut faults = Faults::default();
         let rules = Rules::compile(&[filter, rule], AttackVersion::V18, &mut faults);
         assert_eq!(faults.to_string(), "");
         assert_eq!(rules.examples(), 1);

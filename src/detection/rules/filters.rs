@@ -12,8 +12,9 @@ use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaCollection};
 use super::Rule;
 use super::read::DocumentLocation;
 use super::regexes::Regexes;
-use crate::detection::fault::{FileFaults, one_line};
 use crate::detection::sigma::{make_names_exact, tested_facts};
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 
 /// The most filters over one rule.
 const MOST_OVER_A_RULE: usize = 200;
@@ -29,7 +30,7 @@ pub(super) fn apply(
     filters: Vec<(FilterRule, DocumentLocation)>,
     rules: &[Rule],
     engine: &mut Engine,
-    faults: &mut FileFaults,
+    faults: &mut Faults,
 ) {
     if filters.is_empty() {
         return;

@@ -5,9 +5,10 @@
 use rsigma_parser::{FilterRule, SigmaRule};
 
 use super::examples::EXAMPLES;
-use crate::detection::fault::{FileFaults, one_line};
-use crate::detection::files::{NamedText, documents, key_line, line_in, top_level};
 use crate::config::yaml::{self, Data, Node};
+use crate::detection::files::{NamedText, documents, key_line, line_in, top_level};
+use crate::model::fault::Faults;
+use crate::model::visible::one_line;
 
 /// What has been read so far.
 #[derive(Default)]
@@ -27,7 +28,7 @@ pub(super) struct DocumentLocation {
 }
 
 impl DocumentLocation {
-    pub(super) fn fault(&self, faults: &mut FileFaults, problem: impl Into<String>) {
+    pub(super) fn fault(&self, faults: &mut Faults, problem: impl Into<String>) {
         faults.add(&self.file, Some(self.line), self.subject.clone(), problem);
     }
 
@@ -49,13 +50,13 @@ const LONGEST_CONDITION: usize = 4096;
 
 impl RuleReader {
     /// Reads every document of a file.
-    pub(super) fn file(&mut self, file: &NamedText, faults: &mut FileFaults) {
+    pub(super) fn file(&mut self, file: &NamedText, faults: &mut Faults) {
         for (line, text) in documents(file.text.trim_start_matches('\u{feff}')) {
             self.document(file, line, text, faults);
         }
     }
 
-    fn document(&mut self, file: &NamedText, line: usize, text: &str, faults: &mut FileFaults) {
+    fn document(&mut self, file: &NamedText, line: usize, text: &str, faults: &mut Faults) {
         let key = |name: &str| key_line(text, name).map(|at| line + at);
         let subject = top_level(text, "title").map(|title| format!("rule {title:?}"));
         let location = DocumentLocation {
@@ -64,7 +65,7 @@ impl RuleReader {
             examples: key(EXAMPLES).unwrap_or(line),
             subject,
         };
-        let fault = |at: usize, problem: String, faults: &mut FileFaults| {
+        let fault = |at: usize, problem: String, faults: &mut Faults| {
             let at = DocumentLocation {
                 line: at,
                 ..location.clone()

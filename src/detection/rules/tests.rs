@@ -14,7 +14,7 @@ fn load(files: &[(&str, String)]) -> (Rules, String) {
             text: text.clone(),
         })
         .collect();
-    let mut faults = FileFaults::default();
+    let mut faults = Faults::default();
     let rules = Rules::compile(&files, AttackVersion::V18, &mut faults);
     (rules, faults.to_string())
 }

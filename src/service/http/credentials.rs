@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::{Certificate, Http, HttpError};
+use crate::config::{Certificate, Fault, Http};
 
 /// How often the files are read.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ impl Hash {
 
 impl Credentials {
     /// What the files hold now; errs where they cannot be used.
-    pub(in crate::service) fn read(http: &Http) -> Result<Self, HttpError> {
+    pub(in crate::service) fn read(http: &Http) -> Result<Self, Fault> {
         let credentials = Self {
             certificate: http.certificate()?,
             token: hash(http.token()?),
@@ -93,8 +93,8 @@ pub(in crate::service) async fn watch(
 /// What was last found to be wrong, which is said once.
 #[derive(Default)]
 struct Told {
-    certificate: Option<HttpError>,
-    token: Option<HttpError>,
+    certificate: Option<Fault>,
+    token: Option<Fault>,
 }
 
 impl Told {
@@ -120,7 +120,7 @@ impl Told {
 }
 
 /// What was read; none where it was broken, which is said where it was not said before.
-fn settle<T>(read: Result<T, HttpError>, told: &mut Option<HttpError>) -> Option<T> {
+fn settle<T>(read: Result<T, Fault>, told: &mut Option<Fault>) -> Option<T> {
     match read {
         Ok(read) => {
             *told = None;

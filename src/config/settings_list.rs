@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::shape::Cursor;
+use super::cursor::Cursor;
 
 /// One setting.
 pub(super) struct Setting<'s> {
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
     use crate::config::load::variable_name;
-    use crate::config::shape::schema;
+    use crate::config::schema::schema;
 
     const BEGIN: &str =
         "<!-- begin of the generated table: TRAILTAG_BLESS=1 cargo test --lib config -->\n";
