@@ -44,6 +44,7 @@ mod files;
 pub mod finding;
 pub mod format;
 pub mod kafka;
+mod model;
 pub mod pipeline;
 pub mod remediation;
 pub mod service;

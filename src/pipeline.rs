@@ -19,6 +19,7 @@ use crate::detection::level::Level;
 use crate::detection::{Context, Detector};
 use crate::finding::{Finding, TRIMS};
 use crate::format;
+use crate::model::error::chain;
 use crate::remediation::Catalogue;
 
 /// What Kafka adds around a message, at the most, beyond its key, value and headers.
@@ -559,12 +560,4 @@ impl Document {
             .sum();
         self.payload.len() + self.key.as_ref().map_or(0, String::len) + headers + OVERHEAD
     }
-}
-
-/// An error and its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

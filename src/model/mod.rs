@@ -1,0 +1,3 @@
+//! Words that everything shares.
+
+pub(crate) mod error;
