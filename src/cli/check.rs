@@ -8,7 +8,7 @@ use clap::Args;
 use super::paint::clean;
 use super::{ConfigFile, Failure, Outcome, environment, in_one_line, print, runtime};
 use crate::config::{Action, Config, Guarantee, Protocol};
-use crate::kafka::{connect, sizes};
+use crate::kafka::preflight::{connect, sizes};
 use crate::pipeline::{Origin, Outputs, Pipeline};
 use crate::synthetic::{Generator, Options, Shape};
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::demo_view;
 use crate::config::{self, Config, Guarantee};
-use crate::kafka::worker::Limits;
+use crate::kafka::topics::TopicLimits;
 use crate::pipeline::Pipeline;
 use crate::service::supervisor::{self, ServiceError};
 use crate::synthetic::{Generator, Options, Shape};
@@ -119,7 +119,7 @@ impl Demo {
         let servers = cluster.bootstrap_servers();
         let config = self.config(&servers);
         // A mock cluster is asked in vain.
-        let limits = Limits::default_of_brokers(&config);
+        let limits = TopicLimits::default_of_brokers(&config);
         let pipeline = Arc::new(pipeline);
         let stop = CancellationToken::new();
         let service = tokio::spawn(supervisor::run(
