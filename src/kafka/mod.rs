@@ -36,6 +36,7 @@
 //! - `log_change` and `worker/changed_logs`: logs that are not what they were
 //! - [`unowned`]: partitions that no member of the group was given
 //! - `ffi`: calls that the binding lacks, the one use of `unsafe`
+//! - [`mock`]: librdkafka's cluster inside the process, for the demo
 //!
 //! `BaseConsumer`, not `StreamConsumer`: rebalance callbacks run inside `poll`, on the worker's own thread, so that
 //! nothing ever races with a commit, and there is no wake-up to be missed.
@@ -50,6 +51,7 @@ pub mod events;
 mod ffi;
 pub mod headers;
 mod log_change;
+pub mod mock;
 pub mod outage;
 pub mod outgoing;
 pub mod place;
