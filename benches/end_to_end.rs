@@ -17,7 +17,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use trailtag::config::Config;
-use trailtag::kafka::client::{self, Share};
+use trailtag::kafka::client::{self, WorkerResources};
 
 /// Set for the process that is the bare consumer: the topic to read.
 const BARE: &str = "TRAILTAG_BENCH_BARE";
@@ -157,9 +157,11 @@ fn bare(brokers: &str, topic: &str, records: u64) {
         for worker in 0..workers {
             let (config, messages, bytes) = (&config, &messages, &bytes);
             scope.spawn(move || {
-                let share = Share::of(config, worker, workers);
-                let consumer: BaseConsumer =
-                    client::consumer(config, &share).unwrap().create().unwrap();
+                let resources = WorkerResources::for_worker(config, worker, workers);
+                let consumer: BaseConsumer = client::consumer(config, &resources)
+                    .unwrap()
+                    .create()
+                    .unwrap();
                 consumer.subscribe(&[topic]).unwrap();
                 while messages.load(Ordering::Relaxed) < records {
                     assert!(

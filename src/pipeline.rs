@@ -16,8 +16,8 @@ use crate::detection::explain::Explanation;
 use crate::detection::{Context, Detector};
 use crate::finding::{Finding, TRIMS};
 use crate::format;
-use crate::model::Level;
 use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::model::error::chain;
 use crate::model::fault::Faults;
 use crate::model::{Level, Origin};
 use crate::remediation::Catalogue;
@@ -547,12 +547,4 @@ impl Document {
             .sum();
         self.payload.len() + self.key.as_ref().map_or(0, String::len) + headers + OVERHEAD
     }
-}
-
-/// An error and its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

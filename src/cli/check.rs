@@ -7,7 +7,7 @@ use clap::Args;
 use super::terminal::clean;
 use super::{Completion, ConfigFile, Failure, environment, in_one_line, print, runtime};
 use crate::config::{Action, Config, Guarantee};
-use crate::kafka::{connect, sizes};
+use crate::kafka::preflight::{connect, sizes};
 use crate::model::Origin;
 use crate::pipeline::{Outputs, Pipeline};
 use crate::synthetic::{Generator, Options, Shape};

@@ -1,26 +1,20 @@
 //! `trailtag demo`: the real worker on a cluster inside this process.
 //!
 //! librdkafka's mock cluster keeps 5 MB a partition and drops older data in silence, and it shows aborted records: so
-//! the demo feeds it slowly and delivers at least once. It proves nothing about exactly-once; the tests against a real
-//! broker do.
+//! the demo feeds it slowly and delivers at least once ([`crate::kafka::mock`]).
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Completion, Failure, demo_view, pipeline, runtime, start_log, wants_colour};
 use crate::config::{self, Config, Guarantee};
-use crate::kafka::worker::Limits;
+use crate::kafka::mock::{Cluster, Feed, MockError, Tail};
+use crate::kafka::topics::TopicLimits;
 use crate::pipeline::Pipeline;
 use crate::service::supervisor::{self, ServiceError};
 use crate::synthetic::{Generator, Options, Shape};
@@ -57,7 +51,7 @@ pub struct Demo {
 pub enum DemoError {
     /// The cluster in the process, or a client of it, failed.
     #[error("the cluster inside the demo failed")]
-    Kafka(#[from] KafkaError),
+    Kafka(#[from] MockError),
     /// The service failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -127,14 +121,11 @@ impl Demo {
 
     /// Runs until all records are through, or `shutdown` is cancelled.
     async fn show(self, pipeline: Pipeline, shutdown: CancellationToken) -> Result<(), DemoError> {
-        let cluster = MockCluster::new(1)?;
-        for (topic, partitions) in [(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)] {
-            cluster.create_topic(topic, partitions, 1)?;
-        }
+        let cluster = Cluster::start(&[(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)])?;
         let servers = cluster.bootstrap_servers();
         let config = self.config(&servers);
         // A mock cluster is asked in vain.
-        let limits = Limits::default_of_brokers(&config);
+        let limits = TopicLimits::default_of_brokers(&config);
         let pipeline = Arc::new(pipeline);
         let stop = CancellationToken::new();
         let service = tokio::spawn(supervisor::run(
@@ -186,10 +177,7 @@ fn feed(
     pipeline: &Pipeline,
     shutdown: &CancellationToken,
 ) -> Result<FedRecords, DemoError> {
-    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("linger.ms", "5")
-        .create()?;
+    let input = Feed::new(servers, INPUT)?;
     let mut generator = Generator::new(&Options {
         seed: demo.seed,
         match_rate: MATCH_RATE,
@@ -216,29 +204,12 @@ fn feed(
             fed.findings += pipeline.process(&payload, &origin, &mut outputs).matched;
             outputs.documents.clear();
             outputs.dead_letters.clear();
-            send(&producer, &payload)?;
+            input.send(&payload)?;
         }
-        producer.flush(PATIENCE)?;
+        input.flush(PATIENCE)?;
         std::thread::sleep(PAUSE);
     }
     Ok(fed)
-}
-
-fn send(
-    producer: &ThreadedProducer<DefaultProducerContext>,
-    payload: &[u8],
-) -> Result<(), KafkaError> {
-    let mut record = BaseRecord::<[u8], [u8]>::to(INPUT).payload(payload);
-    loop {
-        match producer.send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
-                record = again;
-                std::thread::sleep(PAUSE);
-            }
-            Err((error, _)) => return Err(error),
-        }
-    }
 }
 
 /// Prints findings as they come out, until all that were fed have.
@@ -248,12 +219,7 @@ fn view(
     expected: &watch::Receiver<Option<u64>>,
     shutdown: &CancellationToken,
 ) -> Result<u64, DemoError> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("group.id", "demo-view")
-        .set("auto.offset.reset", "earliest")
-        .create()?;
-    consumer.subscribe(&[OUTPUT])?;
+    let output = Tail::new(servers, "demo-view", OUTPUT)?;
     let mut seen = 0;
     let mut last = Instant::now();
     loop {
@@ -262,10 +228,10 @@ fn view(
         if enough || shutdown.is_cancelled() {
             return Ok(seen);
         }
-        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+        if let Some(payload) = output.next(Duration::from_millis(100)) {
             last = Instant::now();
             seen += 1;
-            let text = demo_view::render(message.payload().unwrap_or_default(), colour);
+            let text = demo_view::render(&payload, colour);
             std::io::stdout().lock().write_all(text.as_bytes())?;
         }
     }

@@ -1,11 +1,11 @@
 //! `trailtag generate`: synthetic CloudTrail, to standard output or to a topic.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -225,10 +225,7 @@ struct Reports {
 
 impl Reports {
     fn failure(&self) -> Option<KafkaFailure> {
-        self.failure
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take()
+        self.failure.lock().take()
     }
 }
 
@@ -241,7 +238,6 @@ impl ProducerContext for Reports {
         if let Err((error, message)) = result {
             self.failure
                 .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .get_or_insert_with(|| KafkaFailure::Refused {
                     topic: message.topic().to_owned(),
                     partition: message.partition(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::model::error::chain as in_one_line;
 use crate::model::visible::{self, visible};
 use crate::pipeline::Pipeline;
 
@@ -257,18 +258,6 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 fn pipeline(config: &Config) -> Result<Pipeline, Failure> {
     Pipeline::from_config(config).map_err(|error| Failure::Configuration(in_one_line(&error)))
-}
-
-/// An error and its causes.
-fn in_one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// One thread, this one, for what waits (signals, HTTP); the work has threads of its own.

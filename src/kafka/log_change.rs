@@ -41,7 +41,7 @@ const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 impl LogChange {
     /// What a line of librdkafka's log says.
-    pub(super) fn in_line(facility: &str, line: &str) -> Option<Self> {
+    pub(super) fn parse_line(facility: &str, line: &str) -> Option<Self> {
         // Lines begin with the name of the thread.
         let line = line
             .strip_prefix("[thrd:")
@@ -88,12 +88,12 @@ mod tests {
     fn a_topic_that_was_made_again_is_one_whose_id_was_known() {
         let line = "[thrd:main]: Topic in.put changed id from q0eyFg-_SyGpr3D1HGRDmg to dw-j6ohqR3KLVjEKbbY9xQ";
         let topic = "in.put".to_owned();
-        let change = LogChange::in_line("METADATA", line);
+        let change = LogChange::parse_line("METADATA", line);
         assert_eq!(change, Some(LogChange::TopicRecreated { topic }));
         let first = "[thrd:main]: Topic in changed id from AAAAAAAAAAAAAAAAAAAAAA to dw-j6ohqR3KLVjEKbbY9xQ";
-        assert_eq!(LogChange::in_line("METADATA", first), None);
+        assert_eq!(LogChange::parse_line("METADATA", first), None);
         let other = "[thrd:main]: Topic in [0] Leader 1 Epoch 3";
-        assert_eq!(LogChange::in_line("METADATA", other), None);
+        assert_eq!(LogChange::parse_line("METADATA", other), None);
     }
 
     #[test]
@@ -106,12 +106,15 @@ mod tests {
             })
         };
         let line = "[thrd:main]: in [12]: offset reset (at offset 472 (leader epoch 0), broker 1) to offset INVALID (leader epoch -1): fetch failed due to requested offset not available on the broker: Broker: Offset out of range";
-        assert_eq!(LogChange::in_line("OFFSET", line), out_of_range(None));
+        assert_eq!(LogChange::parse_line("OFFSET", line), out_of_range(None));
         let line = "[thrd:main]: in [12]: offset reset (at offset INVALID (leader epoch 1), broker 1) to offset INVALID (leader epoch -1): Partition log truncation detected at offset 472 (leader epoch 0): broker end offset is 180 (offset leader epoch 0). Reset to INVALID.: Local: Partition log truncation detected";
-        assert_eq!(LogChange::in_line("OFFSET", line), out_of_range(Some(180)));
+        assert_eq!(
+            LogChange::parse_line("OFFSET", line),
+            out_of_range(Some(180))
+        );
         let own = "[thrd:main]: in [12]: offset reset (at offset END (leader epoch -1), broker 1) to offset INVALID (leader epoch -1): failed to query logical offset END: Broker: Topic authorization failed";
-        assert_eq!(LogChange::in_line("OFFSET", own), None);
+        assert_eq!(LogChange::parse_line("OFFSET", own), None);
         let other = "[thrd:main]: in [12]: setting next fetch start position from offset 1 (leader epoch 0) to offset 2 (leader epoch 0)";
-        assert_eq!(LogChange::in_line("OFFSET", other), None);
+        assert_eq!(LogChange::parse_line("OFFSET", other), None);
     }
 }

@@ -4,56 +4,72 @@
 //! protocol spreads partitions over workers, processes and pods. In here flows a topic; out of here flow documents,
 //! dead letters and committed offsets. What a message *means* is decided by [`crate::pipeline`], never here.
 //!
-//! - [`client`]: settings, security, what librdkafka tells us
-//! - [`positions`]: what each partition has read, settled and must not pass
-//! - [`entry`]: what a batch is made of
-//! - [`delivery`]: a batch and its offsets to the brokers, exactly or at least once
-//! - `adrift`: clients that have no broker left to turn to
-//! - [`outage`]: whether brokers answer, and what is said of it; `reason` and `certificate`: why they do not
-//! - [`fencing`]: why a worker lost its transaction or its name
-//! - `caller`: transactional calls, which may not come back
-//! - `intake`: from messages to a batch
-//! - `letter`: dead letters as messages that their topic takes
-//! - `log_change`: what the library says of logs that are not what they were
-//! - `settle`: what becomes of a batch's positions
-//! - [`reader`]: a consumer and its positions, kept in step
-//! - [`start`]: where a partition begins: what was committed, held against what the log holds
-//! - `start_offsets`: asks the brokers for both, beside the worker
-//! - `unfold`: a message that becomes more than fits into one commit
+//! # The way of a message, file by file
+//!
+//! 1. [`worker`]: the loop. It polls [`reader`], the consumer and the state of its partitions.
+//! 2. `batch_builder` has the pipeline process the message at once, and keeps only what it became: [`outgoing`] messages with
+//!    their [`headers`], or `dead_letters` in as many parts as their topic needs. What is too much for one commit is taken
+//!    part by part (`unfold`).
+//! 3. [`positions`] notes how far its partition is read. Only what is settled may be committed.
+//! 4. [`delivery`] sends the batch and commits its offsets: `exactly_once` by `transactions`, on a thread of their own;
+//!    `at_least_once` without.
+//! 5. `worker/commit_outcome`: positions are settled, sent back or stopped at a message that failed.
+//!
+//! # A rebalance
+//!
+//! 1. librdkafka calls [`events`] inside `poll`, on the worker's own thread. The answer is at once; the event is kept.
+//! 2. `RevokePartitions`: the worker takes it before the next message. The partition leaves `reader/owned` and [`positions`],
+//!    and what the batch has of it is dropped: its new owner reads it again.
+//! 3. In the middle of a transaction, a revoke aborts it, until its offsets are with the coordinator. Then it is committed: the
+//!    new owner is told where to begin only afterwards.
+//! 4. `AssignPartitions`: the partition is ours and is not read yet. `start_offsets` asks the brokers, on a thread of its own,
+//!    for the [`committed_offsets`] of the group and for the bounds of the logs.
+//! 5. [`start`] decides where it begins. It is given to the client, sent there, and read.
+//!
+//! # Beside it
+//!
+//! - [`client`]: librdkafka's settings; [`context`]: what a worker is given; [`place`]: where in a partition
+//! - [`topics`]: the topics that are written, and how large a message they take
+//! - [`preflight`]: what is asked before a worker runs, and by `check --connect`
+//! - [`outage`]: whether brokers answer, and why they do not; `rebootstrap`: clients that have no broker left
+//! - [`producer_epochs`] and `worker/fencing`: why a worker lost its transaction or its name
+//! - `log_change` and `worker/changed_logs`: logs that are not what they were
 //! - [`unowned`]: partitions that no member of the group was given
-//! - [`worker`]: the loop around them
-//! - `native`: calls that the binding lacks
-//! - [`connect`]: are the brokers there, and may we do what we must
-//! - [`sizes`]: do the topics that are written take what those that are read can bring
-//! - [`topics`]: what the brokers say about topics: existence, size limits, permissions
+//! - `ffi`: calls that the binding lacks, the one use of `unsafe`
+//! - [`mock`]: librdkafka's cluster inside the process, for the demo
 //!
 //! `BaseConsumer`, not `StreamConsumer`: rebalance callbacks run inside `poll`, on the worker's own thread, so that
 //! nothing ever races with a commit, and there is no wake-up to be missed.
 
-mod adrift;
-mod caller;
-mod certificate;
+mod batch_builder;
 pub mod client;
-pub mod connect;
+pub mod committed_offsets;
+pub mod context;
+mod dead_letters;
 pub mod delivery;
-pub mod entry;
-pub mod fencing;
-mod intake;
-mod letter;
+pub mod events;
+mod ffi;
+pub mod headers;
 mod log_change;
-mod native;
+pub mod mock;
 pub mod outage;
+pub mod outgoing;
+pub mod place;
 pub mod positions;
+pub mod preflight;
+pub mod producer_epochs;
 pub mod reader;
-mod reason;
-mod settle;
-pub mod sizes;
+mod rebootstrap;
 pub mod start;
 mod start_offsets;
 pub mod topics;
+mod transactions;
 mod unfold;
 pub mod unowned;
 pub mod worker;
+
+/// The longest sleep of a worker's loop: how late it may notice that it is to stop.
+const TICK: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The version of librdkafka that is in use.
 #[must_use]

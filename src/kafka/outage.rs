@@ -4,25 +4,26 @@
 //! flow one line when no broker answers any more, one a minute while that lasts, one when it is over, and the reason in
 //! words, for `/readyz` too. It never ends or begins a client: librdkafka connects again by itself.
 
+mod answers;
+mod certificate;
+mod reason;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::config::ClientConfig;
-use rdkafka::statistics::{Broker, Statistics};
+use rdkafka::statistics::Statistics;
 use tracing::{info, warn};
 
-use super::certificate;
-pub use super::reason::Reason;
-use super::reason::address;
-use crate::telemetry::health::Silent;
+pub use self::answers::BrokerAnswers;
+use self::answers::{UNHEARD_AFTER, microseconds};
+pub use self::reason::OutageReason;
+use self::reason::address;
+pub(super) use self::reason::is_of_connection;
 
-/// A broker from which nothing came for this long, though it was asked something, does not answer.
-const HUNG_AFTER: Duration = Duration::from_secs(8);
-/// A broker that was not heard for this long, though it was not asked either, proves nothing. Every client asks for
-/// metadata twice in that time.
-const UNHEARD_AFTER: Duration = Duration::from_secs(65);
 /// Statistics are made every five seconds; a client that made none for this long did not run.
 const SUSPENDED_AFTER: Duration = Duration::from_secs(8);
 /// How long the first line waits for a reason.
@@ -47,23 +48,23 @@ pub enum Line {
     Ended(Duration),
 }
 
-/// The whole process's view: a state machine without a clock and without a log.
+/// The whole process's state: a state machine without a clock and without a log.
 #[derive(Debug, Default)]
-struct View {
+struct OutageState {
     /// By the client: when it was heard, and whether a broker answers it.
     clients: BTreeMap<u64, (Instant, bool)>,
     next_client: u64,
     /// Why a broker does not answer, by its address, and when that was said.
-    reasons: BTreeMap<String, (Reason, Instant)>,
+    reasons: BTreeMap<String, (OutageReason, Instant)>,
     /// Since when no broker answers.
     since: Option<Instant>,
     /// When that was last said, and with which reasons.
-    said: Option<(Instant, BTreeSet<Reason>)>,
+    said: Option<(Instant, BTreeSet<OutageReason>)>,
     /// When the certificate of a broker was last looked at.
     looked: BTreeMap<String, Instant>,
 }
 
-impl View {
+impl OutageState {
     fn heard(&mut self, client: u64, answered: bool, now: Instant) {
         self.clients.insert(client, (now, answered));
     }
@@ -91,7 +92,8 @@ impl View {
         }
         let since = *self.since.get_or_insert(now);
         let lasts = now.saturating_duration_since(since);
-        let reasons: BTreeSet<Reason> = self.reasons.values().map(|(reason, _)| *reason).collect();
+        let reasons: BTreeSet<OutageReason> =
+            self.reasons.values().map(|(reason, _)| *reason).collect();
         let is_known = reasons.iter().any(|reason| reason.is_certain());
         let line = match &self.said {
             None if is_known || lasts >= REASON_WITHIN => Line::Began,
@@ -112,7 +114,7 @@ impl View {
         Some(line)
     }
 
-    fn because(&mut self, address: &str, reason: Reason, now: Instant) {
+    fn because(&mut self, address: &str, reason: OutageReason, now: Instant) {
         let (known, said) = self
             .reasons
             .entry(address.to_owned())
@@ -120,8 +122,8 @@ impl View {
         *said = now;
         let says_more = match reason {
             // How a connection ended says less than why there is no new one.
-            Reason::Closed => false,
-            Reason::Tls => !known.is_tls(),
+            OutageReason::Closed => false,
+            OutageReason::Tls => !known.is_tls(),
             _ => true,
         };
         if says_more {
@@ -131,7 +133,7 @@ impl View {
 
     /// The reasons with their brokers: `connection refused (a:9092, b:9092)`.
     fn why(&self) -> String {
-        let mut brokers: BTreeMap<Reason, Vec<&str>> = BTreeMap::new();
+        let mut brokers: BTreeMap<OutageReason, Vec<&str>> = BTreeMap::new();
         for (address, (reason, _)) in &self.reasons {
             brokers.entry(*reason).or_default().push(address);
         }
@@ -149,7 +151,7 @@ impl View {
 /// Whether brokers answer, shared by all clients of the process.
 #[derive(Debug, Default)]
 pub struct Outage {
-    view: Mutex<View>,
+    state: Mutex<OutageState>,
     /// What a TLS connection is tried with.
     tls: Option<Tls>,
 }
@@ -176,22 +178,22 @@ impl Outage {
             checks_names: settings.get("ssl.endpoint.identification.algorithm") != Some("none"),
         });
         Self {
-            view: Mutex::default(),
+            state: Mutex::default(),
             tls,
         }
     }
 
-    fn view(&self) -> MutexGuard<'_, View> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, OutageState> {
+        self.state.lock()
     }
 
-    /// A new client's ear for its brokers.
+    /// A monitor for a new client.
     #[must_use]
-    pub fn ear(self: &Arc<Self>) -> Ear {
-        let mut view = self.view();
-        view.next_client += 1;
-        Ear {
-            client: view.next_client,
+    pub fn monitor(self: &Arc<Self>) -> ConnectionMonitor {
+        let mut state = self.state();
+        state.next_client += 1;
+        ConnectionMonitor {
+            client: state.next_client,
             outage: Arc::clone(self),
             last: Mutex::default(),
         }
@@ -200,26 +202,26 @@ impl Outage {
     /// Why no broker answers, as far as it is known.
     #[must_use]
     pub fn why(&self) -> String {
-        self.view().why()
+        self.state().why()
     }
 
     /// Since when no broker answers the process.
     #[must_use]
     pub fn since(&self) -> Option<Instant> {
-        self.view().since
+        self.state().since
     }
 
     /// Says what there is to be said. To be called every second or so.
     pub fn tick(&self) {
         let (line, why, hint) = {
-            let mut view = self.view();
-            let why = view.why();
-            let hint = view
+            let mut state = self.state();
+            let why = state.why();
+            let hint = state
                 .reasons
                 .values()
                 .next()
                 .map(|(reason, _)| reason.hint());
-            (view.tick(Instant::now()), why, hint.unwrap_or_default())
+            (state.tick(Instant::now()), why, hint.unwrap_or_default())
         };
         match line {
             Some(Line::Began) => warn!(hint, "no broker answers: {why}; waiting for one"),
@@ -238,11 +240,11 @@ impl Outage {
 
     /// Takes why a broker does not answer; `text` is what the client says of one connection.
     fn said(self: &Arc<Self>, text: &str) {
-        let (Some(address), Some(reason)) = (address(text), Reason::of(text)) else {
+        let (Some(address), Some(reason)) = (address(text), OutageReason::from_text(text)) else {
             return;
         };
-        self.view().because(address, reason, Instant::now());
-        if reason == Reason::Tls {
+        self.state().because(address, reason, Instant::now());
+        if reason == OutageReason::Tls {
             self.look_at_certificate(address);
         }
     }
@@ -254,19 +256,19 @@ impl Outage {
         };
         let now = Instant::now();
         {
-            let mut view = self.view();
-            let last = view.looked.get(address);
+            let mut state = self.state();
+            let last = state.looked.get(address);
             if last.is_some_and(|last| now.saturating_duration_since(*last) < LOOK_EVERY) {
                 return;
             }
-            view.looked.insert(address.to_owned(), now);
+            state.looked.insert(address.to_owned(), now);
         }
         let outage = Arc::clone(self);
         let address = address.to_owned();
         let look = move || {
             let authorities = tls.authorities.as_deref();
             if let Some(reason) = certificate::fault(&address, authorities, tls.checks_names) {
-                outage.view().because(&address, reason, Instant::now());
+                outage.state().because(&address, reason, Instant::now());
             }
         };
         // Without a thread the reason stays what librdkafka said.
@@ -278,20 +280,20 @@ impl Outage {
 
 /// What one client hears of its brokers. Its word is forgotten with it.
 #[derive(Debug)]
-pub struct Ear {
+pub struct ConnectionMonitor {
     outage: Arc<Outage>,
     client: u64,
     /// When the last statistics were made, in microseconds of librdkafka's clock, and what they said.
-    last: Mutex<Option<(i64, Contact)>>,
+    last: Mutex<Option<(i64, BrokerAnswers)>>,
 }
 
-impl Drop for Ear {
+impl Drop for ConnectionMonitor {
     fn drop(&mut self) {
-        self.outage.view().clients.remove(&self.client);
+        self.outage.state().clients.remove(&self.client);
     }
 }
 
-impl Ear {
+impl ConnectionMonitor {
     /// Why no broker answers, as far as it is known.
     #[must_use]
     pub fn why(&self) -> String {
@@ -306,16 +308,16 @@ impl Ear {
     /// A broker has answered this client, or none does.
     pub fn answered(&self, answered: bool) {
         self.outage
-            .view()
+            .state()
             .heard(self.client, answered, Instant::now());
     }
 
     /// No broker of `servers` can be asked, for what `text` says.
     pub fn unreachable(&self, servers: &[String], text: &str) {
-        let reason = Reason::of(text).unwrap_or(Reason::Silent);
+        let reason = OutageReason::from_text(text).unwrap_or(OutageReason::Silent);
         for server in servers {
-            self.outage.view().because(server, reason, Instant::now());
-            if reason == Reason::Tls {
+            self.outage.state().because(server, reason, Instant::now());
+            if reason == OutageReason::Tls {
                 self.outage.look_at_certificate(server);
             }
         }
@@ -323,118 +325,39 @@ impl Ear {
     }
 
     /// Takes a consumer's statistics, and gives what they say.
-    pub fn look(&self, statistics: &Statistics) -> Contact {
-        let contact = self.contact(statistics);
-        let mut view = self.outage.view();
-        for address in &contact.answering {
-            view.reasons.remove(address);
+    pub fn update(&self, statistics: &Statistics) -> BrokerAnswers {
+        let answers = self.answers(statistics);
+        let mut state = self.outage.state();
+        for address in &answers.answering {
+            state.reasons.remove(address);
         }
-        for address in &contact.hung {
-            view.because(address, Reason::Silent, Instant::now());
+        for address in &answers.hung {
+            state.because(address, OutageReason::Silent, Instant::now());
         }
-        view.heard(self.client, !contact.answering.is_empty(), Instant::now());
-        contact
+        state.heard(self.client, !answers.answering.is_empty(), Instant::now());
+        answers
     }
 }
 
-impl Ear {
-    fn contact(&self, statistics: &Statistics) -> Contact {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+impl ConnectionMonitor {
+    fn answers(&self, statistics: &Statistics) -> BrokerAnswers {
+        let mut last = self.last.lock();
         let made = statistics.ts;
-        let contact = match &*last {
+        let answers = match &*last {
             // What was suspended is this process: nobody has read yet what the brokers have answered.
             Some((before, known)) if microseconds(made - before) > SUSPENDED_AFTER => known.clone(),
-            _ => Contact::of(statistics),
+            _ => BrokerAnswers::from_statistics(statistics),
         };
-        *last = Some((made, contact.clone()));
-        contact
+        *last = Some((made, answers.clone()));
+        answers
     }
-}
-
-/// Which brokers answer one client, as its statistics have it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Contact {
-    /// The addresses of those that do.
-    pub answering: BTreeSet<String>,
-    /// The addresses of those that were asked and do not.
-    pub hung: BTreeSet<String>,
-    /// For how long the group's coordinator has not answered; none where it does.
-    pub uncoordinated: Option<Duration>,
-}
-
-impl Contact {
-    /// Who does not answer, and for how long already, as far as that can be seen.
-    #[must_use]
-    pub fn silence(&self) -> (Option<Silent>, Duration) {
-        if self.answering.is_empty() {
-            (Some(Silent::Brokers), Duration::ZERO)
-        } else if let Some(for_long) = self.uncoordinated {
-            (Some(Silent::Coordinator), for_long)
-        } else {
-            (None, Duration::ZERO)
-        }
-    }
-
-    fn of(statistics: &Statistics) -> Self {
-        let group = statistics.cgrp.as_ref();
-        // A broker answers who wants to join when all members have come.
-        let is_joining = group.is_some_and(|group| {
-            group.join_state.starts_with("wait-join") || group.join_state.starts_with("wait-sync")
-        });
-        let is_coordinator = |broker: &Broker| broker.source == "logical";
-        let is_hung = |broker: &Broker| {
-            is_up(broker)
-                && broker.waitresp_cnt > 0
-                && heard(broker).is_some_and(|idle| idle > HUNG_AFTER)
-                && !(is_joining && is_coordinator(broker))
-        };
-        let mut contact = Self {
-            uncoordinated: group
-                .filter(|group| group.state != "up")
-                .map(|group| milliseconds(group.stateage)),
-            ..Self::default()
-        };
-        for broker in statistics.brokers.values() {
-            if broker.nodename.is_empty() || !broker.nodename.contains(':') {
-                continue;
-            }
-            if is_hung(broker) {
-                contact.hung.insert(broker.nodename.clone());
-                if is_coordinator(broker) {
-                    contact.uncoordinated = heard(broker);
-                }
-            } else if is_up(broker) && heard(broker).is_some_and(|idle| idle < UNHEARD_AFTER) {
-                contact.answering.insert(broker.nodename.clone());
-            }
-        }
-        // One address may have several connections: one that hangs speaks for the broker.
-        for address in &contact.hung {
-            contact.answering.remove(address);
-        }
-        contact
-    }
-}
-
-fn is_up(broker: &Broker) -> bool {
-    matches!(&*broker.state, "UP" | "UPDATE")
-}
-
-/// How long nothing has come on the present connection.
-fn heard(broker: &Broker) -> Option<Duration> {
-    (broker.rxidle >= 0).then(|| microseconds(broker.rxidle))
-}
-
-fn microseconds(time: i64) -> Duration {
-    Duration::from_micros(u64::try_from(time).unwrap_or_default())
-}
-
-fn milliseconds(time: i64) -> Duration {
-    Duration::from_millis(u64::try_from(time).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::answers::tests::{broker, statistics};
     use super::*;
+    use crate::telemetry::health::Silent;
 
     fn after(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
@@ -443,22 +366,22 @@ mod tests {
     #[test]
     fn an_outage_is_said_once_then_every_minute_and_at_its_end() {
         let start = Instant::now();
-        let mut view = View::default();
-        assert_eq!(view.tick(start), None, "nobody was heard yet");
-        view.heard(1, true, start);
-        view.heard(2, false, start);
-        assert_eq!(view.tick(start), None, "one answers");
-        view.because("a:1", Reason::Refused, start);
+        let mut state = OutageState::default();
+        assert_eq!(state.tick(start), None, "nobody was heard yet");
+        state.heard(1, true, start);
+        state.heard(2, false, start);
+        assert_eq!(state.tick(start), None, "one answers");
+        state.because("a:1", OutageReason::Refused, start);
         let mut lines = Vec::new();
         for second in 1..200 {
             let now = after(start, second);
-            view.heard(1, second >= 190, now);
-            view.heard(2, false, now);
-            if let Some(line) = view.tick(now) {
+            state.heard(1, second >= 190, now);
+            state.heard(2, false, now);
+            if let Some(line) = state.tick(now) {
                 lines.push((second, line));
             }
             if second < 190 {
-                view.because("a:1", Reason::Refused, now);
+                state.because("a:1", OutageReason::Refused, now);
             }
         }
         let lasts = |seconds| Line::Lasts(Duration::from_secs(seconds));
@@ -472,89 +395,63 @@ mod tests {
                 (190, Line::Ended(Duration::from_secs(189))),
             ]
         );
-        assert_eq!(view.why(), "the reason is not known yet");
+        assert_eq!(state.why(), "the reason is not known yet");
     }
 
     #[test]
     fn a_reason_is_waited_for_a_little_and_a_new_one_is_said() {
         let start = Instant::now();
-        let mut view = View::default();
-        let tick = |view: &mut View, second| {
-            view.heard(1, false, after(start, second));
-            view.tick(after(start, second))
+        let mut state = OutageState::default();
+        let tick = |state: &mut OutageState, second| {
+            state.heard(1, false, after(start, second));
+            state.tick(after(start, second))
         };
-        assert_eq!(tick(&mut view, 0), None);
-        assert_eq!(tick(&mut view, 4), None);
-        assert_eq!(tick(&mut view, 5), Some(Line::Began));
-        view.because("a:1", Reason::Expired, after(start, 9));
-        assert_eq!(tick(&mut view, 10), None);
+        assert_eq!(tick(&mut state, 0), None);
+        assert_eq!(tick(&mut state, 4), None);
+        assert_eq!(tick(&mut state, 5), Some(Line::Began));
+        state.because("a:1", OutageReason::Expired, after(start, 9));
+        assert_eq!(tick(&mut state, 10), None);
         assert_eq!(
-            tick(&mut view, 20),
+            tick(&mut state, 20),
             Some(Line::Lasts(Duration::from_secs(20)))
         );
-        assert_eq!(tick(&mut view, 40), None);
+        assert_eq!(tick(&mut state, 40), None);
     }
 
     #[test]
     fn a_client_that_is_gone_or_silent_keeps_nothing_up() {
         let start = Instant::now();
-        let mut view = View::default();
-        view.heard(1, true, start);
-        view.because("a:1", Reason::Refused, start);
-        assert_eq!(view.tick(after(start, 1)), None);
-        view.heard(2, false, after(start, 21));
-        view.because("a:1", Reason::Refused, start);
-        assert_eq!(view.tick(after(start, 21)), Some(Line::Began));
+        let mut state = OutageState::default();
+        state.heard(1, true, start);
+        state.because("a:1", OutageReason::Refused, start);
+        assert_eq!(state.tick(after(start, 1)), None);
+        state.heard(2, false, after(start, 21));
+        state.because("a:1", OutageReason::Refused, start);
+        assert_eq!(state.tick(after(start, 21)), Some(Line::Began));
     }
 
     #[test]
     fn why_there_is_no_connection_counts_more_than_how_one_ended() {
         let start = Instant::now();
-        let mut view = View::default();
-        view.because("a:1", Reason::Refused, start);
-        view.because("a:1", Reason::Closed, start);
-        view.because("b:2", Reason::Refused, start);
-        assert_eq!(view.why(), "connection refused (a:1, b:2)");
-        view.because("a:1", Reason::Tls, start);
-        view.because("a:1", Reason::Expired, start);
-        view.because("a:1", Reason::Tls, start);
+        let mut state = OutageState::default();
+        state.because("a:1", OutageReason::Refused, start);
+        state.because("a:1", OutageReason::Closed, start);
+        state.because("b:2", OutageReason::Refused, start);
+        assert_eq!(state.why(), "connection refused (a:1, b:2)");
+        state.because("a:1", OutageReason::Tls, start);
+        state.because("a:1", OutageReason::Expired, start);
+        state.because("a:1", OutageReason::Tls, start);
         assert_eq!(
-            view.why(),
+            state.why(),
             "the broker's certificate has expired (a:1); connection refused (b:2)"
         );
-        view.because("a:1", Reason::Refused, start);
-        assert_eq!(view.why(), "connection refused (a:1, b:2)");
-    }
-
-    fn broker(name: &str, source: &str, waiting: i64, idle: i64) -> (String, Broker) {
-        let broker = Broker {
-            name: name.to_owned(),
-            source: source.to_owned(),
-            nodename: "a:1".to_owned(),
-            state: "UP".to_owned(),
-            waitresp_cnt: waiting,
-            rxidle: idle,
-            ..Broker::default()
-        };
-        (name.to_owned(), broker)
-    }
-
-    fn statistics(join_state: &str, brokers: [(String, Broker); 2]) -> Statistics {
-        let group = rdkafka::statistics::ConsumerGroup {
-            state: "up".to_owned(),
-            join_state: join_state.to_owned(),
-            ..rdkafka::statistics::ConsumerGroup::default()
-        };
-        Statistics {
-            cgrp: Some(group),
-            brokers: brokers.into_iter().collect(),
-            ..Statistics::default()
-        }
+        state.because("a:1", OutageReason::Refused, start);
+        assert_eq!(state.why(), "connection refused (a:1, b:2)");
     }
 
     #[test]
     fn a_process_that_was_suspended_does_not_take_its_brokers_for_silent() {
-        let ear = Arc::new(Outage::default()).ear();
+        let monitor = Arc::new(Outage::default()).monitor();
         let at = |seconds: i64, waiting, idle| Statistics {
             ts: seconds * 1_000_000,
             ..statistics(
@@ -565,30 +462,10 @@ mod tests {
                 ],
             )
         };
-        let silence = |seconds, waiting, idle| ear.look(&at(seconds, waiting, idle)).silence().0;
+        let silence =
+            |seconds, waiting, idle| monitor.update(&at(seconds, waiting, idle)).silence().0;
         assert_eq!(silence(5, 1, 100_000), None);
         assert_eq!(silence(65, 1, 60_000_000), None, "it was not there itself");
         assert_eq!(silence(70, 1, 65_000_000), Some(Silent::Brokers));
-    }
-
-    #[test]
-    fn a_broker_that_was_asked_and_says_nothing_hangs_unless_it_waits_for_members() {
-        let brokers = || {
-            [
-                broker("a:1/1", "learned", 0, 100_000),
-                broker("GroupCoordinator", "logical", 1, 9_000_000),
-            ]
-        };
-        let hangs = Contact::of(&statistics("steady", brokers()));
-        assert!(
-            hangs.answering.is_empty() && hangs.uncoordinated.is_some(),
-            "{hangs:?}"
-        );
-        let joins = Contact::of(&statistics("wait-join", brokers()));
-        assert!(
-            joins.hung.is_empty() && joins.uncoordinated.is_none(),
-            "{joins:?}"
-        );
-        assert!(joins.answering.contains("a:1"), "{joins:?}");
     }
 }

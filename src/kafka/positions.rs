@@ -12,7 +12,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::start::{Epoch, Place, Start};
+use super::place::{LeaderEpoch, Place};
+use super::start::Start;
 use crate::pipeline::Tally;
 
 /// The first wait after a failed delivery; each further one doubles.
@@ -51,11 +52,11 @@ pub struct Position {
     /// The next place to commit: everything before it is delivered, dead-lettered or ignored.
     pub settled: Place,
     /// The leader epoch of the message before `settled`.
-    pub settled_epoch: Epoch,
+    pub settled_epoch: LeaderEpoch,
     /// Where the reading goes on.
     pub next: Place,
     /// The leader epoch of the last message that was read.
-    pub epoch: Epoch,
+    pub epoch: LeaderEpoch,
     /// What the messages from `settled` to `next` became.
     pub pending: Tally,
     /// The message at which the partition stands still, if one failed.
@@ -86,7 +87,7 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// Begins a partition, and gives its place in the list.
+    /// Begins a partition, and gives its index in the list.
     pub fn begin(&mut self, topic: &str, partition: i32, start: &Start) -> usize {
         self.remove(topic, partition);
         self.ids += 1;
@@ -106,9 +107,9 @@ impl Positions {
         self.list.len() - 1
     }
 
-    /// The place of a partition in the list; none where it has not begun. Messages come in runs of one partition, so the
+    /// The index of a partition in the list; none where it has not begun. Messages come in runs of one partition, so the
     /// last answer is tried first.
-    pub fn place(&mut self, topic: &str, partition: i32) -> Option<usize> {
+    pub fn index_of(&mut self, topic: &str, partition: i32) -> Option<usize> {
         let is_it =
             |position: &Position| position.partition == partition && position.topic == topic;
         if self.list.get(self.last).is_some_and(is_it) {
@@ -118,15 +119,9 @@ impl Positions {
         Some(self.last)
     }
 
-    /// The position at a place.
-    #[must_use]
-    pub fn at(&self, place: usize) -> Option<&Position> {
-        self.list.get(place)
-    }
-
-    /// The position at a place, to be changed.
-    pub fn at_mut(&mut self, place: usize) -> Option<&mut Position> {
-        self.list.get_mut(place)
+    /// The position at an index, to be changed.
+    pub fn at_mut(&mut self, index: usize) -> Option<&mut Position> {
+        self.list.get_mut(index)
     }
 
     /// The position with an id, none when its partition was given up since.
@@ -137,7 +132,7 @@ impl Positions {
 
     /// The position of a partition, none where it has not begun.
     #[must_use]
-    pub fn of(&self, topic: &str, partition: i32) -> Option<&Position> {
+    pub fn of_partition(&self, topic: &str, partition: i32) -> Option<&Position> {
         self.list
             .iter()
             .find(|position| position.partition == partition && position.topic == topic)
@@ -155,12 +150,12 @@ impl Positions {
 
     /// Forgets a partition that is no longer ours, and says what of it was in flight.
     pub fn remove(&mut self, topic: &str, partition: i32) -> Option<Position> {
-        let place = self
+        let index = self
             .list
             .iter()
             .position(|position| position.partition == partition && position.topic == topic)?;
         self.last = 0;
-        Some(self.list.swap_remove(place))
+        Some(self.list.swap_remove(index))
     }
 
     /// Whether any partition has messages that are read and not settled.
@@ -189,7 +184,7 @@ impl Position {
 
     /// Where the reading goes on, and the leader epoch of what was read last.
     #[must_use]
-    pub const fn reached(&self) -> (Place, Epoch) {
+    pub const fn reached(&self) -> (Place, LeaderEpoch) {
         (self.next, self.epoch)
     }
 
@@ -204,7 +199,7 @@ impl Position {
     }
 
     /// Notes that everything before `next` was read, the last of it under this leader epoch, and what became of it.
-    pub fn read(&mut self, next: Place, epoch: Epoch, tally: &Tally) {
+    pub fn read(&mut self, next: Place, epoch: LeaderEpoch, tally: &Tally) {
         self.next = next;
         self.epoch = epoch;
         self.pending.add(tally);
@@ -231,7 +226,7 @@ impl Position {
 
     /// Goes back to `place`, which is to be read again; returns what was read since and is no longer in flight. `before` is
     /// what became of the messages from `settled` up to there.
-    pub fn rewind(&mut self, place: Place, epoch: Epoch, before: &Tally) -> Tally {
+    pub fn rewind(&mut self, place: Place, epoch: LeaderEpoch, before: &Tally) -> Tally {
         let mut given_up = std::mem::replace(&mut self.pending, *before);
         given_up.subtract(before);
         self.rewound |= place != self.next;
@@ -315,8 +310,8 @@ mod tests {
     fn a_barrier_counts_its_tries_and_falls_when_it_is_passed() {
         let now = Instant::now();
         let mut positions = Positions::default();
-        let place = positions.begin("in", 0, &start(10));
-        let position = positions.at_mut(place).unwrap();
+        let index = positions.begin("in", 0, &start(10));
+        let position = positions.at_mut(index).unwrap();
         read(position, 10);
         read(position, 11);
         position.rewind(Place::at(10), Some(1), &Tally::default());
@@ -343,12 +338,12 @@ mod tests {
     #[test]
     fn a_partition_that_comes_back_is_another() {
         let mut positions = Positions::default();
-        assert_eq!(positions.place("in", 0), None);
+        assert_eq!(positions.index_of("in", 0), None);
         positions.begin("in", 0, &start(5));
         let first = positions.remove("in", 0).unwrap().id;
-        let place = positions.begin("in", 0, &start(5));
-        assert_eq!(positions.place("in", 0), Some(place));
-        assert_ne!(positions.at(place).unwrap().id, first);
+        let index = positions.begin("in", 0, &start(5));
+        assert_eq!(positions.index_of("in", 0), Some(index));
+        assert_ne!(positions.at_mut(index).unwrap().id, first);
         assert!(positions.find(first).is_none());
     }
 

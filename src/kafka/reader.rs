@@ -4,6 +4,7 @@
 //! consumer is held while a commit takes long (it is polled so that it stays in its group, and must not hand out messages);
 //! or one partition waits at a message whose delivery failed.
 
+mod owned;
 mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,17 +20,17 @@ use rdkafka::message::Message;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use self::starts::Waiting;
-use super::client::{self, Change, ConsumerSide, Share};
+use self::owned::OwnedPartitions;
+use super::TICK;
+use super::context::WorkerContext;
+use super::events::{ConsumerEvents, RebalanceEvent};
+use super::ffi::{self, Commit};
 use super::log_change::LogChange;
-use super::native::admin::Partition;
-use super::native::{self, Commit};
+use super::outage::is_of_connection;
+use super::place::{LeaderEpoch, Partition};
 use super::positions::{Position, Positions};
-use super::reason::is_of_connection;
-use super::start::Epoch;
+use super::start::FirstStart;
 use super::start_offsets::StartOffsets;
-use super::worker::{Setting, TICK, WorkerError};
-use crate::config::Config;
 use crate::telemetry::health::WorkerHealth;
 use crate::telemetry::metrics::{Lag, Metrics};
 
@@ -47,29 +48,38 @@ pub enum Broken {
     Deadline,
 }
 
+/// Why a reader cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReaderError {
+    /// The consumer cannot be made.
+    #[error("the consumer cannot be created")]
+    Consumer(#[source] KafkaError),
+    /// The thread that asks where partitions begin cannot be started.
+    #[error("the thread for start offsets cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
 /// A consumer and where it stands.
 pub struct Reader {
     /// The consumer; polled by the worker.
-    pub consumer: BaseConsumer<ConsumerSide>,
+    pub consumer: BaseConsumer<ConsumerEvents>,
     /// Where each partition stands.
     pub positions: Positions,
     settings: ClientConfig,
     start_offsets: StartOffsets,
-    owned: BTreeSet<Partition>,
-    waiting: BTreeMap<Partition, Waiting>,
-    /// Why partitions wait, as it was said last.
-    waits_for: String,
+    owned: OwnedPartitions,
+    /// Why it is not known where partitions begin, as it was said last.
+    offset_fetch_error: String,
     /// Since when an open transaction keeps partitions from their start.
     unstable_since: Option<Instant>,
-    stopped: BTreeSet<Partition>,
     /// Positions of partitions that were taken away since the worker last asked.
     gone: Vec<Position>,
     /// Some were taken away since then, and no wait has ended for that yet.
     revoked: bool,
     /// All partitions are paused, for the time of a commit.
     held: bool,
-    /// Messages that were handed out while held: to be read again.
-    echoes: Vec<(Partition, i64)>,
+    /// Partitions of which a message was handed out while held, one that was on its way: it is to be read again.
+    in_flight_at_pause: BTreeSet<Partition>,
     worker: String,
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
@@ -80,37 +90,36 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A consumer that is not in its group yet.
-    pub fn new(config: &Config, share: &Share, setting: &Setting) -> Result<Self, WorkerError> {
-        let settings = client::consumer(config, share)?;
+    /// A consumer with these settings, which is not in its group yet. `first` is where a partition begins of which the group has
+    /// committed nothing.
+    pub fn new(
+        settings: ClientConfig,
+        first: FirstStart,
+        context: &WorkerContext,
+    ) -> Result<Self, ReaderError> {
+        let monitor = context.outage.monitor();
         let consumer = settings
-            .create_with_context(ConsumerSide::heard_by(setting.outage.ear(), config))
-            .map_err(WorkerError::Consumer)?;
-        let start_offsets = StartOffsets::new(
-            settings.clone(),
-            client::first_start(config),
-            setting.topic_ids,
-        )
-        .map_err(WorkerError::Thread)?;
+            .create_with_context(ConsumerEvents::reporting_to(monitor, &context.config))
+            .map_err(ReaderError::Consumer)?;
+        let start_offsets = StartOffsets::new(settings.clone(), first, context.topic_ids)
+            .map_err(ReaderError::Thread)?;
         Ok(Self {
             consumer,
             positions: Positions::default(),
             settings,
             start_offsets,
-            owned: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            waits_for: String::new(),
+            owned: OwnedPartitions::default(),
+            offset_fetch_error: String::new(),
             unstable_since: None,
-            stopped: BTreeSet::new(),
             gone: Vec::new(),
             revoked: false,
             held: false,
-            echoes: Vec::new(),
-            worker: setting.number.to_string(),
-            metrics: Arc::clone(&setting.metrics),
-            health: Arc::clone(&setting.health),
-            shutdown: setting.shutdown.clone(),
-            grace: config.shutdown_grace,
+            in_flight_at_pause: BTreeSet::new(),
+            worker: context.number.to_string(),
+            metrics: Arc::clone(&context.metrics),
+            health: Arc::clone(&context.health),
+            shutdown: context.shutdown.clone(),
+            grace: context.config.shutdown_grace,
             deadline: None,
         })
     }
@@ -142,7 +151,9 @@ impl Reader {
     /// Reports what the client's statistics say, and how many partitions stand still; helps the client where it needs it.
     pub fn report(&self) {
         let context = self.consumer.context();
-        context.adrift.help(self.consumer.client(), &self.settings);
+        context
+            .rebootstrap
+            .if_needed(self.consumer.client(), &self.settings);
         let standing = self
             .positions
             .iter()
@@ -150,26 +161,27 @@ impl Reader {
             .count();
         self.metrics.stopped(&self.worker, standing);
         self.health.standing(standing);
-        let Some(view) = context.view() else {
+        let Some(stats) = context.latest_stats() else {
             return;
         };
-        self.metrics.brokers(&self.worker, view.brokers);
-        let (silent, for_long) = view.contact.silence();
+        self.metrics.brokers(&self.worker, stats.brokers);
+        let (silent, for_long) = stats.answers.silence();
         self.health.silent(silent, for_long, context.why());
-        for end in view.ends {
+        for stats in stats.partitions {
+            let partition = (stats.topic, stats.partition);
             // Statistics go on about partitions that are gone; their lag is the new owner's to report.
-            if !self.owned.contains(&(end.topic.clone(), end.partition)) {
+            if !self.owned.contains(&partition) {
                 continue;
             }
             // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
             // the last one whose lag may be missing.
-            let ours = self.positions.of(&end.topic, end.partition);
+            let ours = self.positions.of_partition(&partition.0, partition.1);
             let ours = ours.map(|position| position.next.offset);
-            if let Some(next) = ours.or(end.next) {
+            if let Some(next) = ours.or(stats.next) {
                 self.metrics.lag(&Lag {
-                    topic: end.topic,
-                    partition: end.partition,
-                    messages: (end.end - next).max(0),
+                    topic: partition.0,
+                    partition: partition.1,
+                    messages: (stats.end - next).max(0),
                 });
             }
         }
@@ -177,13 +189,13 @@ impl Reader {
 
     /// Whether a rebalance happened that was not looked at yet.
     #[must_use]
-    pub fn has_changes(&self) -> bool {
-        self.consumer.context().has_changes()
+    pub fn has_rebalances(&self) -> bool {
+        self.consumer.context().has_rebalances()
     }
 
     /// The positions of partitions that were taken away since the last call.
     pub fn gone(&mut self) -> Vec<Position> {
-        self.look_at_changes();
+        self.look_at_rebalances();
         self.revoked = false;
         std::mem::take(&mut self.gone)
     }
@@ -193,11 +205,11 @@ impl Reader {
         &mut self.gone
     }
 
-    fn look_at_changes(&mut self) {
-        for change in self.consumer.context().changes() {
+    fn look_at_rebalances(&mut self) {
+        for event in self.consumer.context().rebalances() {
             self.metrics.rebalanced();
-            match change {
-                Change::Assigned(partitions) => {
+            match event {
+                RebalanceEvent::AssignPartitions(partitions) => {
                     info!(
                         worker = self.worker,
                         count = partitions.len(),
@@ -205,10 +217,9 @@ impl Reader {
                         "partitions assigned"
                     );
                     self.health.joined();
-                    self.owned.extend(partitions.iter().cloned());
                     self.wait_for_starts(partitions);
                 }
-                Change::Revoked(partitions) => {
+                RebalanceEvent::RevokePartitions(partitions) => {
                     info!(
                         worker = self.worker,
                         count = partitions.len(),
@@ -216,20 +227,17 @@ impl Reader {
                         "partitions revoked"
                     );
                     self.revoked |= !partitions.is_empty();
-                    let waited = self.waiting.len();
+                    let waited = self.owned.count_starting();
                     for partition in partitions {
                         self.metrics.forget_lag(&partition.0, partition.1);
-                        self.owned.remove(&partition);
-                        self.waiting.remove(&partition);
-                        self.stopped.remove(&partition);
-                        self.echoes.retain(|(echo, _)| *echo != partition);
+                        self.owned.revoke(&partition);
+                        self.in_flight_at_pause.remove(&partition);
                         self.gone
                             .extend(self.positions.remove(&partition.0, partition.1));
                     }
-                    if self.waiting.len() < waited {
+                    if self.owned.count_starting() < waited {
                         // No more about those.
-                        let rest = self.waiting.keys().cloned().collect();
-                        self.start_offsets.ask(rest);
+                        self.start_offsets.ask(self.starting());
                     }
                 }
             }
@@ -252,8 +260,7 @@ impl Reader {
         self.beat();
         if !self.held {
             self.held = true;
-            let owned: Vec<_> = self.owned.iter().cloned().collect();
-            self.pause(&owned);
+            self.pause(&self.owned.all());
         }
         let mut wait = wait;
         for _ in 0..EVENTS {
@@ -261,20 +268,17 @@ impl Reader {
                 // One that was on its way when the partitions were paused.
                 Some(Ok(message)) => {
                     let partition = (message.topic().to_owned(), message.partition());
-                    // The first one of a partition is where it goes on.
-                    if !self.echoes.iter().any(|(echo, _)| *echo == partition) {
-                        self.echoes.push((partition, message.offset()));
-                    }
+                    self.in_flight_at_pause.insert(partition);
                 }
                 Some(Err(error)) => debug!(worker = self.worker, %error, "error while polling"),
                 None => {}
             }
-            if self.has_changes() {
+            if self.has_rebalances() {
                 break;
             }
             wait = Duration::ZERO;
         }
-        self.look_at_changes();
+        self.look_at_rebalances();
         self.report();
     }
 
@@ -310,23 +314,16 @@ impl Reader {
         if !std::mem::take(&mut self.held) {
             return Ok(());
         }
-        let echoes = std::mem::take(&mut self.echoes);
-        let back: Vec<_> = echoes
+        let back: Vec<_> = std::mem::take(&mut self.in_flight_at_pause)
             .into_iter()
-            .filter_map(|(partition, _)| {
+            .filter_map(|partition| {
                 // One that has not begun goes to its start in time.
-                let position = self.positions.of(&partition.0, partition.1)?;
+                let position = self.positions.of_partition(&partition.0, partition.1)?;
                 Some((partition, position.next.offset, position.epoch))
             })
             .collect();
         self.seek(back.into_iter())?;
-        let flowing: Vec<_> = self
-            .owned
-            .difference(&self.stopped)
-            .filter(|partition| !self.waiting.contains_key(*partition))
-            .cloned()
-            .collect();
-        let list = list(&flowing);
+        let list = list(&self.owned.reading());
         if list.count() > 0 {
             self.consumer.resume(&list)?;
         }
@@ -354,51 +351,55 @@ impl Reader {
             .map(|position| (position.topic.clone(), position.partition))
             .collect();
         self.pause(&stopped);
-        self.stopped.extend(stopped);
+        for partition in &stopped {
+            self.owned.stop(partition);
+        }
         Ok(())
     }
 
     /// A message at or behind its partition's barrier was read: back to where the position stands, and wait there.
     pub fn stand_still(&mut self, topic: &str, partition: i32) -> Result<(), KafkaError> {
         self.go_to_next(topic, partition)?;
-        let key = (topic.to_owned(), partition);
-        self.pause(std::slice::from_ref(&key));
-        self.stopped.insert(key);
+        let partition = (topic.to_owned(), partition);
+        self.pause(std::slice::from_ref(&partition));
+        self.owned.stop(&partition);
         Ok(())
     }
 
     /// Moves the consumer to where a position stands. With the leader epoch that goes with it, the broker says whether
     /// its log still has what came before.
     pub fn go_to_next(&self, topic: &str, partition: i32) -> Result<(), KafkaError> {
-        let target = self.positions.of(topic, partition).map(|position| {
-            let key = (topic.to_owned(), partition);
-            (key, position.next.offset, position.epoch)
+        let position = self.positions.of_partition(topic, partition);
+        let target = position.map(|position| {
+            let partition = (topic.to_owned(), partition);
+            (partition, position.next.offset, position.epoch)
         });
         self.seek(target.into_iter())
     }
 
     /// Lets partitions flow whose wait is over.
     pub fn resume_due(&mut self) {
-        if self.stopped.is_empty() || self.held {
+        if self.owned.count_stopped() == 0 || self.held {
             return;
         }
         let now = Instant::now();
-        let waiting = |partition: &Partition| {
-            self.positions.iter().any(|it| {
-                it.topic == partition.0 && it.partition == partition.1 && it.is_stopped(now)
-            })
+        let waits = |(topic, partition): &Partition| {
+            let position = self.positions.of_partition(topic, *partition);
+            position.is_some_and(|it| it.is_stopped(now))
         };
         let due: Vec<_> = self
-            .stopped
-            .iter()
-            .filter(|partition| !waiting(partition))
+            .owned
+            .stopped()
+            .filter(|partition| !waits(partition))
             .cloned()
             .collect();
         if due.is_empty() {
             return;
         }
         if self.resume(&due) {
-            self.stopped.retain(|partition| !due.contains(partition));
+            for partition in &due {
+                self.owned.resume(partition);
+            }
         }
     }
 
@@ -426,7 +427,7 @@ impl Reader {
 
     fn seek(
         &self,
-        targets: impl Iterator<Item = (Partition, i64, Epoch)>,
+        targets: impl Iterator<Item = (Partition, i64, LeaderEpoch)>,
     ) -> Result<(), KafkaError> {
         match self.try_seek(targets)?.pop_first() {
             None => Ok(()),
@@ -440,11 +441,11 @@ impl Reader {
     /// Moves the consumer, and says which partitions it could not move.
     fn try_seek(
         &self,
-        targets: impl Iterator<Item = (Partition, i64, Epoch)>,
+        targets: impl Iterator<Item = (Partition, i64, LeaderEpoch)>,
     ) -> Result<BTreeMap<Partition, KafkaError>, KafkaError> {
         let mut list = TopicPartitionList::new();
         for ((topic, partition), offset, epoch) in targets {
-            native::add_offset(&mut list, &topic, partition, offset, epoch, "")?;
+            ffi::add_offset(&mut list, &topic, partition, offset, epoch, "")?;
         }
         if list.count() == 0 {
             return Ok(BTreeMap::new());
@@ -459,7 +460,7 @@ impl Reader {
 
     /// Ends the series of this worker's partitions, and says that its client is gone.
     pub fn forget(&mut self) {
-        for (topic, partition) in std::mem::take(&mut self.owned) {
+        for (topic, partition) in std::mem::take(&mut self.owned).all() {
             self.metrics.forget_lag(&topic, partition);
         }
         self.metrics.stopped(&self.worker, 0);

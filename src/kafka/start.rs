@@ -4,94 +4,13 @@
 //! decided here, and said. A committed offset counts only for the topic that it was committed for, which its metadata
 //! names by the topic's id (KIP-516); beyond the end of the log it counts for nothing.
 
-use std::fmt::Write as _;
-
+use super::committed_offsets::CommittedOffset;
+use super::place::{LeaderEpoch, Place};
 use crate::telemetry::metrics::ResetReason;
-
-/// Where a partition is to be read from: an offset, and how many elements of its message are done already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Place {
-    /// The offset of the next message.
-    pub offset: i64,
-    /// How many of that message's elements are done.
-    pub elements: u32,
-}
-
-impl Place {
-    /// The beginning of the message at `offset`.
-    #[must_use]
-    pub const fn at(offset: i64) -> Self {
-        Self {
-            offset,
-            elements: 0,
-        }
-    }
-}
-
-/// The leader epoch of a message, where it is known: with it, a broker can tell that its log was cut (KIP-320).
-pub type Epoch = Option<i32>;
-
-/// What is kept beside a committed offset, as its metadata.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Note {
-    /// The id of the topic that the offset is of; none where the brokers told none.
-    pub topic_id: Option<String>,
-    /// How many elements of the message at the offset are done.
-    pub elements: u32,
-}
-
-/// What our metadata begins with; anything else was not written by this program.
-const VERSION: &str = "trailtag/1";
-
-impl Note {
-    /// As metadata of an offset.
-    #[must_use]
-    pub fn to_metadata(&self) -> String {
-        let mut text = VERSION.to_owned();
-        if let Some(id) = &self.topic_id {
-            text.push_str(" topic_id=");
-            text.push_str(id);
-        }
-        if self.elements > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(text, " elements_done={}", self.elements);
-        }
-        text
-    }
-
-    /// What a group's metadata says; nothing where another program wrote it.
-    #[must_use]
-    pub fn from_metadata(text: &str) -> Self {
-        let mut words = text.split(' ');
-        if words.next() != Some(VERSION) {
-            return Self::default();
-        }
-        let mut note = Self::default();
-        for (key, value) in words.filter_map(|word| word.split_once('=')) {
-            match key {
-                "topic_id" => note.topic_id = Some(value.to_owned()),
-                "elements_done" => note.elements = value.parse().unwrap_or(0),
-                _ => {}
-            }
-        }
-        note
-    }
-}
-
-/// What the group committed for a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// The offset of the next message.
-    pub offset: i64,
-    /// The leader epoch of the message before it.
-    pub epoch: Epoch,
-    /// What stands beside it.
-    pub note: Note,
-}
 
 /// What the brokers say about a partition now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
+pub struct LogBounds {
     /// The topic's id.
     pub topic_id: Option<String>,
     /// The offset of the first message that is still there.
@@ -117,7 +36,7 @@ pub enum FirstStart {
 impl FirstStart {
     /// What a value of librdkafka's property means.
     #[must_use]
-    pub fn of(value: &str) -> Self {
+    pub fn parse(value: &str) -> Self {
         match value {
             "latest" | "largest" | "end" => Self::Latest,
             "error" => Self::Refuse,
@@ -145,7 +64,7 @@ pub struct Start {
     /// The place.
     pub place: Place,
     /// The leader epoch of the message before it.
-    pub epoch: Epoch,
+    pub epoch: LeaderEpoch,
     /// An offset that the log has: the place's, or where it ended when it was asked.
     pub within: i64,
     /// The id of the topic that it is a place in.
@@ -156,7 +75,11 @@ pub struct Start {
 
 /// Decides where a partition begins; none where `first` refuses to.
 #[must_use]
-pub fn decide(committed: Option<&Committed>, log: &Log, first: FirstStart) -> Option<Start> {
+pub fn decide(
+    committed: Option<&CommittedOffset>,
+    log: &LogBounds,
+    first: FirstStart,
+) -> Option<Start> {
     let start = |offset, reset| Start {
         place: Place::at(offset),
         epoch: None,
@@ -180,7 +103,7 @@ pub fn decide(committed: Option<&Committed>, log: &Log, first: FirstStart) -> Op
             again,
         })
     };
-    if let (Some(old), Some(new)) = (&committed.note.topic_id, &log.topic_id)
+    if let (Some(old), Some(new)) = (&committed.metadata.topic_id, &log.topic_id)
         && old != new
     {
         return as_new(reset(ResetReason::TopicRecreated, 0, 0));
@@ -198,7 +121,7 @@ pub fn decide(committed: Option<&Committed>, log: &Log, first: FirstStart) -> Op
     Some(Start {
         place: Place {
             offset: committed.offset,
-            elements: committed.note.elements,
+            elements: committed.metadata.elements,
         },
         epoch: committed.epoch,
         within: committed.offset.min(log.end),
@@ -210,9 +133,10 @@ pub fn decide(committed: Option<&Committed>, log: &Log, first: FirstStart) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::committed_offsets::OffsetMetadata;
 
-    fn log() -> Log {
-        Log {
+    fn log() -> LogBounds {
+        LogBounds {
             topic_id: Some("new".to_owned()),
             begin: 100,
             end: 200,
@@ -220,18 +144,26 @@ mod tests {
         }
     }
 
-    fn committed(offset: i64, epoch: Epoch, topic_id: Option<&str>, elements: u32) -> Committed {
-        Committed {
+    fn committed(
+        offset: i64,
+        epoch: LeaderEpoch,
+        topic_id: Option<&str>,
+        elements: u32,
+    ) -> CommittedOffset {
+        CommittedOffset {
             offset,
             epoch,
-            note: Note {
+            metadata: OffsetMetadata {
                 topic_id: topic_id.map(str::to_owned),
                 elements,
             },
         }
     }
 
-    fn decided(committed: Option<&Committed>, first: FirstStart) -> (i64, u32, Option<Reset>) {
+    fn decided(
+        committed: Option<&CommittedOffset>,
+        first: FirstStart,
+    ) -> (i64, u32, Option<Reset>) {
         let start = decide(committed, &log(), first).unwrap();
         assert_eq!(start.topic_id.as_deref(), Some("new"));
         (start.place.offset, start.place.elements, start.reset)
@@ -251,7 +183,7 @@ mod tests {
             ("largest", FirstStart::Latest),
             ("error", FirstStart::Refuse),
         ] {
-            assert_eq!(FirstStart::of(value), first, "{value}");
+            assert_eq!(FirstStart::parse(value), first, "{value}");
         }
     }
 
@@ -309,25 +241,5 @@ mod tests {
             again: 100,
         });
         assert_eq!(decided(Some(&unknown), FirstStart::Latest), (100, 0, reset));
-    }
-
-    #[test]
-    fn notes_come_back_and_those_of_others_say_nothing() {
-        for note in [
-            Note::default(),
-            Note {
-                topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
-                elements: 0,
-            },
-            Note {
-                topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
-                elements: u32::MAX,
-            },
-        ] {
-            assert_eq!(Note::from_metadata(&note.to_metadata()), note);
-        }
-        for text in ["", "topic_id=x elements_done=3", "trailtag/2 topic_id=x"] {
-            assert_eq!(Note::from_metadata(text), Note::default(), "{text}");
-        }
     }
 }

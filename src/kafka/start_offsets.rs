@@ -12,14 +12,16 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::client::ConsumerSide;
-use super::native::admin::{self, Asked, ByPartition, End, GroupOffset, Partition, TopicAnswer};
-use super::start::{Committed, FirstStart, Log, Note, Start, decide};
+use super::committed_offsets::{CommittedOffset, CommittedOffsets};
+use super::events::ConsumerEvents;
+use super::ffi::admin::{self, Asked, ByPartition, LogEnd, TopicAnswer};
+use super::place::Partition;
+use super::start::{FirstStart, LogBounds, Start, decide};
+use super::topics::TopicIds;
 
 /// How long an answer is waited for at the least.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -65,27 +67,6 @@ pub(super) struct Problem {
     pub(super) is_unstable: bool,
 }
 
-/// Whether brokers are asked for the ids of topics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TopicIds {
-    /// They are; brokers before Kafka 2.8 answer that they have none.
-    Asked,
-    /// librdkafka's mock cluster names a controller that is not there, to which such questions go.
-    Unknown,
-}
-
-impl TopicIds {
-    /// Limits that are known before anybody was asked are those of the mock cluster.
-    #[must_use]
-    pub const fn where_limits_are_known(are_known: bool) -> Self {
-        if are_known {
-            Self::Unknown
-        } else {
-            Self::Asked
-        }
-    }
-}
-
 /// The worker's side: what was asked, and what came back.
 pub(super) struct StartOffsets {
     questions: mpsc::SyncSender<Question>,
@@ -109,7 +90,7 @@ impl StartOffsets {
         let (questions, asked) = mpsc::sync_channel(QUEUED);
         let (answer, answers) = mpsc::sync_channel(QUEUED);
         let is_over = Arc::new(AtomicBool::new(false));
-        let asking = Asking {
+        let thread = StartOffsetsThread {
             settings,
             first,
             topic_ids,
@@ -122,7 +103,7 @@ impl StartOffsets {
         };
         thread::Builder::new()
             .name("start-offsets".to_owned())
-            .spawn(move || asking.run(&answer))?;
+            .spawn(move || thread.run(&answer))?;
         Ok(Self {
             questions,
             answers,
@@ -162,13 +143,13 @@ impl Drop for StartOffsets {
 }
 
 /// The thread's side.
-struct Asking {
+struct StartOffsetsThread {
     settings: ClientConfig,
     first: FirstStart,
     topic_ids: TopicIds,
     questions: mpsc::Receiver<Question>,
     is_over: Arc<AtomicBool>,
-    client: Option<BaseConsumer<ConsumerSide>>,
+    client: Option<BaseConsumer<ConsumerEvents>>,
     /// How long the next answer is waited for.
     patience: Duration,
     /// Ask about the log of each partition by itself: one without a leader holds up the answer for all.
@@ -177,7 +158,7 @@ struct Asking {
     half_answered: u32,
 }
 
-impl Asking {
+impl StartOffsetsThread {
     fn run(mut self, answers: &mpsc::SyncSender<Answer>) {
         let mut open = Question {
             number: 0,
@@ -241,7 +222,9 @@ impl Asking {
     fn ask(&mut self, partitions: &[Partition]) -> Result<Found, KafkaError> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => self.settings.create_with_context(ConsumerSide::default())?,
+            None => self
+                .settings
+                .create_with_context(ConsumerEvents::default())?,
         };
         let begun = Instant::now();
         let patience = self.patience;
@@ -249,28 +232,40 @@ impl Asking {
             until: begun + patience,
             is_over: &self.is_over,
         };
-        let native = client.client();
+        let handle = client.client();
         let topics: BTreeSet<&str> = partitions.iter().map(|(topic, _)| &**topic).collect();
         let topics: Vec<&str> = topics.into_iter().collect();
         let described = (self.topic_ids == TopicIds::Asked)
-            .then(|| admin::describe_topics(native, &topics, patience));
+            .then(|| admin::describe_topics(handle, &topics, patience));
         let at_once = if self.one_by_one { 1 } else { partitions.len() };
         let ends = |end| -> Vec<_> {
             partitions
                 .chunks(at_once.max(1))
-                .map(|some| admin::ends(native, some, end, patience))
+                .map(|some| admin::ends(handle, some, end, patience))
                 .collect()
         };
-        let firsts = ends(End::First);
-        let lasts = ends(End::Last);
+        let firsts = ends(LogEnd::First);
+        let lasts = ends(LogEnd::Last);
         let stables = if self.first == FirstStart::Latest {
-            ends(End::LastStable)
+            ends(LogEnd::LastStable)
         } else {
             Vec::new()
         };
         let topics = described.map_or_else(|| Ok(Vec::new()), |asked| wait.one(asked));
         let answered_in = begun.elapsed();
-        let group = self.committed(&client, partitions, topics.is_ok(), answered_in);
+        let (at_once, timeout) = if self.one_by_one {
+            (1, (answered_in * ROOM).clamp(IDLE, SHORTEST))
+        } else {
+            (partitions.len(), self.patience)
+        };
+        let group = CommittedOffsets {
+            client: &client,
+            at_once,
+            timeout,
+            do_brokers_answer: topics.is_ok(),
+            is_over: &self.is_over,
+        };
+        let group = group.ask(partitions);
         let found = Found {
             group,
             topics,
@@ -299,55 +294,6 @@ impl Asking {
         // Next time it is known which of them are not answered.
         self.one_by_one = partitions.len() > 1 && found.topics.is_ok() && !is_complete;
         Ok(found)
-    }
-
-    /// What the group has committed. librdkafka asks for it again and again while a transaction is open on one of the
-    /// offsets, and says nothing of the others: then each is asked for by itself.
-    ///
-    /// This is not an admin request, since one that is given up before the coordinator is found ends the process
-    /// ([`admin::describe_group`]).
-    fn committed(
-        &self,
-        client: &BaseConsumer<ConsumerSide>,
-        partitions: &[Partition],
-        do_brokers_answer: bool,
-        answered_in: Duration,
-    ) -> Result<ByPartition<Option<GroupOffset>>, RDKafkaErrorCode> {
-        let (at_once, patience) = if self.one_by_one {
-            (1, (answered_in * ROOM).clamp(IDLE, SHORTEST))
-        } else {
-            (partitions.len(), self.patience)
-        };
-        let mut all = ByPartition::new();
-        for some in partitions.chunks(at_once.max(1)) {
-            let mut list = TopicPartitionList::with_capacity(some.len());
-            for (topic, partition) in some {
-                list.add_partition(topic, *partition);
-            }
-            match client.committed_offsets(list, patience) {
-                Ok(list) => all.extend(admin::committed_in(&list)),
-                Err(error) => {
-                    let code = error
-                        .rdkafka_error_code()
-                        .unwrap_or(RDKafkaErrorCode::Unknown);
-                    let [partition] = some else {
-                        return Err(code);
-                    };
-                    // Others are answered, or other questions: most probably a transaction is open on this one.
-                    let code = match code {
-                        RDKafkaErrorCode::OperationTimedOut if do_brokers_answer => {
-                            RDKafkaErrorCode::UnstableOffsetCommit
-                        }
-                        code => code,
-                    };
-                    all.insert(partition.clone(), Err(code));
-                }
-            }
-            if self.is_over.load(Ordering::Relaxed) {
-                break;
-            }
-        }
-        Ok(all)
     }
 
     fn judge(
@@ -413,7 +359,7 @@ impl Wait<'_> {
 
 /// What the brokers answered in one try.
 struct Found {
-    group: Result<ByPartition<Option<GroupOffset>>, RDKafkaErrorCode>,
+    group: Result<ByPartition<Option<CommittedOffset>>, RDKafkaErrorCode>,
     topics: Result<Vec<TopicAnswer>, RDKafkaErrorCode>,
     begins: Result<ByPartition<i64>, RDKafkaErrorCode>,
     ends: Result<ByPartition<i64>, RDKafkaErrorCode>,
@@ -441,18 +387,13 @@ enum NoStart {
 
 impl Found {
     fn start(&self, partition: &Partition, first: FirstStart) -> Result<Start, NoStart> {
-        let committed = match of(&self.group, partition, "what the group has committed") {
+        let committed = match answer_of(&self.group, partition, "what the group has committed") {
             Err(NoStart::Unknown {
                 code: RDKafkaErrorCode::UnstableOffsetCommit,
                 ..
             }) => return Err(NoStart::Unstable),
             other => other?,
         };
-        let committed = committed.as_ref().map(|committed| Committed {
-            offset: committed.offset,
-            epoch: committed.epoch,
-            note: Note::from_metadata(&committed.metadata),
-        });
         let topic_id = match &self.topics {
             Err(code) => {
                 let what = "which topic it is of";
@@ -463,15 +404,15 @@ impl Found {
                 .find(|topic| topic.name == partition.0)
                 .and_then(|topic| topic.id.clone()),
         };
-        let end = *of(&self.ends, partition, "where its log ends")?;
+        let end = *answer_of(&self.ends, partition, "where its log ends")?;
         let stable_end = if first == FirstStart::Latest {
-            *of(&self.stable_ends, partition, "where its log ends")?
+            *answer_of(&self.stable_ends, partition, "where its log ends")?
         } else {
             end
         };
-        let log = Log {
+        let log = LogBounds {
             topic_id,
-            begin: *of(&self.begins, partition, "where its log begins")?,
+            begin: *answer_of(&self.begins, partition, "where its log begins")?,
             end,
             stable_end,
         };
@@ -479,7 +420,7 @@ impl Found {
     }
 }
 
-fn of<'a, T>(
+fn answer_of<'a, T>(
     answers: &'a Result<ByPartition<T>, RDKafkaErrorCode>,
     partition: &Partition,
     what: &'static str,

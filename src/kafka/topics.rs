@@ -1,21 +1,93 @@
-//! What the brokers say about topics: whether they exist, how large a message they take, what we may do with them.
+//! The topics that are written: their names, and how large a message each takes.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
-use tracing::{info, warn};
-
-use super::client;
-use super::worker::Limits;
 use crate::config::{Action, Config};
 
 /// What a broker takes when it was not told otherwise (its `message.max.bytes`).
 pub const DEFAULT_LIMIT: usize = 1_048_588;
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A route, by its number in the configuration.
+    Route(usize),
+    /// The topic for messages in which nothing matched.
+    Unmatched,
+    /// The topic for what cannot be read or sent.
+    DeadLetter,
+}
+
+impl Target {
+    /// The topic.
+    #[must_use]
+    pub fn topic(self, config: &Config) -> &str {
+        match self {
+            Self::Route(route) => config.routes.get(route).map_or("", |route| &route.topic),
+            Self::Unmatched => &config.unmatched.topic,
+            Self::DeadLetter => &config.dead_letter.topic,
+        }
+    }
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub fn name(self, config: &Config) -> &str {
+        match self {
+            Self::Route(route) => config.routes.get(route).map_or("", |route| &route.name),
+            Self::Unmatched => "unmatched",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+
+    /// The largest message that its topic takes.
+    #[must_use]
+    pub fn limit(self, limits: &TopicLimits) -> usize {
+        match self {
+            Self::Route(route) => limits.routes.get(route).copied().unwrap_or(usize::MAX),
+            Self::Unmatched => limits.unmatched,
+            Self::DeadLetter => limits.dead_letter,
+        }
+    }
+}
+
+/// The largest message that each output topic takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicLimits {
+    /// By route.
+    pub routes: Vec<usize>,
+    /// The topic of unmatched messages.
+    pub unmatched: usize,
+    /// The dead-letter topic.
+    pub dead_letter: usize,
+}
+
+impl TopicLimits {
+    /// What brokers take when they were not told otherwise.
+    #[must_use]
+    pub fn default_of_brokers(config: &Config) -> Self {
+        Self::from_topics(config, |_| DEFAULT_LIMIT)
+    }
+
+    /// What `limit` says of each topic.
+    pub(super) fn from_topics(config: &Config, limit: impl Fn(&str) -> usize) -> Self {
+        Self {
+            routes: config
+                .routes
+                .iter()
+                .map(|route| limit(&route.topic))
+                .collect(),
+            unmatched: limit(&config.unmatched.topic),
+            dead_letter: limit(&config.dead_letter.topic),
+        }
+    }
+
+    pub(super) fn smallest(&self) -> usize {
+        self.routes
+            .iter()
+            .copied()
+            .chain([self.unmatched, self.dead_letter])
+            .min()
+            .unwrap_or(usize::MAX)
+    }
+}
 
 /// The topics that are written, each once.
 #[must_use]
@@ -34,77 +106,23 @@ pub fn written(config: &Config) -> Vec<&str> {
     topics
 }
 
-/// Asks how large a message each written topic takes. A topic that does not exist or does not say takes what brokers
-/// take by default. Errs when no broker answers within `patience`.
-pub async fn limits(
-    asker: &Asker,
-    config: &Config,
-    patience: Duration,
-) -> Result<Limits, KafkaError> {
-    let topics = written(config);
-    let known = asker.describe(&topics, patience).await?;
-    for topic in topics.iter().filter(|topic| !known.contains_key(**topic)) {
-        warn!(
-            topic,
-            assumed = DEFAULT_LIMIT,
-            "the topic's size limit is unknown: the topic does not exist (create it; its documents wait until then), \
-             or this user may not ask (needs DESCRIBE_CONFIGS); the brokers' default is assumed"
-        );
-    }
-    info!(limits = ?known, "size limits of the output topics");
-    let limit = |topic: &str| known.get(topic).copied().unwrap_or(DEFAULT_LIMIT);
-    Ok(Limits {
-        routes: config
-            .routes
-            .iter()
-            .map(|route| limit(&route.topic))
-            .collect(),
-        unmatched: limit(&config.unmatched.topic),
-        dead_letter: limit(&config.dead_letter.topic),
-    })
+/// Whether brokers are asked for the ids of topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicIds {
+    /// They are; brokers before Kafka 2.8 answer that they have none.
+    Asked,
+    /// librdkafka's mock cluster names a controller that is not there, to which such questions go.
+    Unknown,
 }
 
-/// What the client says while it asks goes to the log.
-struct Logged;
-
-impl ClientContext for Logged {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log("admin", level, facility, message);
-    }
-}
-
-/// A client that asks, kept over the tries: on a slow network a connection takes many round trips.
-pub struct Asker(AdminClient<Logged>);
-
-impl Asker {
-    /// A client that begins to connect.
-    pub fn new(settings: &ClientConfig) -> Result<Self, KafkaError> {
-        AdminClient::from_config_and_context(settings, Logged).map(Self)
-    }
-
-    /// The size limit of each topic for which the brokers tell it.
-    pub(super) async fn describe(
-        &self,
-        topics: &[&str],
-        patience: Duration,
-    ) -> Result<BTreeMap<String, usize>, KafkaError> {
-        let resources: Vec<_> = topics
-            .iter()
-            .map(|topic| ResourceSpecifier::Topic(topic))
-            .collect();
-        let options = AdminOptions::new().request_timeout(Some(patience));
-        let answers = self.0.describe_configs(&resources, &options).await?;
-        let mut known = BTreeMap::new();
-        for (topic, answer) in topics.iter().zip(answers) {
-            // The binding passes over what a broker says of one topic alone: then the answer is empty.
-            let limit = answer.ok().and_then(|resource| {
-                let entry = resource.get("max.message.bytes")?;
-                entry.value.as_ref()?.parse().ok()
-            });
-            if let Some(limit) = limit {
-                known.insert((*topic).to_owned(), limit);
-            }
+impl TopicIds {
+    /// Limits that are known before anybody was asked are those of the mock cluster.
+    #[must_use]
+    pub const fn where_limits_are_known(are_known: bool) -> Self {
+        if are_known {
+            Self::Unknown
+        } else {
+            Self::Asked
         }
-        Ok(known)
     }
 }

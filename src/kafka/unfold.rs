@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use rdkafka::message::{Message, OwnedHeaders, OwnedMessage};
 
-use super::intake::letter_extra;
-use super::start::{Epoch, Place};
-use crate::model::Origin;
-use crate::pipeline::{Outputs, Pipeline, Tally};
+use super::headers::key_and_headers_size;
+use super::place::{LeaderEpoch, Place};
+use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
 
 /// What some elements of a message became.
-pub(super) struct Part {
+pub(super) struct MessagePart {
     pub(super) outputs: Outputs,
     pub(super) tally: Tally,
     /// Where the partition goes on behind it.
@@ -26,8 +25,8 @@ pub(super) struct Part {
 }
 
 /// What [`Unfolding::part`] found.
-pub(super) enum Next {
-    Part(Box<Part>),
+pub(super) enum NextPart {
+    Part(Box<MessagePart>),
     /// The next part is being made.
     NotYet,
     /// The thread failed.
@@ -42,8 +41,8 @@ pub(super) struct Unfolding {
     /// Where the next part begins.
     pub(super) at: Place,
     /// The leader epoch of the message.
-    pub(super) epoch: Epoch,
-    parts: mpsc::Receiver<Part>,
+    pub(super) epoch: LeaderEpoch,
+    parts: mpsc::Receiver<MessagePart>,
 }
 
 impl Unfolding {
@@ -52,7 +51,7 @@ impl Unfolding {
         message: OwnedMessage,
         position: u64,
         at: Place,
-        epoch: Epoch,
+        epoch: LeaderEpoch,
         pipeline: Arc<Pipeline>,
         mut outputs: Outputs,
     ) -> std::io::Result<Self> {
@@ -74,14 +73,14 @@ impl Unfolding {
     }
 
     /// The next part, if it comes within `wait`.
-    pub(super) fn part(&mut self, wait: Duration) -> Next {
+    pub(super) fn part(&mut self, wait: Duration) -> NextPart {
         match self.parts.recv_timeout(wait) {
             Ok(part) => {
                 self.at = part.next;
-                Next::Part(Box::new(part))
+                NextPart::Part(Box::new(part))
             }
-            Err(RecvTimeoutError::Timeout) => Next::NotYet,
-            Err(RecvTimeoutError::Disconnected) => Next::Lost,
+            Err(RecvTimeoutError::Timeout) => NextPart::NotYet,
+            Err(RecvTimeoutError::Disconnected) => NextPart::Lost,
         }
     }
 
@@ -95,7 +94,7 @@ fn unfold(
     message: &OwnedMessage,
     pipeline: &Pipeline,
     mut outputs: Outputs,
-    ready: &mpsc::SyncSender<Part>,
+    ready: &mpsc::SyncSender<MessagePart>,
 ) {
     let origin = Origin {
         topic: message.topic(),
@@ -104,8 +103,8 @@ fn unfold(
         timestamp: message.timestamp().to_millis(),
     };
     let headers = message.headers().map(OwnedHeaders::as_borrowed);
-    outputs.letter_extra = letter_extra(message.key(), headers);
-    let part = |outputs: &mut Outputs, tally: &Tally, next| Part {
+    outputs.letter_extra = key_and_headers_size(message.key(), headers);
+    let part = |outputs: &mut Outputs, tally: &Tally, next| MessagePart {
         outputs: Outputs {
             documents: std::mem::take(&mut outputs.documents),
             dead_letters: std::mem::take(&mut outputs.dead_letters),

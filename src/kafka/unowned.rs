@@ -16,8 +16,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::client::{self, ClientError, ConsumerSide, Share};
-use super::native::admin::{self, GroupAnswer, Partition};
+use super::client::{self, ClientError, WorkerResources};
+use super::events::ConsumerEvents;
+use super::ffi::admin::{self, GroupAnswer};
+use super::place::Partition;
 use crate::config::Config;
 
 /// How long to wait from one look to the next.
@@ -37,10 +39,10 @@ pub fn watch(
     workers: usize,
     shutdown: &CancellationToken,
 ) -> Result<(), ClientError> {
-    let shares: Vec<_> = (0..workers)
-        .map(|worker| Share::of(config, worker, workers))
+    let all: Vec<_> = (0..workers)
+        .map(|worker| WorkerResources::for_worker(config, worker, workers))
         .collect();
-    let Some(first) = shares.first() else {
+    let Some(first) = all.first() else {
         return Ok(());
     };
     let mut settings = client::consumer(config, first)?;
@@ -50,7 +52,7 @@ pub fn watch(
     }
     settings.remove("group.instance.id");
     settings.remove("statistics.interval.ms");
-    let ours: BTreeSet<String> = shares.into_iter().map(|share| share.id).collect();
+    let ours: BTreeSet<String> = all.into_iter().map(|resources| resources.id).collect();
     let mut client = None;
     let mut seen = (BTreeSet::new(), 0);
     while wait(PAUSE, shutdown) {
@@ -90,13 +92,13 @@ fn wait(pause: Duration, shutdown: &CancellationToken) -> bool {
 
 /// The partitions that nobody has, and who is in the group; none where the group is complete, or not at rest.
 fn look(
-    client: &mut Option<BaseConsumer<ConsumerSide>>,
+    client: &mut Option<BaseConsumer<ConsumerEvents>>,
     settings: &ClientConfig,
     config: &Config,
 ) -> Result<Option<(BTreeSet<Partition>, GroupAnswer)>, KafkaError> {
     let known = match client.take() {
         Some(client) => client,
-        None => settings.create_with_context(ConsumerSide::default())?,
+        None => settings.create_with_context(ConsumerEvents::default())?,
     };
     // What it says is heard; it has no messages.
     while known.poll(Duration::ZERO).is_some() {}
@@ -112,13 +114,13 @@ fn look(
 
 /// Who is in the group, and how many partitions its topics have.
 fn ask(
-    client: &BaseConsumer<ConsumerSide>,
+    client: &BaseConsumer<ConsumerEvents>,
     config: &Config,
 ) -> Result<(GroupAnswer, Vec<(String, usize)>), RDKafkaErrorCode> {
     let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
-    let native = client.client();
-    let group = admin::describe_group(native, &config.kafka.group_id)?;
-    let topics = admin::describe_topics(native, &topics, PATIENCE)?;
+    let handle = client.client();
+    let group = admin::describe_group(handle, &config.kafka.group_id)?;
+    let topics = admin::describe_topics(handle, &topics, PATIENCE)?;
     let have = topics
         .answer(PATIENCE)?
         .into_iter()
@@ -154,15 +156,15 @@ fn deal_out(
     config: &Config,
     shutdown: &CancellationToken,
 ) -> Result<(), KafkaError> {
-    let member: BaseConsumer<ConsumerSide> =
-        settings.create_with_context(ConsumerSide::default())?;
+    let member: BaseConsumer<ConsumerEvents> =
+        settings.create_with_context(ConsumerEvents::default())?;
     let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
     member.subscribe(&topics)?;
     let until = Instant::now() + JOIN;
     while Instant::now() < until && !shutdown.is_cancelled() {
         // What it is given stands paused, and goes to others when it leaves.
         let _ = member.poll(SLICE);
-        if member.context().has_changes() {
+        if member.context().has_rebalances() {
             break;
         }
     }
@@ -172,7 +174,7 @@ fn deal_out(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::native::admin::GroupMember;
+    use crate::kafka::ffi::admin::GroupMember;
 
     fn member(name: Option<&str>, partitions: &[i32]) -> GroupMember {
         GroupMember {

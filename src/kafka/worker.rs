@@ -11,106 +11,38 @@
 //! from the committed offset; a message that failed is tried again after a growing wait, and nothing behind it in its
 //! partition is read meanwhile. The other partitions go on.
 
+mod budget;
 mod changed_logs;
+mod commit_outcome;
+mod fencing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::client::{self, ClientError, Share};
-use super::delivery::{Outcome, Sink, SinkError};
-use super::entry::Entry;
-use super::fencing::{self, Lineage};
-use super::intake::{Batch, Intake, Refused, Taken, take, take_part};
-use super::native::admin::Partition;
-use super::outage::Outage;
+use self::budget::Budget;
+use super::TICK;
+use super::batch_builder::{Added, Batch, BatchBuilder, Refused, add_part};
+use super::client::{self, ClientError, WorkerResources};
+use super::context::WorkerContext;
+use super::delivery::{DeliveryOutcome, Sink, SinkError};
+use super::outgoing::OutgoingMessage;
+use super::place::Place;
 use super::positions::Position;
-use super::reader::Reader;
-use super::start::Place;
-pub use super::start_offsets::TopicIds;
-use super::unfold::{Next, Unfolding};
-use crate::config::{Config, Guarantee};
+use super::reader::{Reader, ReaderError};
+use super::unfold::{NextPart, Unfolding};
+use crate::config::Guarantee;
 use crate::pipeline::{Outputs, Pipeline};
-use crate::telemetry::health::WorkerHealth;
-use crate::telemetry::metrics::{Metrics, Transaction};
+use crate::telemetry::metrics::Transaction;
 
 /// How many messages are read between two looks at the clock.
 const STRIDE: usize = 256;
-/// The longest sleep of the loop: how late it may notice that it is to stop.
-pub(super) const TICK: Duration = Duration::from_millis(100);
 /// The longest sleep while partitions wait for their start, which comes from another thread.
-const GLANCE: Duration = Duration::from_millis(5);
-
-/// Questions where a log was cut, by the partition and the offset that is out of range.
-pub type Questions = BTreeMap<(Partition, i64), u32>;
-
-/// Everything that a worker needs of its surroundings.
-#[derive(Clone)]
-pub struct Setting {
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// The worker's number, counted from 0.
-    pub number: usize,
-    /// How many workers there are in this process.
-    pub workers: usize,
-    /// The pipeline in use; a new one is taken between batches.
-    pub pipeline: watch::Receiver<Arc<Pipeline>>,
-    /// The size limits of the topics that are written, by route, as the brokers said.
-    pub limits: Arc<Limits>,
-    /// Whether topics have ids that can be asked for.
-    pub topic_ids: TopicIds,
-    /// Where counts go.
-    pub metrics: Arc<Metrics>,
-    /// Where the loop says that it turns.
-    pub health: Arc<WorkerHealth>,
-    /// Whether brokers answer, shared by all workers.
-    pub outage: Arc<Outage>,
-    /// What is known of this worker's producers, the earlier ones included.
-    pub lineage: Arc<Lineage>,
-    /// How often leaders were asked where their log was cut.
-    pub asked_for_cut: Arc<Mutex<Questions>>,
-    /// When this is cancelled, the worker finishes what is in flight and ends.
-    pub shutdown: CancellationToken,
-}
-
-/// The largest message that each output topic takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// By route.
-    pub routes: Vec<usize>,
-    /// The topic of unmatched messages.
-    pub unmatched: usize,
-    /// The dead-letter topic.
-    pub dead_letter: usize,
-}
-
-impl Limits {
-    /// What brokers take when they were not told otherwise.
-    #[must_use]
-    pub fn default_of_brokers(config: &Config) -> Self {
-        let limit = super::topics::DEFAULT_LIMIT;
-        Self {
-            routes: vec![limit; config.routes.len()],
-            unmatched: limit,
-            dead_letter: limit,
-        }
-    }
-
-    fn smallest(&self) -> usize {
-        self.routes
-            .iter()
-            .copied()
-            .chain([self.unmatched, self.dead_letter])
-            .min()
-            .unwrap_or(usize::MAX)
-    }
-}
+const TICK_WHILE_STARTING: Duration = Duration::from_millis(5);
 
 /// Why a worker has to begin afresh.
 #[derive(Debug, thiserror::Error)]
@@ -151,9 +83,18 @@ pub enum WorkerError {
     Unfinished(usize),
 }
 
+impl From<ReaderError> for WorkerError {
+    fn from(error: ReaderError) -> Self {
+        match error {
+            ReaderError::Consumer(error) => Self::Consumer(error),
+            ReaderError::Thread(error) => Self::Thread(error),
+        }
+    }
+}
+
 /// How a worker ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum WorkerEnd {
     /// It was told to stop.
     Stopped,
     /// It is to begin again, with clients that know nothing of the past.
@@ -161,79 +102,46 @@ pub enum End {
 }
 
 /// A running worker.
-pub(super) struct Worker {
-    pub(super) setting: Setting,
-    pub(super) reader: Reader,
-    pub(super) sink: Sink,
+struct Worker {
+    context: WorkerContext,
+    reader: Reader,
+    sink: Sink,
     pipeline: Arc<Pipeline>,
     outputs: Outputs,
-    pub(super) batch: Batch,
+    batch: Batch,
     /// By the id of the position and the offset.
-    pub(super) refused: BTreeMap<(u64, i64), Vec<Refused>>,
+    refused: BTreeMap<(u64, i64), Vec<Refused>>,
     /// The ids of positions with something that was not delivered at the last try.
     undelivered: BTreeSet<u64>,
     /// A message that becomes more than fits into one commit, and whose rest comes next.
     unfolding: Option<Unfolding>,
     /// Batches that failed in a row with no message to blame.
-    pub(super) troubles: u32,
-    pub(super) budget: Budget,
-}
-
-/// How many bytes of outputs a batch holds at the most: fewer after a commit that did not go through, since it may have been
-/// too much for its time.
-pub(super) struct Budget {
-    most: usize,
-    now: usize,
-}
-
-impl Budget {
-    /// Where the library needs some time for a batch, it gets fewer bytes, but not fewer than that.
-    const LEAST: usize = 256 << 10;
-
-    const fn new(most: usize) -> Self {
-        Self { most, now: most }
-    }
-
-    /// What one message may add at once.
-    const fn part(&self) -> usize {
-        self.now / 4
-    }
-
-    /// What makes a batch full, so that one part more fits.
-    const fn full(&self) -> usize {
-        self.now - self.part()
-    }
-
-    pub(super) fn went_through(&mut self) {
-        self.now = (self.now + self.most / 8).min(self.most);
-    }
-
-    pub(super) fn failed(&mut self) {
-        self.now = (self.now / 2).max(Self::LEAST.min(self.most));
-    }
+    failed_commits: u32,
+    budget: Budget,
 }
 
 /// Runs one worker until it is told to stop, or fails in a way that needs new clients.
-pub fn run(setting: Setting) -> Result<End, WorkerError> {
-    let config = Arc::clone(&setting.config);
-    let share = Share::of(&config, setting.number, setting.workers);
-    let settings = client::producer(&config, &share, setting.limits.smallest())?;
-    let sink = Sink::new(&settings, &config, share.id.clone(), &setting)?;
-    let reader = Reader::new(&config, &share, &setting)?;
-    setting.health.waits_for("the start of the producer");
+pub fn run(context: WorkerContext) -> Result<WorkerEnd, WorkerError> {
+    let config = Arc::clone(&context.config);
+    let resources = WorkerResources::for_worker(&config, context.number, context.workers);
+    let settings = client::producer(&config, &resources, context.limits.smallest())?;
+    let sink = Sink::new(&settings, resources.id.clone(), &context)?;
+    let settings = client::consumer(&config, &resources)?;
+    let reader = Reader::new(settings, client::first_start(&config), &context)?;
+    context.health.waits_for("the start of the producer");
     if sink.begin(&mut || reader.wait_for_producer())?.is_break() {
-        return Ok(End::Stopped);
+        return Ok(WorkerEnd::Stopped);
     }
-    setting.health.waited();
+    context.health.waited();
     reader
         .subscribe(&config.kafka.topics)
         .map_err(WorkerError::Consumer)?;
-    info!(worker = setting.number, id = share.id, guarantee = ?config.delivery.guarantee, "worker ready");
-    let mut setting = setting;
-    let pipeline = Arc::clone(&setting.pipeline.borrow_and_update());
-    let outputs = Outputs::with_limits(setting.limits.routes.clone());
+    info!(worker = context.number, id = resources.id, guarantee = ?config.delivery.guarantee, "worker ready");
+    let mut context = context;
+    let pipeline = Arc::clone(&context.pipeline.borrow_and_update());
+    let outputs = Outputs::with_limits(context.limits.routes.clone());
     let mut worker = Worker {
-        setting,
+        context,
         reader,
         sink,
         pipeline,
@@ -242,14 +150,14 @@ pub fn run(setting: Setting) -> Result<End, WorkerError> {
         refused: BTreeMap::new(),
         undelivered: BTreeSet::new(),
         unfolding: None,
-        troubles: 0,
-        budget: Budget::new(share.batch_bytes()),
+        failed_commits: 0,
+        budget: Budget::new(resources.batch_bytes()),
     };
-    let result = worker.turn().map_err(|error| {
+    let result = worker.run().map_err(|error| {
         fencing::told_apart(
             error,
-            &share.id,
-            &worker.setting.lineage,
+            &resources.id,
+            &worker.context.producer_epochs,
             &mut worker.reader,
         )
     });
@@ -262,8 +170,8 @@ pub fn run(setting: Setting) -> Result<End, WorkerError> {
 }
 
 impl Worker {
-    fn turn(&mut self) -> Result<End, WorkerError> {
-        while !self.setting.shutdown.is_cancelled() {
+    fn run(&mut self) -> Result<WorkerEnd, WorkerError> {
+        while !self.context.shutdown.is_cancelled() {
             self.tick()?;
             self.reader.check().map_err(WorkerError::Consumer)?;
             if self.unfolding.is_some() {
@@ -280,7 +188,7 @@ impl Worker {
             }
         }
         self.drain()?;
-        Ok(End::Stopped)
+        Ok(WorkerEnd::Stopped)
     }
 
     /// Takes the next part of a message that becomes more than fits into one commit.
@@ -297,22 +205,22 @@ impl Worker {
         // Without it, the partition was taken away, or sent back to an earlier place.
         if let Some(position) = position {
             match unfolding.part(TICK) {
-                Next::NotYet => return Ok(()),
-                Next::Lost => {
+                NextPart::NotYet => return Ok(()),
+                NextPart::Lost => {
                     let lost =
                         std::io::Error::other("the thread that unfolds a message ended early");
                     return Err(WorkerError::Thread(lost));
                 }
-                Next::Part(part) => {
+                NextPart::Part(part) => {
                     let offset = unfolding.message.offset();
                     let refused = self.refused.get(&(unfolding.position, offset));
-                    take_part(
+                    add_part(
                         &unfolding.message,
                         position,
                         *part,
                         unfolding.epoch,
                         refused,
-                        &self.setting,
+                        &self.context,
                         &mut self.batch,
                     );
                 }
@@ -339,12 +247,12 @@ impl Worker {
         self.report();
         self.drop_revoked();
         // What is not this worker's any more, others deliver.
-        let health = &self.setting.health;
+        let health = &self.context.health;
         health.delivered(self.undelivered.is_empty());
         self.reader.resume_due();
         if self.is_exactly_once() && self.reader.is_held_up() {
             info!(
-                worker = self.setting.number,
+                worker = self.context.number,
                 "committed offsets stay in an open transaction; the open transactions of this worker are discarded"
             );
             self.sink.discard_offsets(&mut self.reader)?;
@@ -358,34 +266,32 @@ impl Worker {
         self.outputs.budget = Some(self.budget.part());
         let mut wait = Duration::ZERO;
         for turn in 0..STRIDE {
-            let taken = match self.reader.consumer.poll(wait) {
+            let added = match self.reader.consumer.poll(wait) {
                 // It may be of another log than its offset seems to say.
                 Some(Ok(_)) if self.reader.has_log_changes() => return Ok(()),
                 Some(Ok(message)) => {
                     // Between two batches, a new pipeline takes the old one's place.
-                    if self.batch.entries.is_empty()
-                        && self.setting.pipeline.has_changed().unwrap_or(false)
+                    if self.batch.outgoing.is_empty()
+                        && self.context.pipeline.has_changed().unwrap_or(false)
                     {
-                        self.pipeline = Arc::clone(&self.setting.pipeline.borrow_and_update());
+                        self.pipeline = Arc::clone(&self.context.pipeline.borrow_and_update());
                     }
-                    let taken = take(
-                        &message,
-                        Intake {
-                            positions: &mut self.reader.positions,
-                            pipeline: &self.pipeline,
-                            setting: &self.setting,
-                            outputs: &mut self.outputs,
-                            batch: &mut self.batch,
-                            refused: &self.refused,
-                        },
-                    );
-                    if let Taken::Begun {
+                    let builder = BatchBuilder {
+                        positions: &mut self.reader.positions,
+                        pipeline: &self.pipeline,
+                        context: &self.context,
+                        outputs: &mut self.outputs,
+                        batch: &mut self.batch,
+                        refused: &self.refused,
+                    };
+                    let added = builder.add(&message);
+                    if let Added::Begun {
                         position,
                         rest,
                         epoch,
-                    } = taken
+                    } = added
                     {
-                        let mut outputs = Outputs::with_limits(self.setting.limits.routes.clone());
+                        let mut outputs = Outputs::with_limits(self.context.limits.routes.clone());
                         outputs.budget = Some(self.budget.part());
                         let unfolding = Unfolding::begin(
                             message.detach(),
@@ -398,13 +304,13 @@ impl Worker {
                         self.unfolding = Some(unfolding.map_err(WorkerError::Thread)?);
                         return Ok(());
                     }
-                    taken
+                    added
                 }
                 Some(Err(error)) => {
                     self.reader.failed(error).map_err(WorkerError::Consumer)?;
                     return Ok(());
                 }
-                None if self.reader.has_changes() => return Ok(()),
+                None if self.reader.has_rebalances() => return Ok(()),
                 None if turn == 0 && wait.is_zero() => {
                     wait = self.patience(Instant::now());
                     if wait.is_zero() {
@@ -415,10 +321,10 @@ impl Worker {
                 None => return Ok(()),
             };
             wait = Duration::ZERO;
-            match taken {
-                Taken::In | Taken::Begun { .. } | Taken::Unbegun => Ok(()),
-                Taken::Blocked { topic, partition } => self.reader.stand_still(&topic, partition),
-                Taken::Behind { topic, partition } => self.reader.go_to_next(&topic, partition),
+            match added {
+                Added::In | Added::Begun { .. } | Added::NotStarted => Ok(()),
+                Added::Blocked { topic, partition } => self.reader.stand_still(&topic, partition),
+                Added::Behind { topic, partition } => self.reader.go_to_next(&topic, partition),
             }
             .map_err(WorkerError::Consumer)?;
             if self.is_full() {
@@ -430,14 +336,14 @@ impl Worker {
 
     /// How long the next poll may sleep.
     fn patience(&self, now: Instant) -> Duration {
-        let delivery = &self.setting.config.delivery;
+        let delivery = &self.context.config.delivery;
         let due = match (self.batch.first_output, self.batch.begun) {
             (Some(first), _) => Some(first + delivery.linger),
             (None, Some(begun)) => Some(begun + delivery.commit_interval),
             (None, None) => None,
         };
         let longest = if self.reader.is_waiting() {
-            GLANCE
+            TICK_WHILE_STARTING
         } else {
             TICK
         };
@@ -447,14 +353,14 @@ impl Worker {
     }
 
     fn is_full(&self) -> bool {
-        self.batch.hurry
+        self.batch.flush_now
             || self.batch.bytes >= self.budget.full()
-            || (self.batch.messages >= self.setting.config.delivery.batch_records
-                && !self.batch.entries.is_empty())
+            || (self.batch.messages >= self.context.config.delivery.batch_records
+                && !self.batch.outgoing.is_empty())
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        let delivery = &self.setting.config.delivery;
+        let delivery = &self.context.config.delivery;
         self.is_full()
             || match (self.batch.first_output, self.batch.begun) {
                 (Some(first), _) => now >= first + delivery.linger,
@@ -468,54 +374,56 @@ impl Worker {
         self.report();
         let started = Instant::now();
         let begun = self.batch.begun.take();
-        let mut entries = std::mem::take(&mut self.batch.entries);
+        let mut outgoing = std::mem::take(&mut self.batch.outgoing);
         let unreported = std::mem::take(&mut self.batch.unreported);
         self.batch = Batch {
             unreported,
             ..Batch::default()
         };
-        let transactional =
-            self.setting.config.delivery.guarantee == Guarantee::ExactlyOnce && !entries.is_empty();
+        let transactional = self.context.config.delivery.guarantee == Guarantee::ExactlyOnce
+            && !outgoing.is_empty();
 
-        self.setting.health.waits_for(if transactional {
+        self.context.health.waits_for(if transactional {
             "a transaction"
         } else {
             "a commit"
         });
-        let outcome = self.sink.deliver(&mut entries, &mut self.reader);
-        self.setting.health.waited();
+        let outcome = self.sink.deliver(&mut outgoing, &mut self.reader);
+        self.context.health.waited();
         let outcome = outcome.inspect_err(|_| {
             if transactional {
-                self.setting
+                self.context
                     .metrics
                     .transaction(Transaction::Aborted, started.elapsed());
             }
         })?;
         if transactional {
             let end = match outcome {
-                Outcome::Delivered => Transaction::Committed,
+                DeliveryOutcome::Delivered => Transaction::Committed,
                 _ => Transaction::Aborted,
             };
-            self.setting.metrics.transaction(end, started.elapsed());
+            self.context.metrics.transaction(end, started.elapsed());
         }
-        self.setting
+        self.context
             .metrics
             .batch(begun.map_or_else(|| started.elapsed(), |begun| begun.elapsed()));
         let unanswered = match &outcome {
-            Outcome::Delivered => false,
-            Outcome::Failed { uncommitted, .. } => uncommitted.is_some(),
-            Outcome::Uncommitted(_) | Outcome::Aborted(_) | Outcome::Interrupted => true,
+            DeliveryOutcome::Delivered => false,
+            DeliveryOutcome::Failed { uncommitted, .. } => uncommitted.is_some(),
+            DeliveryOutcome::Uncommitted(_)
+            | DeliveryOutcome::Aborted(_)
+            | DeliveryOutcome::Interrupted => true,
         };
         let in_flight = self.in_flight();
-        let health = &self.setting.health;
-        health.delivered(matches!(outcome, Outcome::Delivered));
+        let health = &self.context.health;
+        health.delivered(matches!(outcome, DeliveryOutcome::Delivered));
         let tried: Vec<_> = self
             .reader
             .positions
             .iter()
             .map(|position| (position.id, position.next))
             .collect();
-        self.settle(&entries, outcome)?;
+        self.commit_outcome(&outgoing, outcome)?;
         let is_left = |(id, next): (u64, Place)| {
             let position = self.reader.positions.find(id);
             position.is_some_and(|it| it.settled < next).then_some(id)
@@ -540,21 +448,23 @@ impl Worker {
             return;
         }
         for position in &gone {
-            self.setting.metrics.returned(&position.pending);
+            self.context.metrics.returned(&position.pending);
         }
         let is_gone = |id: u64| gone.iter().any(|position: &Position| position.id == id);
-        self.batch.entries.retain(|entry| !is_gone(entry.position));
-        self.batch.bytes = self.batch.entries.iter().map(Entry::size).sum();
-        if self.batch.entries.is_empty() {
+        self.batch
+            .outgoing
+            .retain(|message| !is_gone(message.position));
+        self.batch.bytes = self.batch.outgoing.iter().map(OutgoingMessage::size).sum();
+        if self.batch.outgoing.is_empty() {
             self.batch.first_output = None;
-            self.batch.hurry = false;
+            self.batch.flush_now = false;
         }
         self.refused.retain(|(id, _), _| !is_gone(*id));
         self.undelivered.retain(|id| !is_gone(*id));
     }
 
     fn report(&mut self) {
-        self.batch.unreported.report(&self.setting.metrics);
+        self.batch.unreported.report(&self.context.metrics);
         self.reader.report();
     }
 
@@ -570,13 +480,13 @@ impl Worker {
             self.commit()?;
             if self.in_flight() == 0 && !self.undelivered.is_empty() {
                 warn!(
-                    worker = self.setting.number,
+                    worker = self.context.number,
                     messages = before,
                     "the last batch failed; nothing of it is committed, and it will be read again"
                 );
             }
         }
-        info!(worker = self.setting.number, "worker drained");
+        info!(worker = self.context.number, "worker drained");
         Ok(())
     }
 

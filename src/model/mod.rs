@@ -2,6 +2,7 @@
 //! not be read. Nothing of the program is used here.
 
 pub mod dead_letter;
+pub(crate) mod error;
 pub mod fault;
 mod level;
 mod origin;

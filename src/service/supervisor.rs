@@ -18,12 +18,15 @@ use super::reload;
 use crate::config::{Config, Fault};
 use crate::kafka;
 use crate::kafka::client::{self, ClientError};
-use crate::kafka::connect::{self, Contact};
-use crate::kafka::outage::{Outage, Reason};
+use crate::kafka::context::WorkerContext;
+use crate::kafka::outage::{Outage, OutageReason};
 use crate::kafka::positions::backoff;
-use crate::kafka::topics;
+use crate::kafka::preflight::connect::{self, BrokerProbe};
+use crate::kafka::preflight::limits;
+use crate::kafka::topics::{TopicIds, TopicLimits};
 use crate::kafka::unowned;
-use crate::kafka::worker::{self, End, Limits, Setting, TopicIds, WorkerError};
+use crate::kafka::worker::{self, WorkerEnd, WorkerError};
+use crate::model::error::chain;
 use crate::pipeline::Pipeline;
 use crate::telemetry::health::{self, Silent, WorkerHealth};
 use crate::telemetry::metrics::Metrics;
@@ -90,7 +93,7 @@ pub fn workers(config: &Config) -> usize {
 /// them, the cluster is librdkafka's mock of one, which answers neither that nor what ids topics have.
 pub async fn run(
     config: Arc<Config>,
-    limits: Option<Limits>,
+    limits: Option<TopicLimits>,
     pipeline: Arc<Pipeline>,
     shutdown: CancellationToken,
 ) -> Result<(), ServiceError> {
@@ -155,7 +158,7 @@ pub async fn run(
     }
     let mut ends = Vec::with_capacity(number);
     for ((worker, health), limits) in healths.iter().enumerate().zip(limits.iter().cycle()) {
-        let setting = Setting {
+        let context = WorkerContext {
             config: Arc::clone(&config),
             number: worker,
             workers: number,
@@ -165,8 +168,8 @@ pub async fn run(
             metrics: Arc::clone(&metrics),
             health: Arc::clone(health),
             outage: Arc::clone(&outage),
-            lineage: Arc::default(),
-            asked_for_cut: Arc::default(),
+            producer_epochs: Arc::default(),
+            truncation_questions: Arc::default(),
             shutdown: shutdown.clone(),
         };
         let (end, ended) = oneshot::channel();
@@ -174,7 +177,7 @@ pub async fn run(
             .name(format!("worker-{worker}"))
             .spawn(move || {
                 // An error means that nobody waits any more.
-                let _ = end.send(keep_running(&setting));
+                let _ = end.send(keep_running(&context));
             })
             .map_err(ServiceError::Thread)?;
         ends.push(ended);
@@ -223,15 +226,15 @@ async fn ask_for_limits(
     healths: &[Arc<WorkerHealth>],
     outage: &Arc<Outage>,
     shutdown: &CancellationToken,
-) -> Option<Limits> {
-    let ear = outage.ear();
+) -> Option<TopicLimits> {
+    let monitor = outage.monitor();
     let silent = |silent: Option<Silent>| {
         for health in healths {
             health.silent(silent, Duration::ZERO, outage.why());
         }
     };
     let unanswered = |text: &str| {
-        ear.unreachable(&config.kafka.bootstrap_servers, text);
+        monitor.unreachable(&config.kafka.bootstrap_servers, text);
         silent(Some(Silent::Brokers));
     };
     let mut kept = None;
@@ -242,8 +245,8 @@ async fn ask_for_limits(
             never = live(healths) => match never {},
             answer = ask_once(&mut kept, config, patience) => match answer {
                 Ok(limits) => {
-                    ear.answered(true);
-                    // Here, for this ear will be gone.
+                    monitor.answered(true);
+                    // Here, for this monitor will be gone.
                     outage.tick();
                     silent(None);
                     return Some(limits);
@@ -262,10 +265,10 @@ async fn ask_for_limits(
 /// Asks once for the topics' size limits, by the client of the last try where that may still be answered. An error says
 /// what keeps the brokers from answering.
 async fn ask_once(
-    kept: &mut Option<Arc<Contact>>,
+    kept: &mut Option<Arc<BrokerProbe>>,
     config: &Arc<Config>,
     patience: Duration,
-) -> Result<Limits, String> {
+) -> Result<TopicLimits, String> {
     let told = |fault: Fault| {
         debug!(
             setting = fault.key,
@@ -275,12 +278,12 @@ async fn ask_once(
         );
         fault.message
     };
-    let contact = match kept.take() {
-        Some(contact) => contact,
-        None => Arc::new(Contact::new(config).map_err(told)?),
+    let probe = match kept.take() {
+        Some(probe) => probe,
+        None => Arc::new(BrokerProbe::new(config).map_err(told)?),
     };
     let (asked, answer) = oneshot::channel();
-    let (asking, reached) = (Arc::clone(config), Arc::clone(&contact));
+    let (asking, reached) = (Arc::clone(config), Arc::clone(&probe));
     // A thread that nobody waits for: a stop must not take as long as the answer.
     thread::Builder::new()
         .name("reach".to_owned())
@@ -289,14 +292,14 @@ async fn ask_once(
     // A client that was refused, or has waited long, is made anew, with what its files hold then.
     let is_kept = patience < LONGEST;
     if let Ok(Err(fault)) = answer.await {
-        *kept = Some(contact).filter(|_| is_kept && connect::is_silence(&fault));
+        *kept = Some(probe).filter(|_| is_kept && connect::is_silence(&fault));
         return Err(told(fault));
     }
-    let limits = topics::limits(&contact.asker, config, patience).await;
-    *kept = Some(contact).filter(|_| is_kept);
+    let limits = limits::ask(&probe.limits, config, patience).await;
+    *kept = Some(probe).filter(|_| is_kept);
     limits.map_err(|error| {
         let text = error.to_string();
-        if Reason::of(&text).is_none() {
+        if OutageReason::from_text(&text).is_none() {
             warn!(%error, "the brokers do not return the topics' size limits; asking again");
         }
         text
@@ -332,15 +335,15 @@ fn watch_group(
 }
 
 /// Runs a worker again and again until it ends by itself.
-fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
+fn keep_running(context: &WorkerContext) -> Result<(), WorkerError> {
     let mut failures = 0;
     let mut again = 0;
     loop {
         let begun = Instant::now();
-        let error = match worker::run(setting.clone()) {
-            Ok(End::Stopped) => return Ok(()),
-            Ok(End::Again) => {
-                setting.health.left("a log has changed".to_owned());
+        let error = match worker::run(context.clone()) {
+            Ok(WorkerEnd::Stopped) => return Ok(()),
+            Ok(WorkerEnd::Again) => {
+                context.health.left("a log has changed".to_owned());
                 again = if begun.elapsed() > GOOD_RUN {
                     0
                 } else {
@@ -348,14 +351,14 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
                 };
                 // At once, but for one that does so time and again.
                 if again > 1 {
-                    wait(setting, backoff(again - 1));
+                    wait(context, backoff(again - 1));
                 }
                 continue;
             }
             Err(error @ WorkerError::Unfinished(_)) => return Err(error),
             Err(error) => error,
         };
-        if setting.shutdown.is_cancelled() {
+        if context.shutdown.is_cancelled() {
             return Err(error);
         }
         failures = if begun.elapsed() > GOOD_RUN {
@@ -366,34 +369,26 @@ fn keep_running(setting: &Setting) -> Result<(), WorkerError> {
         let wait = backoff(failures);
         let error = chain(&error);
         error!(
-            worker = setting.number,
+            worker = context.number,
             error,
             failures,
             retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             "worker failed; it restarts"
         );
-        setting.metrics.restarted();
-        setting.health.left(error);
-        self::wait(setting, wait);
-        if setting.shutdown.is_cancelled() {
+        context.metrics.restarted();
+        context.health.left(error);
+        self::wait(context, wait);
+        if context.shutdown.is_cancelled() {
             return Ok(());
         }
     }
 }
 
 /// Waits before a worker begins afresh, and says that it lives.
-fn wait(setting: &Setting, wait: Duration) {
+fn wait(context: &WorkerContext, wait: Duration) {
     let until = Instant::now() + wait;
-    while Instant::now() < until && !setting.shutdown.is_cancelled() {
-        setting.health.turned();
+    while Instant::now() < until && !context.shutdown.is_cancelled() {
+        context.health.turned();
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// An error and its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

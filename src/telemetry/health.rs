@@ -6,8 +6,9 @@
 //! partitions stands still. What is missing is said in words, with the true reason, and never with a secret.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// A loop that has not turned for this long is stuck: no call that it makes blocks for half as long.
 pub const STUCK_AFTER: Duration = Duration::from_mins(2);
@@ -73,7 +74,7 @@ pub(crate) fn now() -> u64 {
 
 impl WorkerHealth {
     fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        self.trouble.lock()
     }
 
     /// The loop turned. Returns when, in seconds since the epoch.

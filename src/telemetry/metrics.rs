@@ -10,9 +10,9 @@
 //! Returned are records that were read, not settled, and given back: the partition moved to another member, or an
 //! aborted transaction is read again. Labels are closed lists or configuration; never an ARN, an account or a user.
 
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -238,7 +238,7 @@ impl Metrics {
     /// The text that Prometheus reads.
     pub fn scrape(&self) -> Result<Vec<u8>, prometheus::Error> {
         let mut families = {
-            let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = self.gate.write();
             self.registry.gather()
         };
         families.extend(self.process.gather());
@@ -248,7 +248,7 @@ impl Metrics {
     }
 
     fn together(&self, report: impl FnOnce()) {
-        let _shared = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let _shared = self.gate.read();
         report();
     }
 

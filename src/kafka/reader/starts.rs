@@ -9,9 +9,10 @@ use rdkafka::error::KafkaError;
 use tracing::{debug, warn};
 
 use super::Reader;
+use super::owned::Starting;
 use crate::kafka::client;
-use crate::kafka::native;
-use crate::kafka::native::admin::Partition;
+use crate::kafka::ffi;
+use crate::kafka::place::Partition;
 use crate::kafka::start::Start;
 
 /// How long a partition that was just assigned may be without its start before that is said.
@@ -21,22 +22,10 @@ const HELD_UP: Duration = Duration::from_millis(client::TRANSACTION_TIMEOUT_MS +
 /// How long the consumer may be unable to go to a partition's start.
 const STUCK_START: Duration = Duration::from_secs(10);
 
-/// A partition that was assigned and has not begun.
-pub(super) struct Waiting {
-    /// The first question that asked for its start.
-    question: u64,
-    /// When it was assigned.
-    since: Instant,
-    /// Its start, once it is known.
-    start: Option<Start>,
-    /// The client has it.
-    is_given: bool,
-}
-
 impl Reader {
     /// Partitions that were assigned stand still until it is known where the group goes on.
     pub(super) fn wait_for_starts(&mut self, partitions: Vec<Partition>) {
-        let mut asked: BTreeSet<_> = self.waiting.keys().cloned().collect();
+        let mut asked = BTreeSet::from_iter(self.starting());
         asked.extend(partitions.iter().cloned());
         if asked.is_empty() {
             return;
@@ -44,43 +33,48 @@ impl Reader {
         let question = self.start_offsets.ask(asked.into_iter().collect());
         let since = Instant::now();
         for partition in partitions {
-            let waiting = Waiting {
+            let starting = Starting {
                 question,
                 since,
                 start: None,
                 is_given: false,
             };
-            self.waiting.insert(partition, waiting);
+            self.owned.assign(partition, starting);
         }
+    }
+
+    /// The partitions that wait for their start.
+    pub(super) fn starting(&self) -> Vec<Partition> {
+        let starting = self.owned.starting();
+        starting.map(|(partition, _)| partition.clone()).collect()
     }
 
     /// Whether partitions wait for their start.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.owned.count_starting() > 0
     }
 
     /// Lets partitions begin whose start has become known. Errs when the consumer does not go there.
     pub fn begin_known(&mut self) -> Result<(), KafkaError> {
         if self.start_offsets.is_unsent() {
-            let waiting = self.waiting.keys().cloned().collect();
-            self.start_offsets.ask(waiting);
+            self.start_offsets.ask(self.starting());
         }
         while let Some(answer) = self.start_offsets.answer() {
             for (partition, start) in answer.starts {
                 // Since then it may have been another member's, which went on from there.
-                if let Some(waiting) = self.waiting.get_mut(&partition)
-                    && waiting.question <= answer.number
+                if let Some(starting) = self.owned.find_starting(&partition)
+                    && starting.question <= answer.number
                 {
-                    waiting.start.get_or_insert(start);
+                    starting.start.get_or_insert(start);
                 }
             }
             let is_unstable = answer.problem.as_ref().is_some_and(|it| it.is_unstable);
             self.unstable_since =
                 is_unstable.then(|| self.unstable_since.unwrap_or_else(Instant::now));
-            self.waits_for = answer.problem.map(|it| it.why).unwrap_or_default();
+            self.offset_fetch_error = answer.problem.map(|it| it.why).unwrap_or_default();
         }
-        if self.waiting.is_empty() {
+        if !self.is_waiting() {
             return Ok(());
         }
         self.say_slow_start();
@@ -89,9 +83,9 @@ impl Reader {
             return Ok(());
         }
         let known: Vec<_> = self
-            .waiting
-            .iter()
-            .filter_map(|(partition, waiting)| Some((partition.clone(), waiting.start.clone()?)))
+            .owned
+            .starting()
+            .filter_map(|(partition, starting)| Some((partition.clone(), starting.start.clone()?)))
             .collect();
         self.give(&known)?;
         // With the leader epoch that goes with it, the broker says whether its log still has what came before.
@@ -104,15 +98,15 @@ impl Reader {
             if let Some(error) = refused.get(&partition) {
                 // The client is still ending with it, from the last time that it was ours.
                 let is_stuck = self
-                    .waiting
-                    .get(&partition)
-                    .is_some_and(|waiting| waiting.since.elapsed() > STUCK_START);
+                    .owned
+                    .find_starting(&partition)
+                    .is_some_and(|starting| starting.since.elapsed() > STUCK_START);
                 if is_stuck {
                     return Err(error.clone());
                 }
                 continue;
             }
-            self.waiting.remove(&partition);
+            self.owned.begin(&partition);
             self.say_start(&partition, &start);
             self.positions.begin(&partition.0, partition.1, &start);
             begun.push(partition);
@@ -121,8 +115,8 @@ impl Reader {
         if !self.resume(&begun) {
             return Err(KafkaError::PauseResume("cannot begin".to_owned()));
         }
-        if self.waiting.is_empty() {
-            self.waits_for.clear();
+        if !self.is_waiting() {
+            self.offset_fetch_error.clear();
             self.unstable_since = None;
             self.health.waits_for_starts(None);
         }
@@ -135,12 +129,12 @@ impl Reader {
     fn give(&mut self, known: &[(Partition, Start)]) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
         for (partition, start) in known {
-            if let Some(waiting) = self.waiting.get_mut(partition)
-                && !waiting.is_given
+            if let Some(starting) = self.owned.find_starting(partition)
+                && !starting.is_given
             {
-                waiting.is_given = true;
+                starting.is_given = true;
                 let epoch = start.epoch.filter(|_| start.within == start.place.offset);
-                native::add_offset(
+                ffi::add_offset(
                     &mut list,
                     &partition.0,
                     partition.1,
@@ -171,23 +165,23 @@ impl Reader {
     /// One of this worker's partitions, whichever.
     #[must_use]
     pub(in crate::kafka) fn any_partition(&self) -> Option<Partition> {
-        self.owned.first().cloned()
+        self.owned.any()
     }
 
     /// A partition that waits for long says so, once for each reason.
     fn say_slow_start(&self) {
         let slow = self
-            .waiting
-            .values()
-            .filter(|waiting| waiting.since.elapsed() > SLOW_START)
+            .owned
+            .starting()
+            .filter(|(_, starting)| starting.since.elapsed() > SLOW_START)
             .count();
         if slow == 0 {
             return;
         }
-        let why = if self.waits_for.is_empty() {
+        let why = if self.offset_fetch_error.is_empty() {
             "no answer yet"
         } else {
-            &self.waits_for
+            &self.offset_fetch_error
         };
         if self.health.waits_for_starts(Some(why)) {
             warn!(

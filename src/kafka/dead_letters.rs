@@ -11,20 +11,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
+use rdkafka::message::OwnedHeaders;
 
-use super::entry::{Entry, Headers, Letter};
-use super::native;
+use super::headers::{
+    MessageHeaders, OriginalHeaders, PART, PARTS, added_size, for_dead_letter, omitted_size,
+    with_omitted,
+};
+use super::outgoing::{DeadLetterPart, OutgoingMessage};
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::visible::visible;
-use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
+use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD, Origin};
 
-/// The header that counts a part, from 1.
-const PART: &str = "trailtag.part";
-/// The header that says how many parts there are.
-const PARTS: &str = "trailtag.parts";
-/// The header that names what was left out of the original message.
-const OMITTED: &str = "trailtag.omitted";
 /// The longest text of `trailtag.error`, in bytes. A smaller topic gets a shorter one.
 const ERROR_BYTES: usize = 1024;
 /// Letters are made for a topic that takes this many bytes, however few it takes.
@@ -32,43 +29,44 @@ pub(super) const LEAST_LIMIT: usize = 1024;
 /// One byte in so many of a part is of the original message, at the least: its headers are sent with each.
 const LEAST_SHARE: usize = 4;
 
-/// Headers that we add.
-type Ours = Vec<(Cow<'static, str>, String)>;
-
 /// What a dead letter keeps of the message that it came from.
 #[derive(Clone, Copy)]
 pub(super) struct Original<'a> {
-    pub(super) topic: &'a str,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-    pub(super) timestamp: Option<i64>,
+    pub(super) origin: Origin<'a>,
     pub(super) key: Option<&'a Bytes>,
     pub(super) headers: Option<&'a Arc<OwnedHeaders>>,
 }
 
 /// The messages that a dead letter is sent as, of at most `limit` bytes each. `blank` is a message for the dead-letter
 /// topic with nothing in it. A `bare` one has no headers of the original message, whatever the limit.
-pub(super) fn entries(
+pub(super) fn messages(
     original: &Original<'_>,
     dead_letter: DeadLetter,
     limit: usize,
     bare: bool,
-    blank: impl Fn() -> Entry,
-) -> Vec<Entry> {
+    blank: impl Fn() -> OutgoingMessage,
+) -> Vec<OutgoingMessage> {
     let limit = limit.max(LEAST_LIMIT);
     // It may quote the message; a tool that prints headers must not be steered by that.
     let mut error = visible(&dead_letter.error).into_owned();
     cut(&mut error, ERROR_BYTES.min(limit / 8));
-    let ours = ours(original, dead_letter.reason, &error, dead_letter.index);
+    let added = for_dead_letter(
+        &original.origin,
+        dead_letter.reason,
+        &error,
+        dead_letter.index,
+    );
     let payload = Bytes::from(dead_letter.payload);
-    let theirs = original.headers.map(|it| Theirs::of(it.as_borrowed()));
-    let theirs = theirs.unwrap_or_default();
+    let kept = original
+        .headers
+        .map(|it| OriginalHeaders::from_headers(it.as_borrowed()));
+    let kept = kept.unwrap_or_default();
     let key_size = original.key.map_or(0, Bytes::len);
-    let fixed = OVERHEAD + size_of(&ours);
+    let fixed = OVERHEAD + added_size(&added);
     let omitted = |headers: bool, key: bool| {
-        omitted(theirs.count > 0 && !headers, original.key.is_some() && !key)
+        omitted(kept.count > 0 && !headers, original.key.is_some() && !key)
     };
-    let letter = |omitted: &'static str, parts: usize| Letter {
+    let letter = |omitted: &'static str, parts: usize| DeadLetterPart {
         reason: dead_letter.reason,
         error: Arc::from(error.as_str()),
         part: 1,
@@ -82,22 +80,22 @@ pub(super) fn entries(
         let omitted = omitted(headers, key);
         let size = fixed
             + payload.len()
-            + if headers { theirs.size } else { 0 }
+            + if headers { kept.size } else { 0 }
             + if key { key_size } else { 0 }
             + omitted_size(omitted);
-        if size > limit || headers && (bare || theirs.is_misleading) {
+        if size > limit || headers && (bare || kept.is_misleading) {
             continue;
         }
-        return vec![Entry {
+        return vec![OutgoingMessage {
             key: original.key.filter(|_| key).cloned(),
-            headers: Headers {
-                theirs: original.headers.filter(|_| headers).cloned(),
-                ours: with_omitted(ours, omitted),
+            headers: MessageHeaders {
+                original: original.headers.filter(|_| headers).cloned(),
+                added: with_omitted(added, omitted),
             },
             payload: Some(payload),
-            letter: Some(Letter {
+            letter: Some(DeadLetterPart {
                 size,
-                with_headers: headers && theirs.count > 0,
+                with_headers: headers && kept.count > 0,
                 ..letter(omitted, 1)
             }),
             ..blank()
@@ -119,10 +117,8 @@ pub(super) fn entries(
             (key.clone(), with_key(true, key.len()))
         }
         _ => {
-            let key = format!(
-                "{}/{}/{}",
-                original.topic, original.partition, original.offset
-            );
+            let origin = &original.origin;
+            let key = format!("{}/{}/{}", origin.topic, origin.partition, origin.offset);
             let size = key.len();
             (Bytes::from(key), with_key(false, size))
         }
@@ -132,7 +128,7 @@ pub(super) fn entries(
     let length = payload.len().div_ceil(count).max(1);
     let count = payload.len().div_ceil(length).max(1);
     let letter = letter(omitted, count);
-    let ours = with_omitted(ours, omitted);
+    let added = with_omitted(added, omitted);
     let mut rest = payload;
     (1..=count)
         .map(|part| {
@@ -142,13 +138,13 @@ pub(super) fn entries(
                 (Cow::Borrowed(PARTS), count.to_string()),
             ];
             let digits: usize = numbers.iter().map(|(_, number)| number.len()).sum();
-            Entry {
+            OutgoingMessage {
                 key: Some(key.clone()),
-                headers: Headers {
-                    theirs: None,
-                    ours: [&ours[..], &numbers].concat(),
+                headers: MessageHeaders {
+                    original: None,
+                    added: [&added[..], &numbers].concat(),
                 },
-                letter: Some(Letter {
+                letter: Some(DeadLetterPart {
                     part,
                     size: around + digits + value.len(),
                     ..letter.clone()
@@ -168,76 +164,18 @@ pub(super) fn lowered(limit: usize, size: usize) -> Option<usize> {
 
 /// The most bytes that our headers add to a message of this topic.
 pub(super) fn most_added(topic: &str) -> usize {
-    let original = Original {
+    let origin = Origin {
         topic,
         partition: i32::MAX,
         offset: i64::MAX,
         timestamp: Some(i64::MAX),
-        key: None,
-        headers: None,
     };
     let error = "x".repeat(ERROR_BYTES);
     Reason::ALL
         .into_iter()
-        .map(|reason| size_of(&ours(&original, reason, &error, Some(u32::MAX))))
+        .map(|reason| added_size(&for_dead_letter(&origin, reason, &error, Some(u32::MAX))))
         .max()
         .unwrap_or(0)
-}
-
-/// The bytes of a message's headers, as a topic's limit counts them.
-pub(super) fn headers_size(headers: &BorrowedHeaders) -> usize {
-    Theirs::of(headers).size
-}
-
-/// The headers of the original message.
-#[derive(Default)]
-struct Theirs {
-    count: usize,
-    size: usize,
-    /// One has a name by which a reader tells a part: it would take this letter for one.
-    is_misleading: bool,
-}
-
-impl Theirs {
-    fn of(headers: &BorrowedHeaders) -> Self {
-        let mut theirs = Self::default();
-        native::each_header(headers, |name, value| {
-            theirs.count += 1;
-            theirs.size += name.len() + value + HEADER_OVERHEAD;
-            theirs.is_misleading |= [PART, PARTS, OMITTED]
-                .iter()
-                .any(|ours| ours.as_bytes() == name);
-        });
-        theirs
-    }
-}
-
-/// Why it is a dead letter, and where it comes from.
-fn ours(original: &Original<'_>, reason: Reason, error: &str, index: Option<u32>) -> Ours {
-    let mut headers = vec![
-        ("trailtag.reason", reason.as_str().to_owned()),
-        ("trailtag.error", error.to_owned()),
-        ("trailtag.source.topic", original.topic.to_owned()),
-        ("trailtag.source.partition", original.partition.to_string()),
-        ("trailtag.source.offset", original.offset.to_string()),
-    ];
-    headers.extend(
-        original
-            .timestamp
-            .map(|time| ("trailtag.source.timestamp", time.to_string())),
-    );
-    headers.extend(index.map(|index| ("trailtag.source.index", index.to_string())));
-    headers.push(("trailtag.version", env!("CARGO_PKG_VERSION").to_owned()));
-    let named = |(name, value)| (Cow::Borrowed(name), value);
-    headers.into_iter().map(named).collect()
-}
-
-/// The bytes of headers that we add, as a topic's limit counts them.
-pub(super) fn size_of(headers: &[(Cow<'static, str>, String)]) -> usize {
-    headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + HEADER_OVERHEAD)
-        .sum()
 }
 
 const fn omitted(headers: bool, key: bool) -> &'static str {
@@ -247,21 +185,6 @@ const fn omitted(headers: bool, key: bool) -> &'static str {
         (false, true) => "key",
         (true, true) => "headers,key",
     }
-}
-
-fn omitted_size(omitted: &str) -> usize {
-    if omitted.is_empty() {
-        0
-    } else {
-        OMITTED.len() + omitted.len() + HEADER_OVERHEAD
-    }
-}
-
-fn with_omitted(mut headers: Ours, omitted: &str) -> Ours {
-    if !omitted.is_empty() {
-        headers.push((Cow::Borrowed(OMITTED), omitted.to_owned()));
-    }
-    headers
 }
 
 /// Shortens a text to `most` bytes, and shows that it did.
@@ -279,12 +202,13 @@ mod tests {
     use rdkafka::message::{Header, Headers as _};
 
     use super::*;
-    use crate::kafka::entry::Target;
-    use crate::kafka::start::Place;
+    use crate::kafka::headers::{OMITTED, original_size};
+    use crate::kafka::place::Place;
+    use crate::kafka::topics::Target;
     use crate::pipeline::Tally;
 
-    fn blank() -> Entry {
-        Entry {
+    fn blank() -> OutgoingMessage {
+        OutgoingMessage {
             position: 1,
             place: Place::at(42),
             epoch: None,
@@ -292,7 +216,7 @@ mod tests {
             before: Tally::default(),
             target: Target::DeadLetter,
             key: None,
-            headers: Headers::default(),
+            headers: MessageHeaders::default(),
             payload: None,
             timestamp: None,
             letter: None,
@@ -305,14 +229,16 @@ mod tests {
         key: Option<&[u8]>,
         headers: Option<&OwnedHeaders>,
         limit: usize,
-    ) -> Vec<Entry> {
+    ) -> Vec<OutgoingMessage> {
         let key = key.map(Bytes::copy_from_slice);
         let headers = headers.cloned().map(Arc::new);
         let original = Original {
-            topic,
-            partition: 7,
-            offset: 42,
-            timestamp: Some(1_700_000_000_000),
+            origin: Origin {
+                topic,
+                partition: 7,
+                offset: 42,
+                timestamp: Some(1_700_000_000_000),
+            },
             key: key.as_ref(),
             headers: headers.as_ref(),
         };
@@ -322,20 +248,20 @@ mod tests {
             index: Some(3),
             payload,
         };
-        entries(&original, dead_letter, limit, false, blank)
+        messages(&original, dead_letter, limit, false, blank)
     }
 
     /// The size that a topic's limit counts, of what really is to be sent.
-    fn size(entry: &Entry) -> usize {
-        let headers = entry.headers.to_owned().unwrap();
+    fn size(message: &OutgoingMessage) -> usize {
+        let headers = message.headers.to_owned().unwrap();
         OVERHEAD
-            + entry.key.as_ref().map_or(0, Bytes::len)
-            + entry.payload.as_ref().unwrap().len()
-            + headers_size(headers.as_borrowed())
+            + message.key.as_ref().map_or(0, Bytes::len)
+            + message.payload.as_ref().unwrap().len()
+            + original_size(headers.as_borrowed())
     }
 
-    fn header(entry: &Entry, name: &str) -> Option<String> {
-        let headers = entry.headers.to_owned().unwrap();
+    fn header(message: &OutgoingMessage, name: &str) -> Option<String> {
+        let headers = message.headers.to_owned().unwrap();
         let mut all = headers.iter().filter(|header| header.key == name);
         let found = all.next()?;
         assert!(all.next().is_none(), "{name} is there once");
@@ -354,15 +280,15 @@ mod tests {
         let headers = one_header(3000);
         let key = [b'k'; 2000];
         let sent = |limit| {
-            let entries = make("in", vec![b'x'; 5000], Some(&key), Some(&headers), limit);
-            let entry = entries.first().unwrap();
-            assert!(size(entry) <= limit, "{} {limit}", size(entry));
-            assert_eq!(entry.letter.as_ref().unwrap().size, size(entry));
+            let messages = make("in", vec![b'x'; 5000], Some(&key), Some(&headers), limit);
+            let message = messages.first().unwrap();
+            assert!(size(message) <= limit, "{} {limit}", size(message));
+            assert_eq!(message.letter.as_ref().unwrap().size, size(message));
             (
-                entries.len(),
-                header(entry, "trace").is_some(),
-                entry.key.as_deref() == Some(&key[..]),
-                header(entry, OMITTED),
+                messages.len(),
+                header(message, "trace").is_some(),
+                message.key.as_deref() == Some(&key[..]),
+                header(message, OMITTED),
             )
         };
         assert_eq!(sent(12_500), (1, true, true, None));
@@ -376,11 +302,11 @@ mod tests {
     #[test]
     fn parts_lie_in_one_partition_also_where_the_original_has_no_key() {
         for key in [None, Some(&b""[..])] {
-            let entries = make("in", vec![b'x'; 5000], key, None, 2000);
-            assert!(entries.len() > 1);
-            for entry in &entries {
-                assert_eq!(entry.key.as_deref(), Some(&b"in/7/42"[..]));
-                assert_eq!(header(entry, OMITTED).is_some(), key.is_some());
+            let messages = make("in", vec![b'x'; 5000], key, None, 2000);
+            assert!(messages.len() > 1);
+            for message in &messages {
+                assert_eq!(message.key.as_deref(), Some(&b"in/7/42"[..]));
+                assert_eq!(header(message, OMITTED).is_some(), key.is_some());
             }
         }
     }
@@ -392,8 +318,8 @@ mod tests {
         assert_eq!(text, "ééé");
         cut(&mut text, 5);
         assert_eq!(text, "é…");
-        let entries = make("in", b"x".to_vec(), None, None, usize::MAX);
-        let error = header(entries.first().unwrap(), "trailtag.error").unwrap();
+        let messages = make("in", b"x".to_vec(), None, None, usize::MAX);
+        let error = header(messages.first().unwrap(), "trailtag.error").unwrap();
         assert!(
             error.len() <= ERROR_BYTES && error.ends_with('…'),
             "{error}"
@@ -403,10 +329,12 @@ mod tests {
     #[test]
     fn a_header_of_ours_holds_nothing_that_controls() {
         let original = Original {
-            topic: "in",
-            partition: 7,
-            offset: 42,
-            timestamp: None,
+            origin: Origin {
+                topic: "in",
+                partition: 7,
+                offset: 42,
+                timestamp: None,
+            },
             key: None,
             headers: None,
         };
@@ -417,8 +345,8 @@ mod tests {
             payload: b"x".to_vec(),
         };
         for limit in [LEAST_LIMIT, usize::MAX] {
-            for entry in entries(&original, letter.clone(), limit, false, blank) {
-                let error = header(&entry, "trailtag.error").unwrap();
+            for message in messages(&original, letter.clone(), limit, false, blank) {
+                let error = header(&message, "trailtag.error").unwrap();
                 assert!(error.starts_with("begins with \\u{1b}[2J\\n\\u{2028}"));
                 assert!(
                     error.len() <= ERROR_BYTES && !error.contains(crate::model::visible::is_hidden)
@@ -433,21 +361,21 @@ mod tests {
             key: PARTS,
             value: Some("2"),
         });
-        let entries = make("in", b"x".to_vec(), None, Some(&forged), usize::MAX);
-        let [entry] = entries.as_slice() else {
-            panic!("{entries:?}");
+        let messages = make("in", b"x".to_vec(), None, Some(&forged), usize::MAX);
+        let [message] = messages.as_slice() else {
+            panic!("{messages:?}");
         };
-        assert_eq!(header(entry, PARTS), None);
-        assert_eq!(header(entry, OMITTED).as_deref(), Some("headers"));
+        assert_eq!(header(message, PARTS), None);
+        assert_eq!(header(message, OMITTED).as_deref(), Some("headers"));
     }
 
     #[test]
     fn a_topic_that_takes_less_than_our_headers_gets_few_parts_all_the_same() {
         let topic = "t".repeat(249);
-        let entries = make(&topic, vec![b'x'; 100_000], None, None, 1);
-        assert!(entries.len() < 400, "{}", entries.len());
-        let entries = make(&topic, Vec::new(), Some(&[b'k'; 5000]), None, 1);
-        assert_eq!(entries.len(), 1);
+        let messages = make(&topic, vec![b'x'; 100_000], None, None, 1);
+        assert!(messages.len() < 400, "{}", messages.len());
+        let messages = make(&topic, Vec::new(), Some(&[b'k'; 5000]), None, 1);
+        assert_eq!(messages.len(), 1);
     }
 
     #[test]
@@ -462,8 +390,8 @@ mod tests {
     #[test]
     fn our_headers_add_what_we_say_at_the_most() {
         let with = |limit| {
-            let entries = make("in", vec![b'x'; 10], Some(b"key"), None, limit);
-            size(entries.first().unwrap())
+            let messages = make("in", vec![b'x'; 10], Some(b"key"), None, limit);
+            size(messages.first().unwrap())
         };
         assert!(with(usize::MAX) <= OVERHEAD + 13 + most_added("in"));
         assert!(most_added("in") < 2000);
@@ -482,26 +410,26 @@ mod tests {
             // Names of topics are twice in a part, of which a quarter is for the original bytes however long they are.
             let limit = limit + (topic.len() * 8).div_ceil(3);
             let headers = header.map(one_header);
-            let entries = make(&topic, payload.clone(), key.as_deref(), headers.as_ref(), limit);
+            let messages = make(&topic, payload.clone(), key.as_deref(), headers.as_ref(), limit);
             let mut joined = Vec::new();
-            for (place, entry) in entries.iter().enumerate() {
-                prop_assert!(size(entry) <= limit, "{} of {limit}", size(entry));
-                let letter = entry.letter.as_ref().unwrap();
-                prop_assert_eq!(letter.size, size(entry));
-                prop_assert_eq!((letter.part, letter.parts), (place + 1, entries.len()));
-                let is_split = entries.len() > 1;
-                prop_assert_eq!(super::tests::header(entry, PART), is_split.then(|| letter.part.to_string()));
-                prop_assert_eq!(super::tests::header(entry, PARTS), is_split.then(|| letter.parts.to_string()));
-                prop_assert_eq!(&entry.key, &entries[0].key);
-                prop_assert_eq!(super::tests::header(entry, "trailtag.reason"), Some("not_json".to_owned()));
-                prop_assert_eq!((entry.position, entry.place), (1, Place::at(42)));
-                let left_out = super::tests::header(entry, OMITTED).unwrap_or_default();
-                prop_assert_eq!(left_out.contains("key"), entry.key.as_deref() != key.as_deref() && key.is_some());
+            for (number, message) in messages.iter().enumerate() {
+                prop_assert!(size(message) <= limit, "{} of {limit}", size(message));
+                let letter = message.letter.as_ref().unwrap();
+                prop_assert_eq!(letter.size, size(message));
+                prop_assert_eq!((letter.part, letter.parts), (number + 1, messages.len()));
+                let is_split = messages.len() > 1;
+                prop_assert_eq!(super::tests::header(message, PART), is_split.then(|| letter.part.to_string()));
+                prop_assert_eq!(super::tests::header(message, PARTS), is_split.then(|| letter.parts.to_string()));
+                prop_assert_eq!(&message.key, &messages[0].key);
+                prop_assert_eq!(super::tests::header(message, "trailtag.reason"), Some("not_json".to_owned()));
+                prop_assert_eq!((message.position, message.place), (1, Place::at(42)));
+                let left_out = super::tests::header(message, OMITTED).unwrap_or_default();
+                prop_assert_eq!(left_out.contains("key"), message.key.as_deref() != key.as_deref() && key.is_some());
                 prop_assert_eq!(
                     left_out.contains("headers"),
-                    headers.is_some() && super::tests::header_is_missing(entry)
+                    headers.is_some() && super::tests::header_is_missing(message)
                 );
-                joined.extend_from_slice(entry.payload.as_ref().unwrap());
+                joined.extend_from_slice(message.payload.as_ref().unwrap());
             }
             prop_assert_eq!(joined, payload);
         }
@@ -510,16 +438,16 @@ mod tests {
         #[test]
         fn as_many_parts_are_the_same_parts(length in 1..20_000_usize, a in 1_100..8_000_usize, b in 1_100..8_000_usize) {
             let cuts = |limit| -> Vec<usize> {
-                let entries = make("in", vec![b'x'; length], None, None, limit);
-                entries.iter().map(|entry| entry.payload.as_ref().unwrap().len()).collect()
+                let messages = make("in", vec![b'x'; length], None, None, limit);
+                messages.iter().map(|message| message.payload.as_ref().unwrap().len()).collect()
             };
             let (a, b) = (cuts(a), cuts(b));
             prop_assert!(a.len() != b.len() || a == b, "{a:?} {b:?}");
         }
     }
 
-    fn header_is_missing(entry: &Entry) -> bool {
-        let headers = entry.headers.to_owned().unwrap();
+    fn header_is_missing(message: &OutgoingMessage) -> bool {
+        let headers = message.headers.to_owned().unwrap();
         !headers.iter().any(|header| header.key == "trace")
     }
 }

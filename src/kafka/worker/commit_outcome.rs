@@ -1,6 +1,6 @@
 //! What becomes of a batch's positions: everything that a commit can end as, and what it asks for.
 //!
-//! In flows an [`Outcome`]; out of here come positions that are settled, rewound or stopped, counts, and log lines. A
+//! In flows an [`DeliveryOutcome`]; out of here come positions that are settled, rewound or stopped, counts, and log lines. A
 //! partition that stands still, and a message that becomes a dead letter, are never said below a warning.
 
 use std::collections::BTreeMap;
@@ -11,40 +11,43 @@ use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, warn};
 
-use super::delivery::Outcome;
-use super::entry::{Entry, Failure, Target, Verdict, first_failures};
-use super::intake::Refused;
-use super::letter::{self, LEAST_LIMIT};
-use super::positions::{Position, backoff};
-use super::worker::{Setting, TICK, Worker, WorkerError};
-use crate::config::{Config, Guarantee};
+use super::{Worker, WorkerError};
+use crate::config::Guarantee;
+use crate::kafka::TICK;
+use crate::kafka::batch_builder::Refused;
+use crate::kafka::context::WorkerContext;
+use crate::kafka::dead_letters::{self, LEAST_LIMIT};
+use crate::kafka::delivery::DeliveryOutcome;
+use crate::kafka::outgoing::{DeliveryFailure, OutgoingMessage, Verdict, first_failures};
+use crate::kafka::positions::{Position, backoff};
+use crate::kafka::topics::Target;
 use crate::model::dead_letter::Reason;
 
 impl Worker {
     pub(super) fn is_exactly_once(&self) -> bool {
-        self.setting.config.delivery.guarantee == Guarantee::ExactlyOnce
+        self.context.config.delivery.guarantee == Guarantee::ExactlyOnce
     }
 
     /// Sets right whatever did not work.
-    pub(super) fn settle(
+    pub(super) fn commit_outcome(
         &mut self,
-        entries: &[Entry],
-        outcome: Outcome,
+        messages: &[OutgoingMessage],
+        outcome: DeliveryOutcome,
     ) -> Result<(), WorkerError> {
         match outcome {
-            Outcome::Delivered => {
-                self.troubles = 0;
-                if !entries.is_empty() {
+            DeliveryOutcome::Delivered => {
+                self.failed_commits = 0;
+                if !messages.is_empty() {
                     self.budget.went_through();
                 }
-                self.forwarded(entries.iter());
+                self.forwarded(messages.iter());
                 for position in self.reader.positions.iter_mut() {
-                    self.setting.metrics.settled(&position.settle());
+                    self.context.metrics.settled(&position.settle());
                 }
                 if self.is_exactly_once() {
                     // Taken away after their offsets were in the transaction: they stand as well.
                     for position in self.reader.gone_mut() {
-                        self.setting.metrics.settled(&position.settle());
+                        self.context.metrics.settled(&position.settle());
                     }
                 }
                 let positions = &self.reader.positions;
@@ -54,13 +57,13 @@ impl Worker {
                         .is_some_and(|position| *offset >= position.settled.offset)
                 });
             }
-            Outcome::Uncommitted(error) => {
+            DeliveryOutcome::Uncommitted(error) => {
                 // The documents stand; only the offsets are late. The next commit includes them.
-                self.forwarded(entries.iter());
+                self.forwarded(messages.iter());
                 self.commit_later(&error);
-                self.pause_after_trouble();
+                self.pause_after_failed_commit();
             }
-            Outcome::Failed {
+            DeliveryOutcome::Failed {
                 failures,
                 uncommitted,
             } => {
@@ -68,47 +71,47 @@ impl Worker {
                 if let Some(error) = &uncommitted {
                     self.commit_later(error);
                 }
-                self.failed(entries, &failures, uncommitted.is_none())?;
+                self.failed(messages, &failures, uncommitted.is_none())?;
             }
-            Outcome::Aborted(reason) => {
+            DeliveryOutcome::Aborted(reason) => {
                 self.budget.failed();
                 warn!(
-                    worker = self.setting.number,
+                    worker = self.context.number,
                     reason,
-                    in_a_row = self.troubles + 1,
+                    in_a_row = self.failed_commits + 1,
                     "the transaction was aborted; its messages will be read again"
                 );
                 self.rewind_all()?;
-                self.pause_after_trouble();
+                self.pause_after_failed_commit();
             }
-            Outcome::Interrupted => self.rewind_all()?,
+            DeliveryOutcome::Interrupted => self.rewind_all()?,
         }
         Ok(())
     }
 
     /// What is delivered stands; its offsets go with the next commit.
     fn commit_later(&mut self, error: &KafkaError) {
-        warn!(worker = self.setting.number, %error, "offsets were not committed; they go with the next commit");
+        warn!(worker = self.context.number, %error, "offsets were not committed; they go with the next commit");
         self.batch.begun = Some(Instant::now());
     }
 
     /// Some messages were not delivered: their partitions go back to them, and wait.
     fn failed(
         &mut self,
-        entries: &[Entry],
-        failures: &[Failure],
+        messages: &[OutgoingMessage],
+        failures: &[DeliveryFailure],
         is_committed: bool,
     ) -> Result<(), WorkerError> {
-        let stops = first_failures(entries, failures);
+        let stops = first_failures(messages, failures);
         let mut is_smaller = false;
         for failure in failures {
-            if let Some(entry) = entries.get(failure.entry) {
-                self.setting
+            if let Some(message) = messages.get(failure.message) {
+                self.context
                     .metrics
-                    .delivery_failed(&self.route_name(entry.target), 1);
+                    .delivery_failed(message.target.name(&self.context.config), 1);
                 match failure.verdict {
-                    Verdict::DeadLetter => self.give_up(entry, failure.code),
-                    Verdict::Smaller => is_smaller |= self.make_smaller(entry),
+                    Verdict::DeadLetter => self.give_up(message, failure.code),
+                    Verdict::Smaller => is_smaller |= self.make_smaller(message),
                     Verdict::Retry => {}
                 }
             }
@@ -116,24 +119,24 @@ impl Worker {
         if self.is_exactly_once() {
             self.return_all();
         } else {
-            self.settle_what_stands(entries, &stops, is_committed);
+            self.settle_what_stands(messages, &stops, is_committed);
         }
-        self.stand_still(entries, failures, &stops, is_smaller);
+        self.stand_still(messages, failures, &stops, is_smaller);
         self.reader.seek_back().map_err(WorkerError::Consumer)
     }
 
     /// A broker refuses a document for what it is: its message becomes a dead letter when it is read again.
-    fn give_up(&mut self, entry: &Entry, code: RDKafkaErrorCode) {
-        let Some(position) = self.reader.positions.find(entry.position) else {
+    fn give_up(&mut self, message: &OutgoingMessage, code: RDKafkaErrorCode) {
+        let Some(position) = self.reader.positions.find(message.position) else {
             return;
         };
-        let route = self.route_name(entry.target);
-        let bytes = entry.payload.as_ref().map_or(0, Bytes::len);
-        let limit = self.limit(entry.target);
+        let route = message.target.name(&self.context.config).to_owned();
+        let bytes = message.payload.as_ref().map_or(0, Bytes::len);
+        let limit = message.target.limit(&self.context.limits);
         warn!(
             topic = position.topic,
             partition = position.partition,
-            offset = entry.place.offset,
+            offset = message.place.offset,
             route,
             bytes,
             limit,
@@ -149,57 +152,57 @@ impl Worker {
             "route {route}: the broker refused the document of {bytes} bytes (limit known here: {limit} bytes): {code}"
         );
         let refused = Refused {
-            index: entry.index,
-            target: entry.target,
+            index: message.index,
+            target: message.target,
             reason,
             error,
         };
         self.refused
-            .entry((entry.position, entry.place.offset))
+            .entry((message.position, message.place.offset))
             .or_default()
             .push(refused);
     }
 
     /// A broker refuses a dead letter for its size, since its topic takes less than it did at the start, or never said
     /// what it takes: the next try is smaller. False when it cannot be.
-    fn make_smaller(&mut self, entry: &Entry) -> bool {
-        let Some(letter) = &entry.letter else {
+    fn make_smaller(&mut self, message: &OutgoingMessage) -> bool {
+        let Some(letter) = &message.letter else {
             return false;
         };
-        let Some(position) = self.reader.positions.find(entry.position) else {
+        let Some(position) = self.reader.positions.find(message.position) else {
             return false;
         };
-        let to = &self.setting.config.dead_letter.topic;
+        let to = &self.context.config.dead_letter.topic;
         if letter.with_headers {
             warn!(
                 topic = position.topic,
                 partition = position.partition,
-                offset = entry.place.offset,
+                offset = message.place.offset,
                 to,
                 bytes = letter.size,
                 "the broker refuses the dead letter as too large; it is sent again without the headers of its message"
             );
             let refused = Refused {
-                index: entry.index,
-                target: entry.target,
+                index: message.index,
+                target: message.target,
                 reason: letter.reason,
                 error: letter.error.to_string(),
             };
             self.refused
-                .entry((entry.position, entry.place.offset))
+                .entry((message.position, message.place.offset))
                 .or_default()
                 .push(refused);
             return true;
         }
-        let known = self.setting.limits.dead_letter;
-        let Some(limit) = letter::lowered(known, letter.size) else {
+        let known = self.context.limits.dead_letter;
+        let Some(limit) = dead_letters::lowered(known, letter.size) else {
             // Another letter of this batch has lowered it already.
             return known < letter.size && known > LEAST_LIMIT;
         };
         warn!(
             topic = position.topic,
             partition = position.partition,
-            offset = entry.place.offset,
+            offset = message.place.offset,
             to,
             bytes = letter.size,
             known,
@@ -207,7 +210,7 @@ impl Worker {
             "the broker refuses the dead letter as too large: dead letters are split into parts of at most `limit` bytes \
              until the next start, which asks for the topic's max.message.bytes again"
         );
-        Arc::make_mut(&mut self.setting.limits).dead_letter = limit;
+        Arc::make_mut(&mut self.context.limits).dead_letter = limit;
         self.sink.send_apart(Target::DeadLetter);
         true
     }
@@ -216,17 +219,17 @@ impl Worker {
     /// settled when its offsets are committed.
     fn settle_what_stands(
         &mut self,
-        entries: &[Entry],
-        stops: &BTreeMap<u64, &Entry>,
+        messages: &[OutgoingMessage],
+        stops: &BTreeMap<u64, &OutgoingMessage>,
         is_committed: bool,
     ) {
-        let stands = |entry: &&Entry| {
+        let stands = |message: &&OutgoingMessage| {
             stops
-                .get(&entry.position)
-                .is_none_or(|stop| entry.place < stop.place)
+                .get(&message.position)
+                .is_none_or(|stop| message.place < stop.place)
         };
-        self.forwarded(entries.iter().filter(stands));
-        let metrics = &self.setting.metrics;
+        self.forwarded(messages.iter().filter(stands));
+        let metrics = &self.context.metrics;
         for position in self.reader.positions.iter_mut() {
             if let Some(failed) = stops.get(&position.id) {
                 metrics.returned(&position.rewind(failed.place, failed.epoch, &failed.before));
@@ -240,9 +243,9 @@ impl Worker {
     /// Partitions whose first failure may pass later wait there.
     fn stand_still(
         &mut self,
-        entries: &[Entry],
-        failures: &[Failure],
-        stops: &BTreeMap<u64, &Entry>,
+        messages: &[OutgoingMessage],
+        failures: &[DeliveryFailure],
+        stops: &BTreeMap<u64, &OutgoingMessage>,
         is_smaller: bool,
     ) {
         let now = Instant::now();
@@ -251,11 +254,11 @@ impl Worker {
             .iter()
             .filter(|failure| failure.verdict != Verdict::DeadLetter)
         {
-            let Some(entry) = entries.get(failure.entry) else {
+            let Some(message) = messages.get(failure.message) else {
                 continue;
             };
-            let of_entry = |position: &&mut Position| position.id == entry.position;
-            let Some(position) = self.reader.positions.iter_mut().find(of_entry) else {
+            let of_message = |position: &&mut Position| position.id == message.position;
+            let Some(position) = self.reader.positions.iter_mut().find(of_message) else {
                 continue;
             };
             let is_told = position
@@ -263,19 +266,19 @@ impl Worker {
                 .as_ref()
                 .is_some_and(|barrier| barrier.until > now);
             let is_first = stops
-                .get(&entry.position)
-                .is_some_and(|stop| stop.place == entry.place);
+                .get(&message.position)
+                .is_some_and(|stop| stop.place == message.place);
             if !is_first || is_told {
                 continue;
             }
             if is_smaller && failure.verdict == Verdict::Smaller {
                 // It is another letter the next time: no reason to wait longer and longer.
                 position.barrier = None;
-                position.stop_at(entry.place, now);
+                position.stop_at(message.place, now);
                 continue;
             }
-            let (attempt, wait) = position.stop_at(entry.place, now);
-            let hint = too_small(failure.verdict, entry, &self.setting);
+            let (attempt, wait) = position.stop_at(message.place, now);
+            let hint = too_small(failure.verdict, message, &self.context);
             // Where no broker answers, all partitions are late at once: one is named, and the others are counted.
             late += usize::from(failure.code == RDKafkaErrorCode::MessageTimedOut);
             if failure.code == RDKafkaErrorCode::MessageTimedOut && late > 1 {
@@ -284,8 +287,8 @@ impl Worker {
             error!(
                 topic = position.topic,
                 partition = position.partition,
-                offset = entry.place.offset,
-                to = topic_of(&self.setting.config, entry.target),
+                offset = message.place.offset,
+                to = message.target.topic(&self.context.config),
                 error = %failure.code,
                 hint,
                 attempt,
@@ -295,7 +298,7 @@ impl Worker {
         }
         if late > 1 {
             error!(
-                worker = self.setting.number,
+                worker = self.context.number,
                 partitions = late - 1,
                 "further partitions are stopped for the same reason"
             );
@@ -312,32 +315,32 @@ impl Worker {
     pub(super) fn return_all(&mut self) {
         for position in self.reader.positions.iter_mut() {
             let returned = position.rewind_to_settled();
-            self.setting.metrics.returned(&returned);
+            self.context.metrics.returned(&returned);
         }
     }
 
     /// Waits, in the group, before the next try of something that failed for no message's fault.
-    fn pause_after_trouble(&mut self) {
-        self.troubles += 1;
-        let until = Instant::now() + backoff(self.troubles);
+    fn pause_after_failed_commit(&mut self) {
+        self.failed_commits += 1;
+        let until = Instant::now() + backoff(self.failed_commits);
         loop {
             self.reader.hold(TICK);
-            if Instant::now() >= until || self.setting.shutdown.is_cancelled() {
+            if Instant::now() >= until || self.context.shutdown.is_cancelled() {
                 return;
             }
         }
     }
 
-    fn forwarded<'a>(&self, entries: impl Iterator<Item = &'a Entry>) {
+    fn forwarded<'a>(&self, messages: impl Iterator<Item = &'a OutgoingMessage>) {
         let mut counts: BTreeMap<Target, u64> = BTreeMap::new();
-        for entry in entries {
-            if let Some(letter) = entry.letter.as_ref().filter(|letter| letter.part == 1) {
-                let position = self.reader.positions.find(entry.position);
+        for message in messages {
+            if let Some(letter) = message.letter.as_ref().filter(|letter| letter.part == 1) {
+                let position = self.reader.positions.find(message.position);
                 warn!(
                     topic = position.map(|position| position.topic.as_str()),
                     partition = position.map(|position| position.partition),
-                    offset = entry.place.offset,
-                    index = entry.index,
+                    offset = message.place.offset,
+                    index = message.index,
                     reason = letter.reason.as_str(),
                     error = &*letter.error,
                     parts = letter.parts,
@@ -345,59 +348,28 @@ impl Worker {
                     "dead-lettered"
                 );
             }
-            *counts.entry(entry.target).or_default() += 1;
+            *counts.entry(message.target).or_default() += 1;
         }
         for (target, count) in counts {
-            self.setting
+            self.context
                 .metrics
-                .forwarded(&self.route_name(target), count);
-        }
-    }
-
-    fn route_name(&self, target: Target) -> String {
-        match target {
-            Target::Route(route) => self
-                .setting
-                .config
-                .routes
-                .get(route)
-                .map_or_else(String::new, |it| it.name.clone()),
-            Target::Unmatched => "unmatched".to_owned(),
-            Target::DeadLetter => "dead_letter".to_owned(),
-        }
-    }
-
-    fn limit(&self, target: Target) -> usize {
-        match target {
-            Target::Route(route) => self
-                .setting
-                .limits
-                .routes
-                .get(route)
-                .copied()
-                .unwrap_or(usize::MAX),
-            Target::Unmatched => self.setting.limits.unmatched,
-            Target::DeadLetter => self.setting.limits.dead_letter,
+                .forwarded(target.name(&self.context.config), count);
         }
     }
 }
 
 /// What to do where the dead-letter topic does not even take what our headers need.
-fn too_small(verdict: Verdict, entry: &Entry, setting: &Setting) -> Option<String> {
-    let letter = entry.letter.as_ref()?;
+fn too_small(
+    verdict: Verdict,
+    message: &OutgoingMessage,
+    context: &WorkerContext,
+) -> Option<String> {
+    let letter = message.letter.as_ref()?;
     (verdict == Verdict::Smaller).then(|| {
         format!(
             "topic {} takes less than the {} bytes of the smallest dead letter that can be made of this message (limit \
              known here: {}): set its max.message.bytes to {} or more",
-            setting.config.dead_letter.topic, letter.size, setting.limits.dead_letter, letter.size
+            context.config.dead_letter.topic, letter.size, context.limits.dead_letter, letter.size
         )
     })
-}
-
-fn topic_of(config: &Config, target: Target) -> &str {
-    match target {
-        Target::Route(route) => config.routes.get(route).map_or("", |route| &route.topic),
-        Target::Unmatched => &config.unmatched.topic,
-        Target::DeadLetter => &config.dead_letter.topic,
-    }
 }

@@ -1,56 +1,42 @@
-//! Why a worker lost its transaction, or its name: what is known of it, and no more.
+//! The epochs of one worker's producers, and what they tell of a producer that was fenced.
 //!
-//! A producer is told only that its epoch is not the current one. That happens where the coordinator ended a transaction
-//! that had been open for too long, where an administrator ended it, and where another process uses the same names. What
-//! tells them apart: how long the transaction had been open; whether the group's coordinator has given this worker's
-//! `group.instance.id` to another member; and by how much the epoch rose until the worker's next producer had it.
+//! In here flow the producers' statistics; out of here flows a line of the log, once the next producer has its epoch. Who
+//! fenced a producer is decided in [`super::worker`].
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::consumer::Consumer as _;
-use rdkafka::error::RDKafkaErrorCode;
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::statistics::ExactlyOnceSemantics;
 use tracing::warn;
 
 use super::client::TRANSACTION_TIMEOUT_MS;
-use super::delivery::SinkError;
-use super::reader::Reader;
-use super::worker::{TICK, WorkerError};
-
-/// How long the consumer is watched once its producer was fenced: it hears with its next heartbeat that another member
-/// has its name, and the next statistics say which epoch the producer had.
-const LOOK: Duration = Duration::from_millis(5500);
-
-/// How long after brokers did not answer a member may still be fenced by its own earlier requests.
-const DISTURBED: Duration = Duration::from_mins(2);
 
 /// What the clocks here and there may differ in, and how late the coordinator may be.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// A producer's id and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Epoch {
+struct ProducerEpoch {
     producer: i64,
     epoch: i64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    current: Option<Epoch>,
+    current: Option<ProducerEpoch>,
     /// The epoch of the producer that was fenced, until its successor's is known.
     fenced: Option<Fenced>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Fenced {
-    epoch: Epoch,
+    epoch: ProducerEpoch,
     timed_out: bool,
 }
 
 /// The epochs of one worker's producers, one after the other.
 #[derive(Debug, Default)]
-pub struct Lineage(Mutex<State>);
+pub struct ProducerEpochs(Mutex<State>);
 
 /// What became of the transactional id between two producers of this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +51,7 @@ enum Between {
 
 /// Each start of a producer raises the epoch by one, and by one more where it ends a transaction that is open. So does
 /// the coordinator when it ends one that has been open for too long.
-fn between(fenced: Fenced, now: Epoch) -> Option<Between> {
+fn between(fenced: Fenced, now: ProducerEpoch) -> Option<Between> {
     if fenced.epoch.producer != now.producer {
         // The epochs of one producer id were used up.
         return None;
@@ -79,13 +65,13 @@ fn between(fenced: Fenced, now: Epoch) -> Option<Between> {
     })
 }
 
-impl Lineage {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl ProducerEpochs {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock()
     }
 
     /// The worker's producer was fenced, with a transaction open for so long.
-    fn fenced(&self, open: Option<Duration>) {
+    pub(super) fn fenced(&self, open: Option<Duration>) {
         let mut state = self.state();
         state.fenced = state.current.map(|epoch| Fenced {
             epoch,
@@ -94,8 +80,8 @@ impl Lineage {
     }
 
     /// Takes what a producer's statistics say, and says what became of the id since the last producer, once that is known.
-    pub(super) fn look(&self, id: &str, statistics: &ExactlyOnceSemantics) {
-        let now = Epoch {
+    pub(super) fn update(&self, id: &str, statistics: &ExactlyOnceSemantics) {
+        let now = ProducerEpoch {
             producer: statistics.producer_id,
             epoch: statistics.producer_epoch,
         };
@@ -143,12 +129,12 @@ impl Lineage {
 }
 
 /// Whether a transaction that has been open for so long was ended by its coordinator.
-pub(super) fn has_timed_out(open: Duration) -> bool {
+fn has_timed_out(open: Duration) -> bool {
     open + SLACK >= Duration::from_millis(TRANSACTION_TIMEOUT_MS)
 }
 
 /// Why a producer was fenced, for a person: what is known when it happens.
-pub(super) fn why(open: Option<Duration>) -> String {
+pub(super) fn why_fenced(open: Option<Duration>) -> String {
     match open {
         Some(open) if has_timed_out(open) => format!(
             "its transaction had been open for {} s, and the coordinator ends one after {} s; its messages are read again",
@@ -164,54 +150,12 @@ pub(super) fn why(open: Option<Duration>) -> String {
     }
 }
 
-/// What a worker's end was for, once it is known whether another process has its name.
-pub(super) fn told_apart(
-    error: WorkerError,
-    name: &str,
-    lineage: &Lineage,
-    reader: &mut Reader,
-) -> WorkerError {
-    let open = match &error {
-        WorkerError::Sink(SinkError::Fenced { open, .. }) => Some(*open),
-        _ => None,
-    };
-    if open.is_some() {
-        let until = Instant::now() + LOOK;
-        while !is_name_taken(reader) && Instant::now() < until && !reader.is_stopping() {
-            reader.hold(TICK);
-        }
-    }
-    if is_name_taken(reader) {
-        let name = name.to_owned();
-        let disturbed = reader.consumer.context().disturbed();
-        // A member that asks again to be let in, because its broker was slow to answer, may be taken for two.
-        return if disturbed.is_some_and(|last| last.elapsed() < DISTURBED) {
-            WorkerError::NameLost { name }
-        } else {
-            WorkerError::NameTaken { name }
-        };
-    }
-    if let Some(open) = open {
-        lineage.fenced(open);
-    }
-    error
-}
-
-/// Whether the coordinator has said that another member has the consumer's name.
-fn is_name_taken(reader: &Reader) -> bool {
-    reader
-        .consumer
-        .client()
-        .fatal_error()
-        .is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rose(by: i64, timed_out: bool) -> Option<Between> {
-        let epoch = |epoch| Epoch { producer: 7, epoch };
+        let epoch = |epoch| ProducerEpoch { producer: 7, epoch };
         let fenced = Fenced {
             epoch: epoch(3),
             timed_out,
@@ -233,13 +177,13 @@ mod tests {
     #[test]
     fn another_producer_id_proves_nothing() {
         let fenced = Fenced {
-            epoch: Epoch {
+            epoch: ProducerEpoch {
                 producer: 7,
                 epoch: 32_000,
             },
             timed_out: false,
         };
-        let now = Epoch {
+        let now = ProducerEpoch {
             producer: 8,
             epoch: 0,
         };
@@ -248,8 +192,11 @@ mod tests {
 
     #[test]
     fn only_a_transaction_that_was_open_for_its_time_was_ended_by_the_coordinator() {
-        assert!(why(Some(Duration::from_secs(61))).contains("open for 61 s, and the coordinator"));
-        let short = why(Some(Duration::from_secs(20)));
+        assert!(
+            why_fenced(Some(Duration::from_secs(61)))
+                .contains("open for 61 s, and the coordinator")
+        );
+        let short = why_fenced(Some(Duration::from_secs(20)));
         assert!(
             !short.contains("coordinator") && short.contains("20.0 s"),
             "{short}"

@@ -54,11 +54,11 @@ pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, bootstrap_server
 pub(super) fn each_header(headers: &BorrowedHeaders, mut look: impl FnMut(&[u8], usize)) {
     // The binding's type is librdkafka's list seen through another name.
     let list = std::ptr::from_ref(headers).cast::<sys::rd_kafka_headers_t>();
-    for place in 0.. {
+    for index in 0.. {
         let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null(), 0);
         // SAFETY: the list lives as long as the borrow, and librdkafka only reads it and writes to the three places.
         let code = unsafe {
-            sys::rd_kafka_header_get_all(list, place, &raw mut name, &raw mut value, &raw mut size)
+            sys::rd_kafka_header_get_all(list, index, &raw mut name, &raw mut value, &raw mut size)
         };
         if code != RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
             return;

@@ -1,40 +1,28 @@
 //! What a batch is made of: messages to be produced, where they came from, and what the failure of one asks for.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{Header, OwnedHeaders};
 
-use super::letter;
-use super::start::{Epoch, Place};
+use super::headers::MessageHeaders;
+use super::place::{LeaderEpoch, Place};
+use super::topics::Target;
 use crate::model::dead_letter::Reason;
 use crate::pipeline::Tally;
 
-/// Where a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Target {
-    /// A route, by its place in the configuration.
-    Route(usize),
-    /// The topic for messages in which nothing matched.
-    Unmatched,
-    /// The topic for what cannot be read or sent.
-    DeadLetter,
-}
-
 /// One message to be produced.
 #[derive(Debug)]
-pub struct Entry {
+pub struct OutgoingMessage {
     /// The [`super::positions::Position::id`] of the partition that it came from.
     pub position: u64,
     /// Where the partition goes back to when this fails: the message that it came from, and how many of that message's
     /// elements were done before those of this part.
     pub place: Place,
     /// The leader epoch of that message.
-    pub epoch: Epoch,
-    /// The record's place within that message.
+    pub epoch: LeaderEpoch,
+    /// The number of the record within that message.
     pub index: Option<u32>,
     /// What the partition's unsettled messages before that one became.
     pub before: Tally,
@@ -43,18 +31,18 @@ pub struct Entry {
     /// The key. All dead letters of one message share theirs.
     pub key: Option<Bytes>,
     /// The headers; taken when it is sent.
-    pub headers: Headers,
+    pub headers: MessageHeaders,
     /// The value; none is a null. The parts of a dead letter share theirs.
     pub payload: Option<Bytes>,
     /// The timestamp in milliseconds since the epoch; none is the time of sending.
     pub timestamp: Option<i64>,
     /// For a dead letter: why it is one, and what of it this is.
-    pub letter: Option<Letter>,
+    pub letter: Option<DeadLetterPart>,
 }
 
 /// What a message to the dead-letter topic is: a dead letter, or a part of one.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct DeadLetterPart {
     /// Why it is one.
     pub reason: Reason,
     /// The same, for a person.
@@ -71,39 +59,7 @@ pub struct Letter {
     pub with_headers: bool,
 }
 
-/// The headers of one message to be produced.
-#[derive(Debug, Clone, Default)]
-pub struct Headers {
-    /// Those of the message that it came from; all of its dead letters share them.
-    pub theirs: Option<Arc<OwnedHeaders>>,
-    /// Those that are added.
-    pub ours: Vec<(Cow<'static, str>, String)>,
-}
-
-impl Headers {
-    fn size(&self) -> usize {
-        let theirs = self.theirs.as_ref();
-        theirs.map_or(0, |it| letter::headers_size(it.as_borrowed())) + letter::size_of(&self.ours)
-    }
-
-    /// As the producer takes them, who has a copy for each message. None leaves none.
-    #[must_use]
-    pub fn to_owned(&self) -> Option<OwnedHeaders> {
-        let theirs = self.theirs.as_ref().map(|it| it.as_borrowed().detach());
-        if theirs.is_none() && self.ours.is_empty() {
-            return None;
-        }
-        let begin = theirs.unwrap_or_else(|| OwnedHeaders::new_with_capacity(self.ours.len()));
-        Some(self.ours.iter().fold(begin, |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        }))
-    }
-}
-
-impl Entry {
+impl OutgoingMessage {
     /// The bytes that this takes in memory, and about as many on the wire.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -128,7 +84,7 @@ pub enum Verdict {
 impl Verdict {
     /// What the failure of a message for `target` asks for. A dead letter is never given up.
     #[must_use]
-    pub const fn of(code: RDKafkaErrorCode, target: Target) -> Self {
+    pub const fn from_code(code: RDKafkaErrorCode, target: Target) -> Self {
         match code {
             RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord => match target
             {
@@ -145,9 +101,9 @@ impl Verdict {
 
 /// A message of the batch that was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure {
-    /// Its place in the batch.
-    pub entry: usize,
+pub struct DeliveryFailure {
+    /// Its number in the batch.
+    pub message: usize,
     /// Why.
     pub code: RDKafkaErrorCode,
     /// What it asks for.
@@ -156,15 +112,18 @@ pub struct Failure {
 
 /// Where each partition's first failed message is, by the position's id.
 #[must_use]
-pub fn first_failures<'a>(entries: &'a [Entry], failures: &[Failure]) -> BTreeMap<u64, &'a Entry> {
-    let mut stops: BTreeMap<u64, &Entry> = BTreeMap::new();
-    for entry in failures
+pub fn first_failures<'a>(
+    messages: &'a [OutgoingMessage],
+    failures: &[DeliveryFailure],
+) -> BTreeMap<u64, &'a OutgoingMessage> {
+    let mut stops: BTreeMap<u64, &OutgoingMessage> = BTreeMap::new();
+    for message in failures
         .iter()
-        .filter_map(|failure| entries.get(failure.entry))
+        .filter_map(|failure| messages.get(failure.message))
     {
-        let stop = stops.entry(entry.position).or_insert(entry);
-        if entry.place < stop.place {
-            *stop = entry;
+        let stop = stops.entry(message.position).or_insert(message);
+        if message.place < stop.place {
+            *stop = message;
         }
     }
     stops

@@ -10,7 +10,7 @@ use std::time::Duration;
 use openssl::error::ErrorStack;
 use openssl::ssl::{HandshakeError, Ssl, SslContext, SslMethod, SslVerifyMode};
 
-use super::reason::Reason;
+use super::reason::OutageReason;
 
 /// How long to wait for the connection, and for each answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ pub(super) fn fault(
     address: &str,
     authorities: Option<&Path>,
     checks_names: bool,
-) -> Option<Reason> {
+) -> Option<OutageReason> {
     let (host, _) = address.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let ssl = prepare(host, authorities, checks_names).ok()?;
@@ -54,12 +54,12 @@ pub(super) fn fault(
         return None;
     };
     match failed.ssl().verify_result().as_raw() {
-        EXPIRED => Some(Reason::Expired),
-        NOT_YET_VALID => Some(Reason::NotYetValid),
+        EXPIRED => Some(OutageReason::Expired),
+        NOT_YET_VALID => Some(OutageReason::NotYetValid),
         NO_ISSUER | SELF_SIGNED | SELF_SIGNED_IN_CHAIN | NO_LOCAL_ISSUER | NOT_VERIFIED_LEAF => {
-            Some(Reason::UnknownAuthority)
+            Some(OutageReason::UnknownAuthority)
         }
-        WRONG_NAME | WRONG_ADDRESS => Some(Reason::WrongName),
+        WRONG_NAME | WRONG_ADDRESS => Some(OutageReason::WrongName),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Why a broker does not answer: librdkafka's words, told apart.
 //!
-//! In flows what a client says of one connection; out flow the broker's address and a [`Reason`]. The words are
+//! In flows what a client says of one connection; out flow the broker's address and a [`OutageReason`]. The words are
 //! librdkafka 2.12.1's and OpenSSL's; a text that is not known gives no reason, and never a wrong one.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 /// Why a broker does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum OutageReason {
     /// Its certificate has expired.
     Expired,
     /// Its certificate is not valid yet.
@@ -36,10 +36,10 @@ pub enum Reason {
     Closed,
 }
 
-impl Reason {
+impl OutageReason {
     /// What the words of librdkafka mean.
     #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
+    pub fn from_text(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         Some(
@@ -145,7 +145,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for OutageReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Expired => "the broker's certificate has expired",
@@ -164,8 +164,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Whether an error of a client is one of its connections: those are said by [`super::outage`], once.
-pub(super) const fn is_of_connection(code: RDKafkaErrorCode) -> bool {
+/// Whether an error of a client is one of its connections: those are said by [`super`], once.
+pub(in crate::kafka) const fn is_of_connection(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::BrokerTransportFailure
@@ -202,41 +202,41 @@ mod tests {
 
     #[test]
     fn the_words_of_librdkafka_are_told_apart() {
-        let of = Reason::of;
+        let of = OutageReason::from_text;
         for (text, reason) in [
             (
                 "Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)",
-                Reason::Refused,
+                OutageReason::Refused,
             ),
             (
                 "Connect to ipv4#10.0.0.1:9092 failed: No route to host",
-                Reason::NoRoute,
+                OutageReason::NoRoute,
             ),
             (
                 "Failed to resolve 'nowhere:9092': Name or service not known",
-                Reason::NotResolved,
+                OutageReason::NotResolved,
             ),
             (
                 "SASL authentication error: Authentication failed during authentication due to invalid credentials",
-                Reason::Authentication,
+                OutageReason::Authentication,
             ),
             (
                 "Connection setup timed out in state SSL_HANDSHAKE",
-                Reason::Silent,
+                OutageReason::Silent,
             ),
             (
                 "ApiVersionRequest failed: Local: Timed out: probably due to broker version",
-                Reason::Silent,
+                OutageReason::Silent,
             ),
             (
                 "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not be verified",
-                Reason::Tls,
+                OutageReason::Tls,
             ),
             (
                 "SSL handshake failed: error:0A000415:SSL routines::sslv3 alert certificate expired",
-                Reason::OurCertificate,
+                OutageReason::OurCertificate,
             ),
-            ("Disconnected (after 1ms in state UP)", Reason::Closed),
+            ("Disconnected (after 1ms in state UP)", OutageReason::Closed),
         ] {
             assert_eq!(of(text), Some(reason), "{text}");
         }

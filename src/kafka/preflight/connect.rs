@@ -2,9 +2,9 @@
 //!
 //! Nothing is written: what we may do is asked, not tried. The one trace is a transactional id that ends in `-check`.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -12,10 +12,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
-use super::client::{self, ClientError, Share};
-use super::native::admin::{self, TopicAnswer};
-use super::topics::Asker;
-use crate::config::{Action, Config, Fault, Guarantee};
+use super::limits::LimitsClient;
+use crate::config::{Action, Config, Guarantee};
+use crate::kafka::client::{self, ClientError, WorkerResources};
+use crate::kafka::ffi::admin::{self, TopicAnswer};
 
 /// How long to wait for one answer, where nothing is known of the network.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,20 +73,20 @@ pub fn check(config: &Config) -> Result<Vec<Fault>, ClientError> {
 
 /// Clients that wait for a broker to answer. They go on connecting from one wait to the next, since a connection takes many
 /// round trips on a slow network.
-pub struct Contact {
+pub struct BrokerProbe {
     consumer: BaseConsumer<Listener>,
     /// Asks for the topics' size limits.
-    pub asker: Asker,
+    pub limits: LimitsClient,
 }
 
-impl Contact {
+impl BrokerProbe {
     /// Clients that begin to connect.
     pub fn new(config: &Config) -> Result<Self, Fault> {
         let settings = client::common(config)
             .map_err(|error| Fault::new("kafka.security", error.to_string(), "correct it"))?;
         Ok(Self {
             consumer: group_member(&settings, config).map_err(|error| refused_settings(&error))?,
-            asker: Asker::new(&settings).map_err(|error| refused_settings(&error))?,
+            limits: LimitsClient::new(&settings).map_err(|error| refused_settings(&error))?,
         })
     }
 
@@ -270,7 +270,7 @@ fn group(consumer: &BaseConsumer<Listener>, config: &Config) -> Option<Fault> {
 }
 
 fn transactions(settings: &ClientConfig, config: &Config) -> Option<Fault> {
-    let worker = Share::of(config, 0, 1).id;
+    let worker = WorkerResources::for_worker(config, 0, 1).id;
     let prefix = worker.trim_end_matches(|character: char| character.is_ascii_digit());
     let id = format!("{prefix}check");
     let mut settings = settings.clone();
@@ -305,17 +305,13 @@ struct Listener {
 impl Listener {
     /// What was said before says nothing of now.
     fn forget(&self) {
-        self.said
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clear();
+        self.said.lock().clear();
     }
 
     /// What was said first with a code of that kind.
     fn said(&self, kind: impl Fn(RDKafkaErrorCode) -> bool) -> Option<String> {
         self.said
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
             .iter()
             .find(|(code, _)| kind(*code))
             .map(|(_, reason)| reason.clone())
@@ -332,10 +328,7 @@ impl ClientContext for Listener {
         let code = error
             .rdkafka_error_code()
             .unwrap_or(RDKafkaErrorCode::Unknown);
-        let mut said = self
-            .said
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut said = self.said.lock();
         if !said.iter().any(|(known, _)| *known == code) {
             said.push((code, plain(reason)));
         }

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use rdkafka::error::KafkaError;
 
-use super::client::{self, ClientError};
 use super::connect;
-use super::letter::{self, LEAST_LIMIT};
-use super::topics;
+use super::limits::LimitsClient;
 use crate::config::{Action, Config};
+use crate::kafka::client::{self, ClientError};
+use crate::kafka::dead_letters::{LEAST_LIMIT, most_added};
+use crate::kafka::topics;
 
 /// Why topics cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +33,7 @@ pub async fn notes(config: &Config) -> Result<Vec<String>, SizesError> {
     names.sort_unstable();
     names.dedup();
     let asked = async {
-        topics::Asker::new(&settings)?
+        LimitsClient::new(&settings)?
             .describe(&names, connect::PATIENCE)
             .await
     };
@@ -92,7 +93,7 @@ fn compare(config: &Config, names: &[&str], known: &BTreeMap<String, usize>) -> 
 
     let topic = config.dead_letter.topic.as_str();
     let needed = inputs()
-        .map(|(name, limit)| limit.saturating_add(letter::most_added(name)))
+        .map(|(name, limit)| limit.saturating_add(most_added(name)))
         .max()
         .unwrap_or(most);
     if let Some(takes) = known.get(topic).filter(|takes| **takes < needed) {
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn topics_that_take_enough_are_not_mentioned() {
-        let enough = 1_000_000 + letter::most_added("cloudtrail");
+        let enough = 1_000_000 + most_added("cloudtrail");
         assert!(said(Some(1_000_000), Some(1_000_000), Some(enough)).is_empty());
     }
 
@@ -151,7 +152,7 @@ mod tests {
              larger than that goes to the dead-letter topic; to have it forwarded: kafka-configs.sh --bootstrap-server \
              localhost:9092 --alter --entity-type topics --entity-name trailtag.findings --add-config max.message.bytes=1000000"
         );
-        let needed = 1_000_000 + letter::most_added("cloudtrail");
+        let needed = 1_000_000 + most_added("cloudtrail");
         assert_eq!(
             dead_letters,
             &format!(

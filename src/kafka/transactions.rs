@@ -18,13 +18,15 @@ use rdkafka::error::{KafkaError, KafkaResult};
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// How long a producer may take to end.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 
 /// What a transactional call's failure asks for.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(super) enum CallFailure {
     /// To call again.
     Again,
+    /// Nothing: it was not made, since the consumer has no group yet.
+    NoGroup,
     /// To abort the transaction.
     Abort(KafkaError),
     /// A new producer.
@@ -33,21 +35,21 @@ pub(super) enum Failed {
     Hung,
 }
 
-fn classify(error: KafkaError) -> Failed {
+fn classify(error: KafkaError) -> CallFailure {
     match &error {
-        KafkaError::Transaction(inner) if inner.is_fatal() => Failed::Fatal(error),
-        KafkaError::Transaction(inner) if inner.txn_requires_abort() => Failed::Abort(error),
-        KafkaError::Transaction(inner) if inner.is_retriable() => Failed::Again,
+        KafkaError::Transaction(inner) if inner.is_fatal() => CallFailure::Fatal(error),
+        KafkaError::Transaction(inner) if inner.txn_requires_abort() => CallFailure::Abort(error),
+        KafkaError::Transaction(inner) if inner.is_retriable() => CallFailure::Again,
         // The flush inside `commit_transaction` ran out of time.
-        KafkaError::Flush(_) => Failed::Again,
-        _ => Failed::Fatal(error),
+        KafkaError::Flush(_) => CallFailure::Again,
+        _ => CallFailure::Fatal(error),
     }
 }
 
 type Call<P> = Box<dyn FnOnce(&P) + Send>;
 
 /// The thread that makes the calls of a producer, and the last to let go of it.
-pub(super) struct Caller<P> {
+pub(super) struct TransactionThread<P> {
     /// None while it ends.
     calls: Option<mpsc::SyncSender<Call<P>>>,
     ended: mpsc::Receiver<()>,
@@ -55,14 +57,14 @@ pub(super) struct Caller<P> {
 }
 
 /// The process is not to end in the middle of a producer's end; one that hangs is not waited for.
-impl<P> Drop for Caller<P> {
+impl<P> Drop for TransactionThread<P> {
     fn drop(&mut self) {
         self.calls = None;
-        let _ = self.ended.recv_timeout(FAREWELL);
+        let _ = self.ended.recv_timeout(LONGEST_CLOSE);
     }
 }
 
-impl<P: Send + Sync + 'static> Caller<P> {
+impl<P: Send + Sync + 'static> TransactionThread<P> {
     pub(super) fn new(producer: Arc<P>) -> io::Result<Self> {
         // One is made, and one may wait behind one that was left alone.
         let (calls, queue) = mpsc::sync_channel::<Call<P>>(1);
@@ -90,7 +92,7 @@ impl<P: Send + Sync + 'static> Caller<P> {
         call: impl FnOnce(&P) -> KafkaResult<()> + Send + 'static,
         slice: Duration,
         idle: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), CallFailure> {
         let (answer, answered) = mpsc::sync_channel(1);
         let call = Box::new(move |producer: &P| {
             // An error means that nobody waits any more.
@@ -99,20 +101,38 @@ impl<P: Send + Sync + 'static> Caller<P> {
         let until = Instant::now() + self.longest;
         let sent = self.calls.as_ref().map(|calls| calls.try_send(call));
         if !matches!(sent, Some(Ok(()))) {
-            return Err(Failed::Hung);
+            return Err(CallFailure::Hung);
         }
         loop {
             match answered.recv_timeout(slice) {
                 Ok(result) => return result.map_err(classify),
                 Err(RecvTimeoutError::Timeout) if Instant::now() < until => {
                     if idle().is_break() {
-                        return Err(Failed::Again);
+                        return Err(CallFailure::Again);
                     }
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Err(Failed::Hung);
+                    return Err(CallFailure::Hung);
                 }
             }
+        }
+    }
+}
+
+/// Makes a call again and again until it is answered with anything but [`CallFailure::Again`], or until `pause`, which comes
+/// between two tries, breaks. Both are given `waiter`.
+pub(super) fn retry<W: ?Sized, B>(
+    waiter: &mut W,
+    mut call: impl FnMut(&mut W) -> Result<(), CallFailure>,
+    mut pause: impl FnMut(&mut W) -> ControlFlow<B>,
+) -> Result<ControlFlow<B>, CallFailure> {
+    loop {
+        match call(waiter) {
+            Err(CallFailure::Again) => {}
+            answered => return answered.map(ControlFlow::Continue),
+        }
+        if let ControlFlow::Break(why) = pause(waiter) {
+            return Ok(ControlFlow::Break(why));
         }
     }
 }
@@ -125,28 +145,31 @@ mod tests {
 
     #[test]
     fn a_call_is_made_on_what_it_is_for_and_answers() {
-        let caller = Caller::new(Arc::new(7)).unwrap();
+        let thread = TransactionThread::new(Arc::new(7)).unwrap();
         let mut idle = || ControlFlow::Continue(());
         let is_seven = |number: &i32| {
             assert_eq!(*number, 7);
             Ok(())
         };
-        caller.call(is_seven, SLICE, &mut idle).unwrap();
-        let failed = caller.call(|_| Err(KafkaError::Canceled), SLICE, &mut idle);
-        assert!(matches!(failed, Err(Failed::Fatal(KafkaError::Canceled))));
+        thread.call(is_seven, SLICE, &mut idle).unwrap();
+        let failed = thread.call(|_| Err(KafkaError::Canceled), SLICE, &mut idle);
+        assert!(matches!(
+            failed,
+            Err(CallFailure::Fatal(KafkaError::Canceled))
+        ));
     }
 
     #[test]
     fn a_call_that_does_not_end_is_left_alone_when_told_to_and_given_up_at_last() {
-        let mut caller = Caller::new(Arc::new(())).unwrap();
-        caller.longest = Duration::from_millis(50);
+        let mut thread = TransactionThread::new(Arc::new(())).unwrap();
+        thread.longest = Duration::from_millis(50);
         let (end, ended) = mpsc::sync_channel::<()>(0);
         let for_ever = move |(): &()| {
             let _ = ended.recv();
             Ok(())
         };
         let mut turns = 0;
-        let failed = caller.call(for_ever, SLICE, &mut || {
+        let failed = thread.call(for_ever, SLICE, &mut || {
             turns += 1;
             if turns == 3 {
                 ControlFlow::Break(())
@@ -154,10 +177,35 @@ mod tests {
                 ControlFlow::Continue(())
             }
         });
-        assert!(matches!(failed, Err(Failed::Again)));
+        assert!(matches!(failed, Err(CallFailure::Again)));
         assert_eq!(turns, 3);
-        let failed = caller.call(|()| Ok(()), SLICE, &mut || ControlFlow::Continue(()));
-        assert!(matches!(failed, Err(Failed::Hung)));
+        let failed = thread.call(|()| Ok(()), SLICE, &mut || ControlFlow::Continue(()));
+        assert!(matches!(failed, Err(CallFailure::Hung)));
         drop(end);
+    }
+
+    #[test]
+    fn a_call_is_made_again_until_it_is_answered_or_the_pause_breaks() {
+        let again = |calls: &mut u32| {
+            *calls += 1;
+            if *calls < 3 {
+                Err(CallFailure::Again)
+            } else {
+                Ok(())
+            }
+        };
+        let on = |_: &mut u32| ControlFlow::<()>::Continue(());
+        let mut calls = 0;
+        let answered = retry(&mut calls, again, on).unwrap();
+        assert_eq!((answered, calls), (ControlFlow::Continue(()), 3));
+        let mut calls = 0;
+        let broken = retry(&mut calls, again, |_| ControlFlow::Break("stop")).unwrap();
+        assert_eq!((broken, calls), (ControlFlow::Break("stop"), 1));
+        let refused = retry(
+            &mut (),
+            |()| Err(CallFailure::NoGroup),
+            |()| ControlFlow::<()>::Continue(()),
+        );
+        assert!(matches!(refused, Err(CallFailure::NoGroup)));
     }
 }

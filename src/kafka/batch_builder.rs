@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, OwnedHeaders, OwnedMessage};
 
-use super::entry::{Entry, Headers, Target};
-use super::letter::{self, Original};
-use super::native;
+use super::context::WorkerContext;
+use super::dead_letters::{self, Original};
+use super::ffi;
+use super::headers::{MessageHeaders, key_and_headers_size};
+use super::outgoing::OutgoingMessage;
+use super::place::{LeaderEpoch, Place};
 use super::positions::{Admission, Position, Positions};
-use super::start::{Epoch, Place};
-use super::unfold::Part;
-use super::worker::Setting;
+use super::topics::Target;
+use super::unfold::MessagePart;
 use crate::config::Action;
 use crate::model::Origin;
 use crate::model::dead_letter::{DeadLetter, Reason};
@@ -34,13 +36,13 @@ pub(super) struct Refused {
 /// What is to be sent, and what was read since the last report.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) entries: Vec<Entry>,
+    pub(super) outgoing: Vec<OutgoingMessage>,
     pub(super) bytes: usize,
     pub(super) messages: usize,
     pub(super) begun: Option<Instant>,
     pub(super) first_output: Option<Instant>,
     /// A message that failed before is in it: send it at once.
-    pub(super) hurry: bool,
+    pub(super) flush_now: bool,
     pub(super) unreported: Unreported,
 }
 
@@ -73,7 +75,7 @@ impl Unreported {
 }
 
 /// What became of a message that was read.
-pub(super) enum Taken {
+pub(super) enum Added {
     /// It is in the batch.
     In,
     /// So much of it is in the batch as fits; the rest begins there.
@@ -83,142 +85,137 @@ pub(super) enum Taken {
         /// Where the rest begins.
         rest: Place,
         /// The leader epoch of the message.
-        epoch: Epoch,
+        epoch: LeaderEpoch,
     },
     /// Its partition stands still at or before it.
     Blocked { topic: String, partition: i32 },
     /// It stands before the place where its partition goes on.
     Behind { topic: String, partition: i32 },
     /// It is not known yet where its partition goes on.
-    Unbegun,
+    NotStarted,
 }
 
-/// What a message is taken with.
-pub(super) struct Intake<'a> {
+/// Puts messages into a batch, each processed at once.
+pub(super) struct BatchBuilder<'a> {
     pub(super) positions: &'a mut Positions,
     pub(super) pipeline: &'a Pipeline,
-    pub(super) setting: &'a Setting,
+    pub(super) context: &'a WorkerContext,
     pub(super) outputs: &'a mut Outputs,
     pub(super) batch: &'a mut Batch,
     pub(super) refused: &'a BTreeMap<(u64, i64), Vec<Refused>>,
 }
 
-/// Processes one message and keeps its outputs.
-pub(super) fn take(
-    message: &BorrowedMessage<'_>,
-    Intake {
-        positions,
-        pipeline,
-        setting,
-        outputs,
-        batch,
-        refused,
-    }: Intake<'_>,
-) -> Taken {
-    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-    let position = positions
-        .place(topic, partition)
-        .and_then(|place| positions.at_mut(place));
-    let Some(position) = position else {
-        return Taken::Unbegun;
-    };
-    if position.barrier.is_some() || offset < position.next.offset {
-        let (topic, partition) = (topic.to_owned(), partition);
-        match position.admit(offset, Instant::now()) {
-            Admission::Process => batch.hurry |= position.is_retry(offset),
-            Admission::Behind => return Taken::Behind { topic, partition },
-            Admission::Blocked => return Taken::Blocked { topic, partition },
+impl BatchBuilder<'_> {
+    /// Processes one message and keeps its outputs.
+    pub(super) fn add(self, message: &BorrowedMessage<'_>) -> Added {
+        let Self {
+            positions,
+            pipeline,
+            context,
+            outputs,
+            batch,
+            refused,
+        } = self;
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        let position = positions
+            .index_of(topic, partition)
+            .and_then(|index| positions.at_mut(index));
+        let Some(position) = position else {
+            return Added::NotStarted;
+        };
+        if position.barrier.is_some() || offset < position.next.offset {
+            let (topic, partition) = (topic.to_owned(), partition);
+            match position.admit(offset, Instant::now()) {
+                Admission::Process => batch.flush_now |= position.is_retry(offset),
+                Admission::Behind => return Added::Behind { topic, partition },
+                Admission::Blocked => return Added::Blocked { topic, partition },
+            }
         }
-    }
-    let payload = message.payload().unwrap_or_default();
-    let timestamp = message.timestamp().to_millis();
-    let origin = Origin {
-        topic,
-        partition,
-        offset,
-        timestamp,
-    };
-    outputs.done = position.elements_done(offset);
-    let ignored = pipeline.ignored(payload, outputs);
-    let may_leave = ignored.is_none() || setting.config.unmatched.action == Action::Forward;
-    // They are looked up in the message, and most messages are ignored.
-    let headers = if may_leave { message.headers() } else { None };
-    let mut tally = ignored.unwrap_or_else(|| {
-        outputs.letter_extra = letter_extra(message.key(), headers);
-        pipeline.process_in_parts(payload, &origin, outputs, &mut |_, _, _| {
-            ControlFlow::Break(())
-        })
-    });
-    let epoch = native::leader_epoch(message);
-    let refused = refused.get(&(position.id, offset));
-    let source = Source {
-        message,
-        headers,
-        position: position.id,
-        place: Place {
+        let payload = message.payload().unwrap_or_default();
+        let timestamp = message.timestamp().to_millis();
+        let origin = Origin {
+            topic,
+            partition,
             offset,
-            elements: outputs.done,
-        },
-        epoch,
-        before: position.pending,
-        shared: OnceCell::new(),
-    };
-    let is_whole = outputs.done == 0 && outputs.interrupted_at.is_none();
-    if is_whole
-        && setting.config.unmatched.action == Action::Forward
-        && tally.matched == 0
-        && tally.dead_lettered == 0
-    {
-        match source.unmatched(setting.limits.unmatched, refused) {
-            Ok(entry) => batch.push(entry),
-            Err(dead_letter) => {
-                tally.ignored = tally.ignored.saturating_sub(1);
-                tally.dead_letter(dead_letter.reason);
-                outputs.dead_letters.push(dead_letter);
+            timestamp,
+        };
+        outputs.done = position.elements_done(offset);
+        let ignored = pipeline.ignored(payload, outputs);
+        let may_leave = ignored.is_none() || context.config.unmatched.action == Action::Forward;
+        // They are looked up in the message, and most messages are ignored.
+        let headers = if may_leave { message.headers() } else { None };
+        let mut tally = ignored.unwrap_or_else(|| {
+            outputs.letter_extra = key_and_headers_size(message.key(), headers);
+            pipeline.process_in_parts(payload, &origin, outputs, &mut |_, _, _| {
+                ControlFlow::Break(())
+            })
+        });
+        let epoch = ffi::leader_epoch(message);
+        let refused = refused.get(&(position.id, offset));
+        let source = SourceMessage {
+            message,
+            headers,
+            position: position.id,
+            place: Place {
+                offset,
+                elements: outputs.done,
+            },
+            epoch,
+            before: position.pending,
+            shared: OnceCell::new(),
+        };
+        let is_whole = outputs.done == 0 && outputs.interrupted_at.is_none();
+        if is_whole
+            && context.config.unmatched.action == Action::Forward
+            && tally.matched == 0
+            && tally.dead_lettered == 0
+        {
+            match source.unmatched(context.limits.unmatched, refused) {
+                Ok(message) => batch.push(message),
+                Err(dead_letter) => {
+                    tally.ignored = tally.ignored.saturating_sub(1);
+                    tally.dead_letter(dead_letter.reason);
+                    outputs.dead_letters.push(dead_letter);
+                }
+            }
+        }
+        source.keep(outputs, &mut tally, refused, context, batch);
+        batch.messages += 1;
+        if batch.begun.is_none() {
+            batch.begun = Some(Instant::now());
+        }
+        batch
+            .unreported
+            .add(&context.metrics, topic, payload.len(), tally.records());
+        match outputs.interrupted_at {
+            None => {
+                position.read(Place::at(offset + 1), epoch, &tally);
+                Added::In
+            }
+            Some(elements) => {
+                let rest = Place { offset, elements };
+                position.read(rest, epoch, &tally);
+                Added::Begun {
+                    position: position.id,
+                    rest,
+                    epoch,
+                }
             }
         }
     }
-    source.keep(outputs, &mut tally, refused, setting, batch);
-    batch.messages += 1;
-    if batch.begun.is_none() {
-        batch.begun = Some(Instant::now());
-    }
-    batch
-        .unreported
-        .add(&setting.metrics, topic, payload.len(), tally.records());
-    match outputs.interrupted_at {
-        None => {
-            position.read(Place::at(offset + 1), epoch, &tally);
-            Taken::In
-        }
-        Some(elements) => {
-            let rest = Place { offset, elements };
-            position.read(rest, epoch, &tally);
-            Taken::Begun {
-                position: position.id,
-                rest,
-                epoch,
-            }
-        }
-    }
-}
-
-/// What a dead letter has of its message beside the bytes that are unreadable.
-pub(super) fn letter_extra(key: Option<&[u8]>, headers: Option<&BorrowedHeaders>) -> usize {
-    key.map_or(0, <[u8]>::len) + headers.map_or(0, letter::headers_size)
 }
 
 /// Keeps the outputs of a part of a message.
-pub(super) fn take_part(
+pub(super) fn add_part(
     message: &OwnedMessage,
     position: &mut Position,
-    mut part: Part,
-    epoch: Epoch,
+    mut part: MessagePart,
+    epoch: LeaderEpoch,
     refused: Option<&Vec<Refused>>,
-    setting: &Setting,
+    context: &WorkerContext,
     batch: &mut Batch,
 ) {
-    let source = Source {
+    let source = SourceMessage {
         message,
         headers: message.headers().map(OwnedHeaders::as_borrowed),
         position: position.id,
@@ -227,7 +224,7 @@ pub(super) fn take_part(
         before: position.pending,
         shared: OnceCell::new(),
     };
-    source.keep(&mut part.outputs, &mut part.tally, refused, setting, batch);
+    source.keep(&mut part.outputs, &mut part.tally, refused, context, batch);
     if batch.begun.is_none() {
         batch.begun = Some(Instant::now());
     }
@@ -260,20 +257,20 @@ fn refuse(refused: &[Refused], payload: &[u8], outputs: &mut Outputs, tally: &mu
 }
 
 impl Batch {
-    fn push(&mut self, entry: Entry) {
-        self.bytes += entry.size();
-        self.entries.push(entry);
+    fn push(&mut self, message: OutgoingMessage) {
+        self.bytes += message.size();
+        self.outgoing.push(message);
         self.first_output.get_or_insert_with(Instant::now);
     }
 }
 
 /// The message that outputs come from, and where it, or this part of it, stands.
-struct Source<'a, M> {
+struct SourceMessage<'a, M> {
     message: &'a M,
     headers: Option<&'a BorrowedHeaders>,
     position: u64,
     place: Place,
-    epoch: Epoch,
+    epoch: LeaderEpoch,
     before: Tally,
     shared: OnceCell<Shared>,
 }
@@ -284,14 +281,14 @@ struct Shared {
     headers: Option<Arc<OwnedHeaders>>,
 }
 
-impl<M: Message> Source<'_, M> {
+impl<M: Message> SourceMessage<'_, M> {
     /// Moves outputs into the batch.
     fn keep(
         &self,
         outputs: &mut Outputs,
         tally: &mut Tally,
         refused: Option<&Vec<Refused>>,
-        setting: &Setting,
+        context: &WorkerContext,
         batch: &mut Batch,
     ) {
         if let Some(refused) = refused {
@@ -299,18 +296,18 @@ impl<M: Message> Source<'_, M> {
             refuse(refused, payload, outputs, tally);
         }
         for document in outputs.documents.drain(..) {
-            batch.push(self.document(document, setting));
+            batch.push(self.document(document, context));
         }
         for dead_letter in outputs.dead_letters.drain(..) {
-            let limit = setting.limits.dead_letter;
-            for entry in self.dead_letter(dead_letter, limit, refused) {
-                batch.push(entry);
+            let limit = context.limits.dead_letter;
+            for message in self.dead_letter(dead_letter, limit, refused) {
+                batch.push(message);
             }
         }
     }
 
-    fn entry(&self, target: Target, index: Option<u32>) -> Entry {
-        Entry {
+    fn outgoing(&self, target: Target, index: Option<u32>) -> OutgoingMessage {
+        OutgoingMessage {
             position: self.position,
             place: self.place,
             epoch: self.epoch,
@@ -318,30 +315,34 @@ impl<M: Message> Source<'_, M> {
             before: self.before,
             target,
             key: None,
-            headers: Headers::default(),
+            headers: MessageHeaders::default(),
             payload: None,
             timestamp: None,
             letter: None,
         }
     }
 
-    fn document(&self, document: Document, setting: &Setting) -> Entry {
+    fn document(&self, document: Document, context: &WorkerContext) -> OutgoingMessage {
         if let Some(delay) = document.event_time.and_then(since) {
-            setting.metrics.event_delay(delay);
+            context.metrics.event_delay(delay);
         }
-        Entry {
+        OutgoingMessage {
             key: document.key.map(Bytes::from),
-            headers: Headers {
-                theirs: None,
-                ours: document.headers,
+            headers: MessageHeaders {
+                original: None,
+                added: document.headers,
             },
             payload: Some(document.payload.into()),
-            ..self.entry(Target::Route(document.route), Some(document.index))
+            ..self.outgoing(Target::Route(document.route), Some(document.index))
         }
     }
 
     /// The original message, untouched; or, when it is larger than its topic takes, a dead letter.
-    fn unmatched(&self, limit: usize, refused: Option<&Vec<Refused>>) -> Result<Entry, DeadLetter> {
+    fn unmatched(
+        &self,
+        limit: usize,
+        refused: Option<&Vec<Refused>>,
+    ) -> Result<OutgoingMessage, DeadLetter> {
         let payload = self.message.payload();
         let bytes = payload.map_or(0, <[u8]>::len) + self.message.key().map_or(0, <[u8]>::len);
         let refused =
@@ -357,15 +358,15 @@ impl<M: Message> Source<'_, M> {
                 payload: payload.unwrap_or_default().to_vec(),
             });
         }
-        Ok(Entry {
+        Ok(OutgoingMessage {
             key: self.message.key().map(Bytes::copy_from_slice),
-            headers: Headers {
-                theirs: self.headers.map(|it| Arc::new(it.detach())),
-                ours: Vec::new(),
+            headers: MessageHeaders {
+                original: self.headers.map(|it| Arc::new(it.detach())),
+                added: Vec::new(),
             },
             payload: payload.map(Bytes::copy_from_slice),
             timestamp: self.message.timestamp().to_millis(),
-            ..self.entry(Target::Unmatched, None)
+            ..self.outgoing(Target::Unmatched, None)
         })
     }
 
@@ -375,16 +376,18 @@ impl<M: Message> Source<'_, M> {
         dead_letter: DeadLetter,
         limit: usize,
         refused: Option<&Vec<Refused>>,
-    ) -> Vec<Entry> {
+    ) -> Vec<OutgoingMessage> {
         let shared = self.shared.get_or_init(|| Shared {
             key: self.message.key().map(Bytes::copy_from_slice),
             headers: self.headers.map(|it| Arc::new(it.detach())),
         });
         let original = Original {
-            topic: self.message.topic(),
-            partition: self.message.partition(),
-            offset: self.message.offset(),
-            timestamp: self.message.timestamp().to_millis(),
+            origin: Origin {
+                topic: self.message.topic(),
+                partition: self.message.partition(),
+                offset: self.message.offset(),
+                timestamp: self.message.timestamp().to_millis(),
+            },
             key: shared.key.as_ref(),
             headers: shared.headers.as_ref(),
         };
@@ -393,8 +396,8 @@ impl<M: Message> Source<'_, M> {
             list.iter()
                 .any(|it| it.target == Target::DeadLetter && it.index == index)
         });
-        letter::entries(&original, dead_letter, limit, is_bare, || {
-            self.entry(Target::DeadLetter, index)
+        dead_letters::messages(&original, dead_letter, limit, is_bare, || {
+            self.outgoing(Target::DeadLetter, index)
         })
     }
 }

@@ -23,9 +23,7 @@ use rdkafka_sys::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 
 use super::{Owned, code, milliseconds};
-
-/// A partition, by topic and number.
-pub(in crate::kafka) type Partition = (String, i32);
+use crate::kafka::place::Partition;
 
 /// What the brokers say of each partition, where they say it.
 pub(in crate::kafka) type ByPartition<T> = BTreeMap<Partition, Result<T, RDKafkaErrorCode>>;
@@ -60,7 +58,7 @@ pub(in crate::kafka) struct GroupOffset {
 
 /// Which end of a partition is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kafka) enum End {
+pub(in crate::kafka) enum LogEnd {
     /// Its first message.
     First,
     /// Behind its last message.
@@ -345,7 +343,7 @@ unsafe fn group_of(event: *mut sys::rd_kafka_event_t) -> Result<GroupAnswer, RDK
             is_stable: sys::rd_kafka_ConsumerGroupDescription_state(description)
                 == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE,
             members: (0..members)
-                .map(|place| sys::rd_kafka_ConsumerGroupDescription_member(description, place))
+                .map(|index| sys::rd_kafka_ConsumerGroupDescription_member(description, index))
                 .filter(|member| !member.is_null())
                 .map(|member| group_member(member))
                 .collect(),
@@ -416,14 +414,14 @@ pub(in crate::kafka) fn committed_in(
 pub(in crate::kafka) fn ends<'a, C: ClientContext>(
     client: &'a Client<C>,
     partitions: &[Partition],
-    end: End,
+    end: LogEnd,
     patience: Duration,
 ) -> Result<Asked<'a, ByPartition<i64>>, RDKafkaErrorCode> {
     // These have the numbers of librdkafka's `RD_KAFKA_OFFSET_SPEC_*`.
     let (offset, option) = match end {
-        End::First => (Offset::Beginning, With::Nothing),
-        End::Last => (Offset::End, With::Nothing),
-        End::LastStable => (Offset::End, With::CommittedOnly),
+        LogEnd::First => (Offset::Beginning, With::Nothing),
+        LogEnd::Last => (Offset::End, With::Nothing),
+        LogEnd::LastStable => (Offset::End, With::CommittedOnly),
     };
     let list = list(partitions, offset)?;
     // SAFETY: the list outlives the call that copies it.

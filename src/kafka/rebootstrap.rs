@@ -12,15 +12,15 @@ use rdkafka::config::ClientConfig;
 use rdkafka::statistics::Statistics;
 use tracing::debug;
 
-use super::native;
+use super::ffi;
 
 /// Whether a client has no broker left, as its last statistics had it.
 #[derive(Debug, Default)]
-pub(super) struct Adrift(AtomicBool);
+pub(super) struct Rebootstrap(AtomicBool);
 
-impl Adrift {
+impl Rebootstrap {
     /// Takes what the client's statistics say.
-    pub(super) fn look(&self, statistics: &Statistics) {
+    pub(super) fn update(&self, statistics: &Statistics) {
         let is_left = statistics
             .brokers
             .values()
@@ -29,7 +29,7 @@ impl Adrift {
     }
 
     /// Gives the client the bootstrap servers of its settings again, where it has no broker left.
-    pub(super) fn help<C: ClientContext>(&self, client: &Client<C>, settings: &ClientConfig) {
+    pub(super) fn if_needed<C: ClientContext>(&self, client: &Client<C>, settings: &ClientConfig) {
         if self.0.swap(false, Ordering::Relaxed)
             && let Some(bootstrap_servers) = settings.get("bootstrap.servers")
         {
@@ -37,7 +37,7 @@ impl Adrift {
                 bootstrap_servers,
                 "a client has no broker left; adding the bootstrap servers again"
             );
-            native::add_brokers(client, bootstrap_servers);
+            ffi::add_brokers(client, bootstrap_servers);
         }
     }
 }
@@ -51,17 +51,17 @@ mod tests {
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
-    use crate::kafka::client::ProducerSide;
-    use crate::kafka::native;
+    use crate::kafka::events::DeliveryReports;
+    use crate::kafka::ffi;
 
     /// A client without bootstrap servers is where one ends up that has forgotten all brokers.
     #[test]
-    fn a_client_that_has_no_broker_left_is_helped() {
+    fn a_client_that_has_no_broker_left_begins_again() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("out", 1, 1).unwrap();
-        let producer: ThreadedProducer<ProducerSide> = ClientConfig::new()
+        let producer: ThreadedProducer<DeliveryReports> = ClientConfig::new()
             .set("statistics.interval.ms", "50")
-            .create_with_context(ProducerSide::default())
+            .create_with_context(DeliveryReports::default())
             .unwrap();
         producer
             .send(BaseRecord::<(), str, usize>::with_opaque_to("out", 0).payload("x"))
@@ -69,10 +69,10 @@ mod tests {
         let mut settings = ClientConfig::new();
         settings.set("bootstrap.servers", cluster.bootstrap_servers());
         let start = Instant::now();
-        let adrift = &producer.context().adrift;
-        while !native::flush(&producer, Duration::from_millis(50)) {
+        let rebootstrap = &producer.context().rebootstrap;
+        while !ffi::flush(&producer, Duration::from_millis(50)) {
             assert!(start.elapsed() < Duration::from_mins(1), "it is silent");
-            adrift.help(producer.client(), &settings);
+            rebootstrap.if_needed(producer.client(), &settings);
         }
         assert!(producer.context().failures().is_empty());
     }
@@ -81,17 +81,17 @@ mod tests {
     fn a_client_whose_brokers_are_down_has_them_still() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.broker_down(1).unwrap();
-        let producer: ThreadedProducer<ProducerSide> = ClientConfig::new()
+        let producer: ThreadedProducer<DeliveryReports> = ClientConfig::new()
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .set("statistics.interval.ms", "20")
-            .create_with_context(ProducerSide::default())
+            .create_with_context(DeliveryReports::default())
             .unwrap();
         let start = Instant::now();
-        let adrift = &producer.context().adrift;
+        let rebootstrap = &producer.context().rebootstrap;
         // The statistics take it back, and not once only.
         for _ in 0..5 {
-            adrift.0.store(true, Ordering::Relaxed);
-            while adrift.0.load(Ordering::Relaxed) {
+            rebootstrap.0.store(true, Ordering::Relaxed);
+            while rebootstrap.0.load(Ordering::Relaxed) {
                 assert!(start.elapsed() < Duration::from_mins(1), "it has none");
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -1,0 +1,11 @@
+//! What is asked before a worker runs, and by `check --connect`.
+//!
+//! In flows the configuration; out flow complaints for a person, and the topics' size limits. Nothing is written to a topic.
+//!
+//! - [`connect`]: do the brokers answer, do the topics exist, may we do what we must
+//! - [`limits`]: how large a message each topic takes
+//! - [`sizes`]: do the topics that are written take what those that are read can bring
+
+pub mod connect;
+pub mod limits;
+pub mod sizes;
