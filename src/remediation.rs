@@ -15,8 +15,6 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::cloudtrail::record::Record;
-use crate::config::files;
-use crate::config::yaml;
 use crate::config::{Detail, files, yaml};
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;

@@ -25,7 +25,6 @@ use crate::config::yaml;
 use crate::model::fault::Faults;
 use crate::model::{Level, Origin};
 
-use crate::model::Level;
 use attack::{AttackVersion, Technique};
 use explain::{Explanation, FactorTrace};
 use facts::Facts;

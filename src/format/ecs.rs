@@ -22,8 +22,6 @@ use crate::detection::attack::{AttackObject, Technique};
 use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::Finding;
 use crate::model::Level;
-use crate::model::Level;
-use crate::model::Outcome;
 use crate::model::Outcome;
 
 /// The version of ECS.

@@ -13,6 +13,7 @@ use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
 use crate::finding::{Finding, RecordSource};
+use crate::model::Outcome;
 use crate::remediation::{Risk, Steps};
 
 /// The version of what stands under `trailtag`; a reader need not look when only keys were added.

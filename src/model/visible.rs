@@ -52,6 +52,7 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// A path, for a person.
+#[cfg(feature = "service")]
 pub(crate) fn path(path: &std::path::Path) -> String {
     visible(&path.to_string_lossy()).into_owned()
 }

@@ -7,7 +7,8 @@ use minijinja::Environment;
 
 use super::templates::{ItemField, Step};
 use super::text::{CatalogueText, ItemText, RiskText};
-use super::{Detail, ItemTemplate, RiskTemplate};
+use super::{ItemTemplate, RiskTemplate};
+use crate::config::Detail;
 use crate::detection::conditions::When;
 use crate::detection::yaml_entry::LocatedText;
 use crate::model::fault::Faults;

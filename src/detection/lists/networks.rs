@@ -98,7 +98,7 @@ pub(super) fn threat_networks(paths: &[PathBuf], faults: &mut Faults) -> Option<
             if text.is_empty() {
                 continue;
             }
-            if let Some(network) = network(text) {
+            if let Some(network) = network::parse(text) {
                 networks.push(network);
                 continue;
             }
@@ -186,7 +186,7 @@ mod tests {
         std::fs::write(&path, "x\n".repeat(1000)).unwrap();
         let mut faults = Faults::default();
         let _ = threat_networks(&[path], &mut faults);
-        assert_eq!(faults.0.len(), MOST_FAULTS + 1);
+        assert_eq!(faults.len(), MOST_FAULTS + 1);
         assert!(
             faults
                 .to_string()

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::read::DocumentLocation;
 use crate::detection::explain::Trace;
+use crate::model::fault::Faults;
 use crate::model::visible::one_line;
 
 /// The attribute that holds them.
