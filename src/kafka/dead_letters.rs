@@ -50,12 +50,8 @@ pub(super) fn messages(
     // It may quote the message; a tool that prints headers must not be steered by that.
     let mut error = visible(&dead_letter.error).into_owned();
     cut(&mut error, ERROR_BYTES.min(limit / 8));
-    let added = for_dead_letter(
-        &original.origin,
-        dead_letter.reason,
-        &error,
-        dead_letter.index,
-    );
+    let (origin, reason) = (&original.origin, dead_letter.reason);
+    let added = for_dead_letter(origin, reason, &error, dead_letter.index);
     let payload = Bytes::from(dead_letter.payload);
     let kept = original
         .headers
@@ -67,7 +63,7 @@ pub(super) fn messages(
         omitted(kept.count > 0 && !headers, original.key.is_some() && !key)
     };
     let letter = |omitted: &'static str, parts: usize| DeadLetterPart {
-        reason: dead_letter.reason,
+        reason,
         error: Arc::from(error.as_str()),
         part: 1,
         parts,
@@ -117,7 +113,6 @@ pub(super) fn messages(
             (key.clone(), with_key(true, key.len()))
         }
         _ => {
-            let origin = &original.origin;
             let key = format!("{}/{}/{}", origin.topic, origin.partition, origin.offset);
             let size = key.len();
             (Bytes::from(key), with_key(false, size))
