@@ -18,9 +18,10 @@ use super::headers::{
     with_omitted,
 };
 use super::outgoing::{DeadLetterPart, OutgoingMessage};
+use crate::model::Origin;
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::visible::visible;
-use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD, Origin};
+use crate::pipeline::{HEADER_OVERHEAD, OVERHEAD};
 
 /// The longest text of `trailtag.error`, in bytes. A smaller topic gets a shorter one.
 const ERROR_BYTES: usize = 1024;

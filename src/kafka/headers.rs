@@ -9,8 +9,9 @@ use std::sync::Arc;
 use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
 
 use super::ffi;
+use crate::model::Origin;
 use crate::model::dead_letter::Reason;
-use crate::pipeline::{HEADER_OVERHEAD, Origin};
+use crate::pipeline::HEADER_OVERHEAD;
 
 /// The reason, a word of a closed list.
 pub(super) const REASON: &str = "trailtag.reason";

@@ -14,7 +14,8 @@ use rdkafka::message::{Message, OwnedHeaders, OwnedMessage};
 
 use super::headers::key_and_headers_size;
 use super::place::{LeaderEpoch, Place};
-use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
+use crate::model::Origin;
+use crate::pipeline::{Outputs, Pipeline, Tally};
 
 /// What some elements of a message became.
 pub(super) struct MessagePart {

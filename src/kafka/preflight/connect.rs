@@ -13,7 +13,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
 use super::limits::LimitsClient;
-use crate::config::{Action, Config, Guarantee};
+use crate::config::{Action, Config, Fault, Guarantee};
 use crate::kafka::client::{self, ClientError, WorkerResources};
 use crate::kafka::ffi::admin::{self, TopicAnswer};
 
