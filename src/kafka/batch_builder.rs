@@ -95,7 +95,7 @@ pub(super) enum Added {
     NotStarted,
 }
 
-/// Puts messages into a batch, each processed at once.
+/// Puts one message into a batch, each processed at once.
 pub(super) struct BatchBuilder<'a> {
     pub(super) positions: &'a mut Positions,
     pub(super) pipeline: &'a Pipeline,

@@ -23,7 +23,7 @@ pub enum ClientError {
     Password(#[from] PasswordError),
 }
 
-/// The settings that every client all: brokers, security, the user's `kafka.client`.
+/// The settings that every client shares: brokers, security, the user's `kafka.client`.
 pub fn common(config: &Config) -> Result<ClientConfig, ClientError> {
     let kafka = &config.kafka;
     let mut client = ClientConfig::new();
@@ -83,7 +83,7 @@ pub struct WorkerResources {
 }
 
 impl WorkerResources {
-    /// The share of worker number `worker` of `workers`.
+    /// What worker number `worker` of `workers` gets.
     #[must_use]
     pub fn for_worker(config: &Config, worker: usize, workers: usize) -> Self {
         let prefix = match config.delivery.transactional_id_prefix.as_str() {

@@ -146,7 +146,7 @@ pub(super) fn why_fenced(open: Option<Duration>) -> String {
              how often others have initialised the id",
             open.as_secs_f64()
         ),
-        None => "the id was initialised by others while its producer started".to_owned(),
+        None => "the id was initialised again while its producer started".to_owned(),
     }
 }
 

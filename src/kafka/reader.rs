@@ -69,7 +69,7 @@ pub struct Reader {
     start_offsets: StartOffsets,
     owned: OwnedPartitions,
     /// Why it is not known where partitions begin, as it was said last.
-    offset_fetch_error: String,
+    no_start_reason: String,
     /// Since when an open transaction keeps partitions from their start.
     unstable_since: Option<Instant>,
     /// Positions of partitions that were taken away since the worker last asked.
@@ -79,7 +79,7 @@ pub struct Reader {
     /// All partitions are paused, for the time of a commit.
     held: bool,
     /// Partitions of which a message was handed out while held, one that was on its way: it is to be read again.
-    in_flight_at_pause: BTreeSet<Partition>,
+    handed_out_while_held: BTreeSet<Partition>,
     worker: String,
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
@@ -109,12 +109,12 @@ impl Reader {
             settings,
             start_offsets,
             owned: OwnedPartitions::default(),
-            offset_fetch_error: String::new(),
+            no_start_reason: String::new(),
             unstable_since: None,
             gone: Vec::new(),
             revoked: false,
             held: false,
-            in_flight_at_pause: BTreeSet::new(),
+            handed_out_while_held: BTreeSet::new(),
             worker: context.number.to_string(),
             metrics: Arc::clone(&context.metrics),
             health: Arc::clone(&context.health),
@@ -231,7 +231,7 @@ impl Reader {
                     for partition in partitions {
                         self.metrics.forget_lag(&partition.0, partition.1);
                         self.owned.revoke(&partition);
-                        self.in_flight_at_pause.remove(&partition);
+                        self.handed_out_while_held.remove(&partition);
                         self.gone
                             .extend(self.positions.remove(&partition.0, partition.1));
                     }
@@ -268,7 +268,7 @@ impl Reader {
                 // One that was on its way when the partitions were paused.
                 Some(Ok(message)) => {
                     let partition = (message.topic().to_owned(), message.partition());
-                    self.in_flight_at_pause.insert(partition);
+                    self.handed_out_while_held.insert(partition);
                 }
                 Some(Err(error)) => debug!(worker = self.worker, %error, "error while polling"),
                 None => {}
@@ -314,7 +314,7 @@ impl Reader {
         if !std::mem::take(&mut self.held) {
             return Ok(());
         }
-        let back: Vec<_> = std::mem::take(&mut self.in_flight_at_pause)
+        let back: Vec<_> = std::mem::take(&mut self.handed_out_while_held)
             .into_iter()
             .filter_map(|partition| {
                 // One that has not begun goes to its start in time.

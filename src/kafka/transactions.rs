@@ -25,7 +25,7 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 pub(super) enum CallFailure {
     /// To call again.
     Again,
-    /// Nothing: it was not made, since the consumer has no group yet.
+    /// To abort the transaction: the call was not made, since the consumer has no group yet.
     NoGroup,
     /// To abort the transaction.
     Abort(KafkaError),

@@ -39,10 +39,10 @@ pub fn watch(
     workers: usize,
     shutdown: &CancellationToken,
 ) -> Result<(), ClientError> {
-    let all: Vec<_> = (0..workers)
+    let resources: Vec<_> = (0..workers)
         .map(|worker| WorkerResources::for_worker(config, worker, workers))
         .collect();
-    let Some(first) = all.first() else {
+    let Some(first) = resources.first() else {
         return Ok(());
     };
     let mut settings = client::consumer(config, first)?;
@@ -52,7 +52,7 @@ pub fn watch(
     }
     settings.remove("group.instance.id");
     settings.remove("statistics.interval.ms");
-    let ours: BTreeSet<String> = all.into_iter().map(|resources| resources.id).collect();
+    let ours: BTreeSet<String> = resources.into_iter().map(|one| one.id).collect();
     let mut client = None;
     let mut seen = (BTreeSet::new(), 0);
     while wait(PAUSE, shutdown) {

@@ -253,7 +253,7 @@ impl Worker {
         if self.is_exactly_once() && self.reader.is_held_up() {
             info!(
                 worker = self.context.number,
-                "committed offsets stay in an open transaction; the open transactions of this worker are discarded"
+                "an offset of the group stays in an open transaction; open offsets of this worker's own are discarded"
             );
             self.sink.discard_offsets(&mut self.reader)?;
             self.reader.release().map_err(WorkerError::Consumer)?;
@@ -423,7 +423,7 @@ impl Worker {
             .iter()
             .map(|position| (position.id, position.next))
             .collect();
-        self.commit_outcome(&outgoing, outcome)?;
+        self.apply_outcome(&outgoing, outcome)?;
         let is_left = |(id, next): (u64, Place)| {
             let position = self.reader.positions.find(id);
             position.is_some_and(|it| it.settled < next).then_some(id)

@@ -1,6 +1,6 @@
 //! Why a broker does not answer: librdkafka's words, told apart.
 //!
-//! In flows what a client says of one connection; out flow the broker's address and a [`OutageReason`]. The words are
+//! In flows what a client says of one connection; out flow the broker's address and an [`OutageReason`]. The words are
 //! librdkafka 2.12.1's and OpenSSL's; a text that is not known gives no reason, and never a wrong one.
 
 use std::fmt;

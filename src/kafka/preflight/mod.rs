@@ -1,6 +1,6 @@
 //! What is asked before a worker runs, and by `check --connect`.
 //!
-//! In flows the configuration; out flow complaints for a person, and the topics' size limits. Nothing is written to a topic.
+//! In flows the configuration; out flow faults for a person, and the topics' size limits. Nothing is written to a topic.
 //!
 //! - [`connect`]: do the brokers answer, do the topics exist, may we do what we must
 //! - [`limits`]: how large a message each topic takes

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_goes_its_way_and_only_forward() {
+    fn a_partition_goes_its_way_and_begins_once() {
         let mut owned = OwnedPartitions::default();
         let partition = ("in".to_owned(), 0);
         let counts = |owned: &OwnedPartitions| {

@@ -72,7 +72,7 @@ impl Reader {
             let is_unstable = answer.problem.as_ref().is_some_and(|it| it.is_unstable);
             self.unstable_since =
                 is_unstable.then(|| self.unstable_since.unwrap_or_else(Instant::now));
-            self.offset_fetch_error = answer.problem.map(|it| it.why).unwrap_or_default();
+            self.no_start_reason = answer.problem.map(|it| it.why).unwrap_or_default();
         }
         if !self.is_waiting() {
             return Ok(());
@@ -116,7 +116,7 @@ impl Reader {
             return Err(KafkaError::PauseResume("cannot begin".to_owned()));
         }
         if !self.is_waiting() {
-            self.offset_fetch_error.clear();
+            self.no_start_reason.clear();
             self.unstable_since = None;
             self.health.waits_for_starts(None);
         }
@@ -178,10 +178,10 @@ impl Reader {
         if slow == 0 {
             return;
         }
-        let why = if self.offset_fetch_error.is_empty() {
+        let why = if self.no_start_reason.is_empty() {
             "no answer yet"
         } else {
-            &self.offset_fetch_error
+            &self.no_start_reason
         };
         if self.health.waits_for_starts(Some(why)) {
             warn!(

@@ -1,6 +1,6 @@
 //! What becomes of a batch's positions: everything that a commit can end as, and what it asks for.
 //!
-//! In flows an [`DeliveryOutcome`]; out of here come positions that are settled, rewound or stopped, counts, and log lines. A
+//! In flows a [`DeliveryOutcome`]; out of here come positions that are settled, rewound or stopped, counts, and log lines. A
 //! partition that stands still, and a message that becomes a dead letter, are never said below a warning.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Worker {
     }
 
     /// Sets right whatever did not work.
-    pub(super) fn commit_outcome(
+    pub(super) fn apply_outcome(
         &mut self,
         messages: &[OutgoingMessage],
         outcome: DeliveryOutcome,
