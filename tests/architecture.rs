@@ -203,7 +203,7 @@ fn read(folder: &Path, below: &str, sources: &mut Vec<(String, String)>) {
         let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());
         if path.is_dir() {
             read(&path, &format!("{name}/"), sources);
-        } else if name.ends_with(".rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") {
             sources.push((name, fs::read_to_string(&path).unwrap()));
         }
     }

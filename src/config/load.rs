@@ -157,7 +157,7 @@ impl Layer {
 
 fn file(path: &FilePath) -> Result<Option<Layer>, Faults> {
     let place = |line| Place::File {
-        path: path.to_owned(),
+        path: path.into(),
         line,
     };
     let text = files::text(path, yaml::MAX_BYTES).map_err(|error| {
@@ -365,7 +365,7 @@ impl<'p> Places<'p> {
             }
         }
         self.file.map_or(Place::Default, |path| Place::File {
-            path: path.to_owned(),
+            path: path.into(),
             line: None,
         })
     }

@@ -406,7 +406,7 @@ fn every_setting_of_a_file_is_told_with_its_line() {
         node: yaml::parse(text).unwrap().unwrap(),
         set: Path::default(),
         from: Place::File {
-            path: "config.yaml".into(),
+            path: FilePath::new("config.yaml").into(),
             line: None,
         },
     });

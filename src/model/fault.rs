@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::visible::write_visible;
 
@@ -21,7 +21,7 @@ pub enum Place {
     /// In a file.
     File {
         /// The file, or `built-in …` for what is compiled in.
-        path: PathBuf,
+        path: Box<Path>,
         /// The line, from 1; none when the fault is about something that the file does not say.
         line: Option<usize>,
     },
@@ -164,7 +164,7 @@ impl Faults {
             Ordering::Greater => return,
         };
         let place = Place::File {
-            path: file.into(),
+            path: Path::new(file).into(),
             line,
         };
         self.0
@@ -250,7 +250,7 @@ mod tests {
         let fault = Fault::new("routes[0]\n", "is\tempty", "name it");
         assert_eq!(fault.to_string(), "routes[0]\\n: is\\tempty; name it");
         let place = Place::File {
-            path: "a b.yml".into(),
+            path: Path::new("a b.yml").into(),
             line: Some(7),
         };
         assert_eq!(
