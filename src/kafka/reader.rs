@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -24,7 +25,7 @@ use self::owned::OwnedPartitions;
 use super::TICK;
 use super::context::WorkerContext;
 use super::events::{ConsumerEvents, RebalanceEvent};
-use super::ffi::{self, Commit};
+use super::ffi::{self, Commit, LogQueue};
 use super::log_change::LogChange;
 use super::outage::is_of_connection;
 use super::place::{LeaderEpoch, Partition};
@@ -61,6 +62,8 @@ pub enum ReaderError {
 
 /// A consumer and where it stands.
 pub struct Reader {
+    /// What the consumer writes to its log; it goes before the consumer does.
+    log_lines: Option<LogQueue>,
     /// The consumer; polled by the worker.
     pub consumer: BaseConsumer<ConsumerEvents>,
     /// Where each partition stands.
@@ -104,6 +107,7 @@ impl Reader {
         let start_offsets = StartOffsets::new(settings.clone(), first, context.topic_ids)
             .map_err(ReaderError::Thread)?;
         Ok(Self {
+            log_lines: LogQueue::of_client(consumer.client()),
             consumer,
             positions: Positions::default(),
             settings,
@@ -135,11 +139,20 @@ impl Reader {
         self.beat();
         // Serves what the client has to say; there are no messages yet.
         let _ = self.consumer.poll(Duration::ZERO);
+        self.look_at_log();
         self.report();
         if self.shutdown.is_cancelled() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
+        }
+    }
+
+    /// Looks at what the client has written to its log.
+    fn look_at_log(&self) {
+        if let Some(lines) = &self.log_lines {
+            let events = self.consumer.context();
+            lines.each_line(|level, facility, line| events.log(level, facility, line));
         }
     }
 
@@ -247,6 +260,7 @@ impl Reader {
     /// Whether a log is not what it was: what was read counts still, and the next message may not.
     #[must_use]
     pub fn has_log_changes(&self) -> bool {
+        self.look_at_log();
         self.consumer.context().has_log_changes()
     }
 
@@ -278,6 +292,7 @@ impl Reader {
             }
             wait = Duration::ZERO;
         }
+        self.look_at_log();
         self.look_at_rebalances();
         self.report();
     }

@@ -1,7 +1,8 @@
 //! Starts the workers, keeps them running, and stops them.
 //!
 //! One thread a worker, and one for the pages. A worker that fails in a way that needs new clients is begun afresh in
-//! place, after a growing wait; the process ends only when it is told to, or when the stop takes too long.
+//! place, after a growing wait; the process ends only when it is told to, when the stop takes too long, or when a worker is
+//! stuck for good.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::kafka::unowned;
 use crate::kafka::worker::{self, WorkerEnd, WorkerError};
 use crate::model::error::chain;
 use crate::pipeline::Pipeline;
-use crate::telemetry::health::{self, Silent, WorkerHealth};
+use crate::telemetry::health::{self, LOST_AFTER, Silent, WorkerHealth};
 use crate::telemetry::metrics::Metrics;
 
 /// A worker that ran this long before it failed begins its waits anew.
@@ -36,6 +37,13 @@ const GOOD_RUN: Duration = Duration::from_mins(1);
 
 /// How long brokers are waited for at the most before a new client asks.
 const LONGEST: Duration = Duration::from_mins(1);
+
+/// How much longer than `shutdown_grace` a worker is waited for, which sees the end of that time by itself.
+const LATE: Duration = Duration::from_secs(3);
+
+/// What is said of a worker that is not waited for any longer.
+const LEFT_BEHIND: &str = "a call into the client library does not return; what the worker had in flight is not committed, \
+                           and is read again by the next process";
 
 /// How long to wait before the brokers are asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -182,7 +190,8 @@ pub async fn run(
             .map_err(ServiceError::Thread)?;
         ends.push(ended);
     }
-    let result = all(ends, &shutdown).await;
+    let latest = config.shutdown_grace + LATE;
+    let result = all(ends, &healths, &shutdown, latest).await;
     done.cancel();
     // It ends with the shutdown; that it panicked would have been seen in the log.
     let _ = reloads.await;
@@ -193,23 +202,70 @@ pub async fn run(
     result
 }
 
-/// Waits for all workers to end. One that does not end well takes the others along.
+/// Waits for all workers to end. One that does not end well takes the others along, and so does one that is stuck for good. A
+/// worker that has not ended when the time for a stop is over is left behind: its thread ends with the process.
 async fn all(
     ends: Vec<oneshot::Receiver<Result<(), WorkerError>>>,
+    healths: &[Arc<WorkerHealth>],
     shutdown: &CancellationToken,
+    latest: Duration,
 ) -> Result<(), ServiceError> {
-    let mut result = Ok(());
-    for (worker, end) in ends.into_iter().enumerate() {
-        let error = match end.await {
-            Ok(Ok(())) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "its thread panicked".to_owned(),
-        };
-        error!(worker, error, "worker ended with an error");
-        shutdown.cancel();
-        result = Err(ServiceError::Worker { worker, error });
+    let late = CancellationToken::new();
+    let ended = async {
+        let mut result = Ok(());
+        for (worker, end) in ends.into_iter().enumerate() {
+            let end = tokio::select! {
+                biased;
+                end = end => end.map_err(|_| "its thread panicked".to_owned()),
+                () = late.cancelled() => Err(LEFT_BEHIND.to_owned()),
+            };
+            let error = match end {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error,
+            };
+            error!(worker, error, "worker ended with an error");
+            shutdown.cancel();
+            result = Err(ServiceError::Worker { worker, error });
+        }
+        result
+    };
+    tokio::select! {
+        result = ended => result,
+        never = stop_where_one_is_lost(healths, shutdown) => match never {},
+        never = say_when_late(shutdown, latest, &late) => match never {},
     }
-    result
+}
+
+/// Stops all workers when one has not turned for so long that it never will.
+async fn stop_where_one_is_lost(
+    healths: &[Arc<WorkerHealth>],
+    shutdown: &CancellationToken,
+) -> Infallible {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let lost = healths.iter().position(|health| health.is_lost());
+        if let Some(worker) = lost {
+            let minutes = LOST_AFTER.as_secs() / 60;
+            error!(
+                worker,
+                minutes, "the worker is stuck for good; the process ends, to be started again"
+            );
+            shutdown.cancel();
+            return std::future::pending().await;
+        }
+    }
+}
+
+async fn say_when_late(
+    shutdown: &CancellationToken,
+    latest: Duration,
+    late: &CancellationToken,
+) -> Infallible {
+    shutdown.cancelled().await;
+    tokio::time::sleep(latest).await;
+    late.cancel();
+    std::future::pending().await
 }
 
 /// Says in the log when no broker answers, that it lasts, and when it is over.
@@ -390,5 +446,70 @@ fn wait(context: &WorkerContext, wait: Duration) {
     while Instant::now() < until && !context.shutdown.is_cancelled() {
         context.health.turned();
         thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATEST: Duration = Duration::from_secs(28);
+
+    async fn ended(
+        ends: Vec<oneshot::Receiver<Result<(), WorkerError>>>,
+        shutdown: &CancellationToken,
+    ) -> Option<String> {
+        let healths: Vec<_> = ends.iter().map(|_| Arc::default()).collect();
+        let result = all(ends, &healths, shutdown, LATEST).await;
+        result.err().map(|error| error.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_never_ends_is_left_behind() {
+        let (well, first) = oneshot::channel();
+        let (_never, second) = oneshot::channel();
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        well.send(Ok(())).unwrap();
+        let began = tokio::time::Instant::now();
+        let error = ended(vec![first, second], &shutdown).await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), LATEST.as_secs());
+        assert!(
+            error.starts_with("worker 1 ") && error.ends_with(LEFT_BEHIND),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_fails_takes_the_others_along() {
+        let (end, first) = oneshot::channel();
+        let (other, second) = oneshot::channel();
+        let shutdown = CancellationToken::new();
+        drop(end);
+        let stopped = shutdown.clone();
+        tokio::spawn(async move {
+            stopped.cancelled().await;
+            other.send(Ok(())).unwrap();
+        });
+        let error = ended(vec![first, second], &shutdown).await.unwrap();
+        assert_eq!(error, "worker 0 ended with an error: its thread panicked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_is_stuck_for_good_ends_the_process() {
+        let stuck = Arc::new(WorkerHealth::default());
+        stuck.turned_before(LOST_AFTER);
+        let healths = [Arc::default(), stuck];
+        let (other, first) = oneshot::channel();
+        let (_never, second) = oneshot::channel();
+        let shutdown = CancellationToken::new();
+        let stopped = shutdown.clone();
+        tokio::spawn(async move {
+            stopped.cancelled().await;
+            other.send(Ok(())).unwrap();
+        });
+        let error = all(vec![first, second], &healths, &shutdown, LATEST).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("worker 1 "), "{error}");
     }
 }

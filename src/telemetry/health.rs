@@ -13,6 +13,10 @@ use parking_lot::{Mutex, MutexGuard};
 /// A loop that has not turned for this long is stuck: no call that it makes blocks for half as long.
 pub const STUCK_AFTER: Duration = Duration::from_mins(2);
 
+/// A loop that has not turned for this long is given up, and the process with it: whoever watches the process (Kubernetes does
+/// so by /livez, and sooner) starts another one, which reads again what was not committed.
+pub const LOST_AFTER: Duration = Duration::from_mins(4);
+
 /// A commit or a transaction that takes longer than this is one that waits.
 pub const WAITS_AFTER: Duration = Duration::from_secs(10);
 
@@ -149,7 +153,22 @@ impl WorkerHealth {
     /// Whether the loop turned lately.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        now().saturating_sub(self.turned.load(Ordering::Relaxed)) < STUCK_AFTER.as_secs()
+        self.turned_ago() < STUCK_AFTER
+    }
+
+    /// Whether the loop has not turned for so long that it never will: a call into the client library does not return.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.turned_ago() >= LOST_AFTER
+    }
+
+    #[cfg(test)]
+    pub(crate) fn turned_before(&self, ago: Duration) {
+        self.turned.store(now() - ago.as_secs(), Ordering::Relaxed);
+    }
+
+    fn turned_ago(&self) -> Duration {
+        Duration::from_secs(now().saturating_sub(self.turned.load(Ordering::Relaxed)))
     }
 
     /// Whether the worker does its work; if not, what is missing.

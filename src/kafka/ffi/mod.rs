@@ -12,10 +12,12 @@
 //! - Leader epochs of messages and of offsets, which the binding does not show.
 //! - `admin`: questions to the brokers; the one way to learn what we may do with a topic or a group without doing it, which
 //!   id a topic has, and where many partitions begin, end and were left, at once.
+//! - `LogQueue`: a queue of their own for the lines of a client's log, without which a poll may wait for itself.
 #![allow(unsafe_code)] // the one exception of the crate, for the reasons above
 
 pub(super) mod admin;
 mod code;
+mod log_queue;
 
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
@@ -29,6 +31,8 @@ use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+
+pub(super) use log_queue::LogQueue;
 
 /// Waits until every message is delivered or has failed and its report is served. False when `wait` passed before.
 pub(super) fn flush<C: ProducerContext>(producer: &ThreadedProducer<C>, wait: Duration) -> bool {
