@@ -37,7 +37,7 @@ impl SplicedText {
                     self.text(quoted.strip_prefix('"')?.strip_suffix('"')?);
                 }
                 Piece::Value { place, quoting } => {
-                    self.values.push((self.texts.len(), *place, *quoting))
+                    self.values.push((self.texts.len(), *place, *quoting));
                 }
             }
         }
