@@ -101,7 +101,7 @@ impl Reader {
         context: &WorkerContext,
     ) -> Result<Self, ReaderError> {
         let monitor = context.outage.monitor();
-        let consumer = settings
+        let consumer: BaseConsumer<ConsumerEvents> = settings
             .create_with_context(ConsumerEvents::reporting_to(monitor, &context.config))
             .map_err(ReaderError::Consumer)?;
         let start_offsets = StartOffsets::new(settings.clone(), first, context.topic_ids)
