@@ -12,6 +12,7 @@ use crate::service::supervisor::{self, ServiceError};
 
 /// Runs the service until SIGTERM or SIGINT, then drains it.
 pub async fn serve(config: Config, pipeline: Pipeline) -> Result<(), ServiceError> {
+    let listener = supervisor::bind(&config)?;
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).map_err(ServiceError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServiceError::Signal)?;
@@ -24,5 +25,6 @@ pub async fn serve(config: Config, pipeline: Pipeline) -> Result<(), ServiceErro
         info!(signal = name, "stopping: finishing what is in flight");
         stop.cancel();
     });
-    supervisor::run(Arc::new(config), None, Arc::new(pipeline), shutdown).await
+    let (config, pipeline) = (Arc::new(config), Arc::new(pipeline));
+    supervisor::run(config, listener, None, pipeline, shutdown).await
 }
