@@ -26,6 +26,7 @@ impl Config {
         security::check(&self.kafka.security, &mut faults);
         properties::check(self, &mut faults);
         self.check_times(&mut faults);
+        self.check_record_paths(&mut faults);
         self.check_files(&mut faults);
         self.check_topics(&mut faults);
         self.check_service(&mut faults);
@@ -68,6 +69,20 @@ impl Config {
                     key,
                     format!("`{topic}` is kafka.topics[{first}] too"),
                     "name it once",
+                ));
+            }
+        }
+    }
+
+    fn check_record_paths(&self, faults: &mut Vec<Fault>) {
+        for (index, path) in self.input.record_paths.iter().enumerate() {
+            let escapes = path.matches('~').count();
+            let known = path.matches("~0").count() + path.matches("~1").count();
+            if !path.starts_with('/') || escapes != known {
+                faults.push(Fault::new(
+                    format!("input.record_paths[{index}]"),
+                    format!("`{path}` is no JSON pointer"),
+                    "write a key after each `/`, as in `/data/aws`; `~1` is a `/` in a key, `~0` a `~`",
                 ));
             }
         }
@@ -520,6 +535,22 @@ mod tests {
              delivery.linger: zero would make each finding a transaction of its own; write `1ms` or more\n\
              delivery.commit_interval: zero would commit after each message; write `100ms` or more\n\
              shutdown_grace: zero would leave no time to finish what is in flight; write `5s` or more, and less than Kubernetes' terminationGracePeriodSeconds"
+        );
+    }
+
+    #[test]
+    fn record_paths_are_json_pointers() {
+        assert_eq!(
+            changed(|config| {
+                config.input.record_paths = ["/data/aws", "data", "/a~2", "/a~1b~0", ""]
+                    .map(str::to_owned)
+                    .to_vec();
+            }),
+            [(1, "data"), (2, "/a~2"), (4, "")]
+                .map(|(index, path)| format!(
+                    "input.record_paths[{index}]: `{path}` is no JSON pointer; write a key after each `/`, as in `/data/aws`; `~1` is a `/` in a key, `~0` a `~`"
+                ))
+                .join("\n")
         );
     }
 

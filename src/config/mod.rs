@@ -284,6 +284,10 @@ pub struct Input {
     /// single dead letter, which says how many they are.
     #[schemars(range(min = 1))]
     pub max_unreadable: u32,
+    /// Where records stand in JSON of a form that is not known: JSON pointers (RFC 6901), such as `/data/aws`. A text there
+    /// is read as a message of its own.
+    #[schemars(length(max = 100))]
+    pub record_paths: Vec<String>,
     /// Whether what no rule can want is parsed all the same.
     pub validate: Validate,
 }
@@ -294,6 +298,7 @@ impl Default for Input {
             max_decoded_bytes: 64 * 1024 * 1024,
             max_depth: 6,
             max_unreadable: 100,
+            record_paths: Vec::new(),
             validate: Validate::default(),
         }
     }
