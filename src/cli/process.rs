@@ -14,7 +14,7 @@ use super::paint::plain_json;
 use super::{ConfigFile, Failure, Outcome, pipeline};
 use crate::cloudtrail::envelope::Skip;
 use crate::config::{Config, Route};
-use crate::dead_letter::Reason;
+use crate::dead_letter::{DeadLetter, Reason};
 use crate::detection::level::Level;
 use crate::format::Format;
 use crate::pipeline::{Origin, Outputs, Pipeline, Tally};
@@ -185,11 +185,10 @@ impl<W: Write> Work<W> {
             }
             let ended = line.pop_if(|byte| *byte == b'\n').is_some();
             if !ended && read as u64 == most {
-                return Err(Failure::TooLong {
-                    origin: STDIN.to_owned(),
-                    number: number + 1,
-                    limit: self.limit,
-                });
+                let rest = skip_line(&mut input)?;
+                self.too_long(&mut line, rest, number)?;
+                number += 1;
+                continue;
             }
             line.pop_if(|byte| ended && *byte == b'\r');
             if !line.trim_ascii().is_empty() {
@@ -197,6 +196,25 @@ impl<W: Write> Work<W> {
                 number += 1;
             }
         }
+    }
+
+    /// A line that is longer than a payload may be: a dead letter with as much of it as may be held.
+    fn too_long(&mut self, line: &mut Vec<u8>, rest: u64, number: i64) -> Result<(), Failure> {
+        let reason = Reason::DecodedTooLarge;
+        let length = line.len() as u64 + rest;
+        line.truncate(self.limit);
+        let letter = DeadLetter {
+            reason,
+            error: format!(
+                "the line has {length} bytes, more than {} (input.max_decoded_bytes); the rest of it is not kept",
+                self.limit
+            ),
+            index: None,
+            payload: std::mem::take(line),
+        };
+        self.messages += 1;
+        self.tally.dead_letter(reason);
+        self.dead_letters.write(&letter, &origin(STDIN, number))
     }
 
     /// One payload.
@@ -224,12 +242,7 @@ impl<W: Write> Work<W> {
     }
 
     fn payload(&mut self, payload: &[u8], topic: &str, offset: i64) -> Result<(), Failure> {
-        let origin = Origin {
-            topic,
-            partition: 0,
-            offset,
-            timestamp: None,
-        };
+        let origin = origin(topic, offset);
         self.messages += 1;
         let Self {
             pipeline,
@@ -281,6 +294,34 @@ impl<W: Write> Work<W> {
     fn flush(&mut self) -> Result<(), Failure> {
         self.documents.flush().map_err(Failure::stdout)?;
         self.dead_letters.flush()
+    }
+}
+
+const fn origin(topic: &str, offset: i64) -> Origin<'_> {
+    Origin {
+        topic,
+        partition: 0,
+        offset,
+        timestamp: None,
+    }
+}
+
+/// Passes over what is left of a line, and says how long that was.
+fn skip_line(input: &mut impl BufRead) -> Result<u64, Failure> {
+    let mut length = 0;
+    loop {
+        let buffer = input.fill_buf().map_err(|error| Failure::Read {
+            origin: STDIN.to_owned(),
+            error,
+        })?;
+        let end = memchr::memchr(b'\n', buffer);
+        let read = end.map_or(buffer.len(), |end| end + 1);
+        let is_over = end.is_some() || buffer.is_empty();
+        length += end.unwrap_or(read) as u64;
+        input.consume(read);
+        if is_over {
+            return Ok(length);
+        }
     }
 }
 
