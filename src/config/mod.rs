@@ -305,6 +305,10 @@ pub struct Input {
     /// becomes a single dead letter, which gives their number.
     #[schemars(range(min = 1))]
     pub max_unreadable: u32,
+    /// Paths to CloudTrail records in JSON of an unknown form: JSON pointers (RFC 6901), such as `/data/aws`. A string at
+    /// such a path is read like a whole message.
+    #[schemars(length(max = 100))]
+    pub record_paths: Vec<String>,
     /// Which messages are parsed completely.
     pub validate: Validate,
 }
@@ -315,6 +319,7 @@ impl Default for Input {
             max_decoded_bytes: 64 * 1024 * 1024,
             max_depth: 6,
             max_unreadable: 100,
+            record_paths: Vec::new(),
             validate: Validate::default(),
         }
     }

@@ -17,6 +17,8 @@ pub(super) enum Items {
     LogEvents,
     /// Kinesis' or Firehose's records.
     Kinesis,
+    /// Kafka's records.
+    Kafka,
     /// OpenTelemetry's three levels.
     ResourceLogs,
     ScopeLogs,
@@ -32,6 +34,12 @@ pub(super) enum Coding {
     Base64,
     /// As OpenTelemetry's `AnyValue`.
     AnyValue,
+    /// As DynamoDB writes an item: each value under the name of its type.
+    DynamoDb,
+    /// In one of the columns of a row, or as the row itself.
+    Columns,
+    /// As the row itself, whose columns have no capitals.
+    Row,
 }
 
 /// A wrapper around one thing.
@@ -67,6 +75,10 @@ impl<'a> Carrier<'a> {
         }
     }
 
+    const fn coded(self, coding: Coding) -> Self {
+        Self { coding, ..self }
+    }
+
     const fn time(self, time: Option<&'a [u8]>) -> Self {
         Self { time, ..self }
     }
@@ -96,6 +108,12 @@ pub(super) enum Form<'a> {
         list: &'a [u8],
         items: Items,
     },
+    /// A wrapper around an object whose values are such lists.
+    Lists {
+        envelope: Envelope,
+        lists: &'a [u8],
+        items: Items,
+    },
     /// A wrapper around one thing.
     Carrier(Carrier<'a>),
     /// Known, and not readable here.
@@ -120,25 +138,27 @@ pub(super) fn form<'a>(object: &Object<'a>, items: Items) -> Form<'a> {
             )
         }),
         Items::Kinesis => kinesis(known),
+        Items::Kafka => known.value.map(kafka),
         Items::ResourceLogs => open_telemetry(known.scope_logs, Items::ScopeLogs),
         Items::ScopeLogs => open_telemetry(known.log_records, Items::LogRecords),
         Items::LogRecords => Some(log_record(object)),
     };
     listed
-        .or_else(|| of_aws(known))
-        .or_else(|| of_others(known))
+        .or_else(|| of_aws(object))
+        .or_else(|| of_others(object))
         .unwrap_or(Form::Unknown)
 }
 
 /// The forms that AWS writes.
-fn of_aws<'a>(known: &Known<'a>) -> Option<Form<'a>> {
-    notification(known)
+fn of_aws<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let known = &object.known;
+    notification(object)
         .or_else(|| {
             let digest = known.digest_object.and(known.digest_start);
             digest.map(|_| Form::Skipped(Skip::Digest))
         })
         .or_else(|| list(known.s3_records, Envelope::S3File, Items::Any))
-        .or_else(|| event_bridge(known))
+        .or_else(|| event_bridge(object))
         .or_else(|| cloudwatch_logs(known))
         .or_else(|| list(known.records, Envelope::Kinesis, Items::Kinesis))
         .or_else(|| match known.kinesis.or(known.record_id) {
@@ -171,15 +191,32 @@ fn of_aws<'a>(known: &Known<'a>) -> Option<Form<'a>> {
                 ..carrier
             }))
         })
+        .or_else(|| {
+            let event = known.event_json?;
+            Some(Form::Carrier(Carrier::new(Envelope::CloudtrailLake, event)))
+        })
         .or_else(|| list(known.looked_up, Envelope::LookupEvents, Items::Any))
         .or_else(|| {
             let event = known.looked_up_event?;
             Some(Form::Carrier(Carrier::new(Envelope::LookupEvents, event)))
         })
+        .or_else(|| {
+            known.event_name_column?;
+            member(object.json, b"eventsource")?;
+            let row = Carrier::new(Envelope::Athena, object.json);
+            Some(Form::Carrier(row.coded(Coding::Row)))
+        })
+        .or_else(|| {
+            // As GetRecords gives a record of a stream.
+            let data = known.kinesis_data.filter(|data| data.starts_with(b"\""))?;
+            let carrier = Carrier::new(Envelope::Kinesis, data);
+            Some(Form::Carrier(carrier.base64()))
+        })
 }
 
 /// The forms that shippers and transports write.
-fn of_others<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+fn of_others<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let known = &object.known;
     security_lake(known)
         .or_else(|| {
             list(
@@ -201,7 +238,17 @@ fn of_others<'a>(known: &Known<'a>) -> Option<Form<'a>> {
             };
             Some(Form::Carrier(carrier.time(known.time)))
         })
+        .or_else(|| search_hit(known))
+        .or_else(|| {
+            // Whatever the alert has beside: the record itself stands there as it came.
+            let data = known.data.filter(|data| data.starts_with(b"{"))?;
+            let record = member(data, b"aws").filter(|record| record.starts_with(b"{"))?;
+            let carrier = Carrier::new(Envelope::Wazuh, record).time(known.timestamp);
+            Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
+        })
+        .or_else(|| debezium(object))
         .or_else(|| log_shipper(known))
+        .or_else(|| log_message(object))
         .or_else(|| {
             // Whoever put JSON under one of these keys wrapped it in a way that no list of forms can name.
             let value = first_json(&[
@@ -213,9 +260,53 @@ fn of_others<'a>(known: &Known<'a>) -> Option<Form<'a>> {
                 known.value,
                 known.payload,
                 known.data,
+                known.record,
+                known.msg,
             ])?;
             Some(Form::Carrier(Carrier::new(Envelope::Embedded, value)))
         })
+}
+
+/// A hit of Elasticsearch, or the answer to a search, which is a list of them.
+fn search_hit<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+    if let Some(hit) = known.hit {
+        let carrier = Carrier::new(Envelope::Elasticsearch, hit);
+        return Some(Form::Carrier(carrier));
+    }
+    let hits = member(known.hits.filter(|hits| hits.starts_with(b"{"))?, b"hits");
+    list(hits, Envelope::Elasticsearch, Items::Any)
+}
+
+/// A change in a database: the row after it.
+fn debezium<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let after = object.known.after?;
+    member(object.json, b"op").or_else(|| member(object.json, b"before"))?;
+    let carrier = Carrier::new(Envelope::Debezium, after).coded(Coding::Columns);
+    Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
+}
+
+/// Messages of Graylog and rsyslog, and Fluentd's with their tag: what they carry and is not CloudTrail is no error.
+fn log_message<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let known = &object.known;
+    let (envelope, candidates, time) = if known.full_message.or(known.short_message).is_some() {
+        let texts = [known.full_message, known.short_message];
+        (Envelope::Graylog, texts, known.timestamp)
+    } else if known.msg.is_some() && known.syslog_tag.or(known.raw_msg).is_some() {
+        let parsed = member(object.json, b"$!");
+        let time = member(object.json, b"timereported");
+        (Envelope::Rsyslog, [known.msg, parsed], time)
+    } else if known.record.is_some() && known.tag.or(known.time).or(known.date).is_some() {
+        let time = known.time.or(known.date);
+        (Envelope::FluentBit, [known.record, None], time)
+    } else {
+        return None;
+    };
+    Some(
+        first_json(&candidates).map_or(Form::Skipped(Skip::NotCloudtrail), |value| {
+            let carrier = Carrier::new(envelope, value).time(time);
+            Form::Carrier(carrier.or(Skip::NotCloudtrail))
+        }),
+    )
 }
 
 fn record<'a>(known: &Known<'a>) -> Form<'a> {
@@ -246,8 +337,9 @@ fn list(value: Option<&[u8]>, envelope: Envelope, items: Items) -> Option<Form<'
     })
 }
 
-/// News of S3, SNS and SQS: about something that is elsewhere, or a carrier of it.
-fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+/// News of S3, SNS and SQS: about something that is elsewhere, or a carrier of it; and what AWS Lambda gets of streams.
+fn notification<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let known = &object.known;
     if let Some(message) = known.sns {
         let carrier = Carrier::new(Envelope::Sns, message);
         return Some(Form::Carrier(carrier.or(Skip::Notification)));
@@ -261,7 +353,18 @@ fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
                 let carrier = Carrier::new(Envelope::Sqs, body);
                 return Some(Form::Carrier(carrier.or(Skip::Notification)));
             }
-            (source, _) if source.starts_with(b"aws:") => {
+            (b"aws:kafka" | b"SelfManagedKafka", _) => {
+                return known.value.map(kafka).or_else(|| {
+                    let lists = known.records.filter(|lists| lists.starts_with(b"{"))?;
+                    Some(Form::Lists {
+                        envelope: Envelope::Msk,
+                        lists,
+                        items: Items::Kafka,
+                    })
+                });
+            }
+            (b"aws:dynamodb", _) => return dynamodb(object),
+            (b"aws:s3" | b"aws:sns" | b"aws:sqs" | b"aws:ses" | b"aws:codecommit", _) => {
                 return Some(Form::Skipped(Skip::Notification));
             }
             _ => {}
@@ -284,15 +387,47 @@ fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
     handshake.then_some(Form::Skipped(Skip::Notification))
 }
 
-fn event_bridge<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+/// One record of Kafka, in base64.
+fn kafka(value: &[u8]) -> Form<'_> {
+    Form::Carrier(Carrier::new(Envelope::Msk, value).base64())
+}
+
+/// A change in a DynamoDB table: the item as it is then.
+fn dynamodb<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let change = member(object.json, b"dynamodb")?;
+    let Some(image) = member(change, b"NewImage") else {
+        // What was deleted, or a stream of keys alone.
+        return Some(Form::Skipped(Skip::Notification));
+    };
+    let carrier = Carrier::new(Envelope::DynamoDb, image).coded(Coding::DynamoDb);
+    Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
+}
+
+fn event_bridge<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    const SUFFIX: &[u8] = b" via CloudTrail";
+    let known = &object.known;
+    if let Some(detail) = known.sent_detail {
+        // As it is given to PutEvents.
+        member(object.json, b"DetailType").or_else(|| member(object.json, b"Detail-Type"))?;
+        let carrier = Carrier::new(Envelope::EventBridge, detail);
+        return Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)));
+    }
     let kind = ShortText::decode(string_inside(known.detail_type?)?);
     let detail = known.detail?;
+    let carrier = Carrier::new(Envelope::EventBridge, detail).time(known.time);
     // A suffix, because the words before it differ by kind of event and by partition.
-    if !kind.bytes().ends_with(b" via CloudTrail") {
-        return Some(Form::Skipped(Skip::NotCloudtrail));
+    if kind
+        .bytes()
+        .split_last_chunk::<{ SUFFIX.len() }>()
+        .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(SUFFIX))
+    {
+        return Some(Form::Carrier(carrier));
     }
-    let carrier = Carrier::new(Envelope::EventBridge, detail);
-    Some(Form::Carrier(carrier.time(known.time)))
+    // A record that was sent on under a name of one's own.
+    if detail.starts_with(br#"{"eventVersion":"1."#) {
+        return Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)));
+    }
+    Some(Form::Skipped(Skip::NotCloudtrail))
 }
 
 fn cloudwatch_logs<'a>(known: &Known<'a>) -> Option<Form<'a>> {
@@ -432,7 +567,7 @@ fn log_shipper<'a>(known: &Known<'a>) -> Option<Form<'a>> {
 
 /// The first that may hold JSON: an object, an array, or a string that begins like one, or like a string or base64 of
 /// one.
-fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
+pub(super) fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
     candidates
         .iter()
         .flatten()

@@ -19,6 +19,8 @@ pub(super) enum Layer<'a> {
     Text(&'a [u8]),
     /// Compressed bytes.
     Compressed(Codec, &'a [u8]),
+    /// Text in two bytes a letter, as PowerShell writes it.
+    Utf16(ByteOrder, &'a [u8]),
     /// Base64 of something that begins as a known layer does.
     Base64(&'a [u8]),
     /// The same bytes without a header.
@@ -51,7 +53,56 @@ impl Codec {
     }
 }
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
+/// Which byte of UTF-16's two comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// The byte order mark of UTF-8. Windows' programs write it before a text, and so before each line that they append.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What RFC 7464 puts before each text.
+const RECORD_SEPARATOR: u8 = 0x1e;
+
+/// The place past the marks at `at` that stand around texts: byte order mark, record separator, and the NUL at the end of a
+/// C string.
+pub(super) fn skip_marks(text: &[u8], mut at: usize) -> usize {
+    loop {
+        match text.get(at) {
+            Some(&(0 | RECORD_SEPARATOR)) => at += 1,
+            Some(0xef) if text.get(at..).is_some_and(|rest| rest.starts_with(BOM)) => {
+                at += BOM.len();
+            }
+            _ => return at,
+        }
+    }
+}
+
+/// The same, with white space among them.
+pub(super) fn skip_marks_and_space(text: &[u8], mut at: usize) -> usize {
+    loop {
+        let next = skip_marks(text, scan::skip_space(text, at));
+        if next == at {
+            return at;
+        }
+        at = next;
+    }
+}
+
+/// The text without such marks at either end.
+pub(super) fn without_marks(text: &[u8]) -> &[u8] {
+    let mut end = text.len();
+    while let Some(byte) = end.checked_sub(1).and_then(|last| text.get(last)) {
+        if !scan::is_space(*byte) && !matches!(*byte, 0 | RECORD_SEPARATOR) {
+            break;
+        }
+        end -= 1;
+    }
+    text.get(skip_marks_and_space(text, 0)..end)
+        .unwrap_or_default()
+}
 
 /// By its first bytes, how something is compressed.
 fn codec(data: &[u8]) -> Option<Codec> {
@@ -64,6 +115,27 @@ fn codec(data: &[u8]) -> Option<Codec> {
     known
         .into_iter()
         .find_map(|(magic, codec)| data.starts_with(magic).then_some(codec))
+        .or_else(|| is_zlib(data).then_some(Codec::Zlib))
+}
+
+/// Whether bytes begin as zlib's do, for each level of compression, and go on as no text does: some of it are letters.
+fn is_zlib(data: &[u8]) -> bool {
+    matches!(data, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..])
+        && data
+            .iter()
+            .take(16)
+            .any(|byte| !byte.is_ascii() || (byte.is_ascii_control() && !scan::is_space(*byte)))
+}
+
+/// The order of the bytes of UTF-16, by its mark or by the letters of JSON at its beginning.
+fn utf16(data: &[u8]) -> Option<(ByteOrder, &[u8])> {
+    match data {
+        [0xff, 0xfe, rest @ ..] => Some((ByteOrder::Little, rest)),
+        [0xfe, 0xff, rest @ ..] => Some((ByteOrder::Big, rest)),
+        [b'{' | b'[', 0, _, 0, ..] => Some((ByteOrder::Little, data)),
+        [0, b'{' | b'[', 0, _, 0, ..] => Some((ByteOrder::Big, data)),
+        _ => None,
+    }
 }
 
 /// Recognises the outermost layer.
@@ -77,8 +149,11 @@ pub(super) fn recognise(data: &[u8]) -> Layer<'_> {
         Some(codec) => return Layer::Compressed(codec, data),
         None => {}
     }
+    if let Some((order, text)) = utf16(data) {
+        return Layer::Utf16(order, text);
+    }
     match data {
-        [0, _, _, _, _, rest @ ..] => return confluent(rest),
+        [0, _, _, _, _, rest @ ..] => return confluent(data, rest),
         [3, compression @ (0 | 5), rest @ ..] if rest.len() >= 16 => {
             return glue(*compression, rest.get(16..).unwrap_or_default());
         }
@@ -106,9 +181,14 @@ pub(super) fn recognise(data: &[u8]) -> Layer<'_> {
 }
 
 /// What follows the magic byte and the schema id of Confluent's framing.
-fn confluent(rest: &[u8]) -> Layer<'_> {
+fn confluent<'a>(data: &'a [u8], rest: &'a [u8]) -> Layer<'a> {
+    let text = data
+        .get(skip_marks_and_space(data, 0)..)
+        .unwrap_or_default();
     match scan::trim(rest) {
         [b'{' | b'[', ..] => Layer::Framed(rest),
+        // No framing, but the end of the text before this one.
+        _ if scan::begins_as_json(text) => Layer::Framed(text),
         _ => Layer::Unsupported(
             "Avro or Protobuf in schema registry framing: its schema is not here; use the JSON Schema serialiser",
         ),
@@ -187,11 +267,43 @@ pub(super) fn decompress(
     into: &mut Vec<u8>,
 ) -> Result<(), LayerError> {
     match codec {
-        Codec::Gzip => fill(flate2::bufread::MultiGzDecoder::new(data), limit, into),
+        Codec::Gzip => gzip(data, limit, into),
         Codec::Zlib => fill(flate2::bufread::ZlibDecoder::new(data), limit, into),
         Codec::Snappy => fill(snap::read::FrameDecoder::new(data), limit, into),
         Codec::Zstd => zstd(data, limit, into),
         Codec::Lz4 => lz4(data, limit, into),
+    }
+}
+
+/// Members, one after another. Zeros may follow the last one, as in copies of blocks and tapes; gzip passes over them
+/// too.
+fn gzip(data: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), LayerError> {
+    /// What a decoder reads before it finds that a member's header is none.
+    const HEADER: usize = 10;
+    const ZEROS: [u8; HEADER] = [0; HEADER];
+    let begin = into.len();
+    match fill(flate2::bufread::MultiGzDecoder::new(data), limit, into) {
+        Err(LayerError::Corrupt(error)) if data.ends_with(&[0]) => {
+            into.truncate(begin);
+            let padded = Read::chain(data, &ZEROS[..]);
+            let mut decoder = flate2::bufread::MultiGzDecoder::new(padded);
+            if let Err(LayerError::TooLarge) = fill(&mut decoder, limit, into) {
+                return Err(LayerError::TooLarge);
+            }
+            // Where it stopped at zeros that are no header, the member before them was whole.
+            let (rest, padding) = decoder.get_ref().get_ref();
+            let unread = rest.len() + padding.len();
+            let end = (data.len() + ZEROS.len()).checked_sub(unread + HEADER);
+            let Some((members, zeros)) = end.and_then(|end| data.split_at_checked(end)) else {
+                return Err(LayerError::Corrupt(error));
+            };
+            into.truncate(begin);
+            if members.is_empty() || zeros.iter().any(|byte| *byte != 0) {
+                return Err(LayerError::Corrupt(error));
+            }
+            fill(flate2::bufread::MultiGzDecoder::new(members), limit, into)
+        }
+        outcome => outcome,
     }
 }
 
@@ -254,6 +366,36 @@ fn fill(decoder: impl Read, limit: usize, into: &mut Vec<u8>) -> Result<(), Laye
         return Err(LayerError::TooLarge);
     }
     outcome?;
+    Ok(())
+}
+
+/// Decodes UTF-16 into an empty buffer, at most `limit` bytes of it. Half a pair of surrogates becomes U+FFFD.
+pub(super) fn decode_utf16(
+    text: &[u8],
+    order: ByteOrder,
+    limit: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), LayerError> {
+    let (units, rest) = text.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(LayerError::Corrupt(format!(
+            "{} bytes are no whole number of letters",
+            text.len()
+        )));
+    }
+    let units = units.iter().map(|unit| match order {
+        ByteOrder::Little => u16::from_le_bytes(*unit),
+        ByteOrder::Big => u16::from_be_bytes(*unit),
+    });
+    for letter in char::decode_utf16(units) {
+        let letter = letter.unwrap_or(char::REPLACEMENT_CHARACTER);
+        let mut utf8 = [0; 4];
+        let utf8 = letter.encode_utf8(&mut utf8).as_bytes();
+        if utf8.len() > limit.saturating_sub(into.len()) {
+            return Err(LayerError::TooLarge);
+        }
+        into.extend_from_slice(utf8);
+    }
     Ok(())
 }
 
@@ -340,6 +482,71 @@ mod tests {
             assert_eq!(open(&packed, 4).unwrap(), b"{}[]");
             assert!(matches!(open(&packed, 3), Err(LayerError::TooLarge)));
         }
+    }
+
+    #[test]
+    fn zeros_may_follow_gzip_and_must_not_end_it() {
+        let text = br#"{"a":1}"#;
+        let packed = gzip(text);
+        let empty = gzip(b"");
+        for zeros in [1, 2, 9, 10, 11, 512, 5000] {
+            let padded = [&packed[..], &vec![0; zeros]].concat();
+            assert_eq!(open(&padded, 7).unwrap(), text, "{zeros}");
+            assert!(matches!(open(&padded, 6), Err(LayerError::TooLarge)));
+            let padded = [&packed[..], &empty, &vec![0; zeros]].concat();
+            assert_eq!(open(&padded, 7).unwrap(), text, "{zeros}");
+            let followed = [&packed[..], &vec![0; zeros], b"x"].concat();
+            assert!(matches!(open(&followed, 7), Err(LayerError::Corrupt(_))));
+        }
+        // The last bytes of a member are zeros, as it decodes to so little.
+        for cut in 1..packed.len() - 10 {
+            let cut = &packed[..packed.len() - cut];
+            assert!(matches!(open(cut, 7), Err(LayerError::Corrupt(_))));
+        }
+    }
+
+    #[test]
+    fn zlib_is_told_from_text() {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(br#"{"a":1}"#).unwrap();
+        let packed = encoder.finish().unwrap();
+        assert_eq!(open(&packed, 7).unwrap(), br#"{"a":1}"#);
+        let coded = BASE64.encode(&packed);
+        assert_eq!(recognise(coded.as_bytes()), Layer::Base64(coded.as_bytes()));
+        for text in [&b"x^2 + y^2 = z^2"[..], b"x"] {
+            assert_eq!(recognise(text), Layer::Unknown);
+        }
+    }
+
+    #[test]
+    fn utf16_is_known_by_its_mark_or_its_first_letters() {
+        let units = |order: ByteOrder, text: &str| -> Vec<u8> {
+            let bytes = |unit: u16| match order {
+                ByteOrder::Little => unit.to_le_bytes(),
+                ByteOrder::Big => unit.to_be_bytes(),
+            };
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        for order in [ByteOrder::Little, ByteOrder::Big] {
+            for text in ["{\"a\":\"\u{e9}\u{1f600}\"}", "\u{feff}{\"a\":1}"] {
+                let data = units(order, text);
+                let Layer::Utf16(found, inside) = recognise(&data) else {
+                    panic!("{text}");
+                };
+                assert_eq!(found, order);
+                let mut out = Vec::new();
+                decode_utf16(inside, order, 100, &mut out).unwrap();
+                assert_eq!(out, text.trim_start_matches('\u{feff}').as_bytes());
+                out.clear();
+                let outcome = decode_utf16(inside, order, 5, &mut out);
+                assert!(matches!(outcome, Err(LayerError::TooLarge)));
+            }
+        }
+        let mut out = Vec::new();
+        decode_utf16(&[0x00, 0xd8, b'x', 0], ByteOrder::Little, 9, &mut out).unwrap();
+        assert_eq!(out, "\u{fffd}x".as_bytes());
+        let odd = decode_utf16(b"{", ByteOrder::Little, 9, &mut out);
+        assert!(matches!(odd, Err(LayerError::Corrupt(_))));
     }
 
     #[test]
