@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Level, Outcome};
 
 pub use crate::model::fault::{Fault, Faults, Place};
-pub use choices::{Detail, Format};
+pub use choices::{Detail, Format, Validate};
 #[cfg(feature = "service")]
 pub use http::Certificate;
 pub use http::{Http, HttpTls};
@@ -323,17 +323,6 @@ impl Default for Input {
             validate: Validate::default(),
         }
     }
-}
-
-/// Which messages are parsed completely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Validate {
-    /// Those in which a rule could match. Of the others, only the start and the end are checked.
-    #[default]
-    Matched,
-    /// All messages: broken JSON anywhere is a dead letter.
-    Full,
 }
 
 /// Rules, severity and lists.

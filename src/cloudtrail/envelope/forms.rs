@@ -1,7 +1,9 @@
 //! Tells the forms of JSON in which CloudTrail travels apart, by structure alone.
 //!
-//! In: an object's known members ([`Object`]). Out: what the object is and where to look next ([`Form`]). The order of the checks in [`form`] is the contract: the first that fits wins.
-//! It neither decodes nor descends into what it found; the parent module does.
+//! In: an object's known members ([`Object`]). Out: what the object is and where to look next ([`Form`]). The order of the
+//! checks in [`form`] is the contract: the first that fits wins. It neither decodes nor descends into what it found; the parent module does.
+
+mod shippers;
 
 use super::object::{Known, Object, is_version_1, member};
 use super::{Envelope, Skip, layers};
@@ -247,8 +249,8 @@ fn of_others<'a>(object: &Object<'a>) -> Option<Form<'a>> {
             Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
         })
         .or_else(|| debezium(object))
-        .or_else(|| log_shipper(known))
-        .or_else(|| log_message(object))
+        .or_else(|| shippers::log_shipper(known))
+        .or_else(|| shippers::log_message(object))
         .or_else(|| {
             // Whoever put JSON under one of these keys wrapped it in a way that no list of forms can name.
             let value = first_json(&[
@@ -283,30 +285,6 @@ fn debezium<'a>(object: &Object<'a>) -> Option<Form<'a>> {
     member(object.json, b"op").or_else(|| member(object.json, b"before"))?;
     let carrier = Carrier::new(Envelope::Debezium, after).coded(Coding::Columns);
     Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
-}
-
-/// Messages of Graylog and rsyslog, and Fluentd's with their tag: what they carry and is not CloudTrail is no error.
-fn log_message<'a>(object: &Object<'a>) -> Option<Form<'a>> {
-    let known = &object.known;
-    let (envelope, candidates, time) = if known.full_message.or(known.short_message).is_some() {
-        let texts = [known.full_message, known.short_message];
-        (Envelope::Graylog, texts, known.timestamp)
-    } else if known.msg.is_some() && known.syslog_tag.or(known.raw_msg).is_some() {
-        let parsed = member(object.json, b"$!");
-        let time = member(object.json, b"timereported");
-        (Envelope::Rsyslog, [known.msg, parsed], time)
-    } else if known.record.is_some() && known.tag.or(known.time).or(known.date).is_some() {
-        let time = known.time.or(known.date);
-        (Envelope::FluentBit, [known.record, None], time)
-    } else {
-        return None;
-    };
-    Some(
-        first_json(&candidates).map_or(Form::Skipped(Skip::NotCloudtrail), |value| {
-            let carrier = Carrier::new(envelope, value).time(time);
-            Form::Carrier(carrier.or(Skip::NotCloudtrail))
-        }),
-    )
 }
 
 fn record<'a>(known: &Known<'a>) -> Form<'a> {
@@ -491,80 +469,6 @@ fn log_record<'a>(object: &Object<'a>) -> Form<'a> {
     Form::Skipped(Skip::NotCloudtrail)
 }
 
-/// Shippers of logs of every kind. What they carry and is not CloudTrail is no error, as it isn't with EventBridge:
-/// their topics are shared.
-fn log_shipper<'a>(known: &Known<'a>) -> Option<Form<'a>> {
-    let original = known.event.and_then(|event| member(event, b"original"));
-    let by_beat = known
-        .agent
-        .or(known.input)
-        .or(known.beat)
-        .or(original)
-        .is_some();
-    let (envelope, candidates, time) = if known.at_timestamp.is_some() && known.version.is_some() {
-        (
-            Envelope::Logstash,
-            [known.message, original],
-            known.at_timestamp,
-        )
-    } else if known.at_timestamp.is_some() && (by_beat || known.log.is_none()) {
-        (
-            Envelope::Filebeat,
-            [known.message, original],
-            known.at_timestamp,
-        )
-    } else if known.log.is_some() {
-        let time = known.date.or(known.at_timestamp).or(known.time);
-        (Envelope::FluentBit, [known.log, known.message], time)
-    } else if known
-        .source_type
-        .or(known.timestamp)
-        .and(known.message)
-        .is_some()
-    {
-        (Envelope::Vector, [known.message, None], known.timestamp)
-    } else if known
-        .tag
-        .or(known.date)
-        .or(known.time)
-        .or(known.kubernetes)
-        .or(known.stream)
-        .and(known.message)
-        .is_some()
-    {
-        let time = known.date.or(known.time);
-        (Envelope::FluentBit, [known.message, None], time)
-    } else if known
-        .sourcetype
-        .or(known.time)
-        .or(known.fields)
-        .and(known.event)
-        .is_some()
-    {
-        (Envelope::SplunkHec, [known.event, None], known.time)
-    } else {
-        return None;
-    };
-    if let Some(value) = first_json(&candidates) {
-        let carrier = Carrier::new(envelope, value).time(time);
-        return Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)));
-    }
-    let is_cloudtrail = known
-        .aws
-        .is_some_and(|aws| member(aws, b"cloudtrail").is_some())
-        || known.event.is_some_and(|event| {
-            member(event, b"dataset").is_some_and(|name| text_is(name, b"aws.cloudtrail"))
-                && member(event, b"action").is_some()
-        });
-    Some(if is_cloudtrail {
-        Form::Unsupported(
-            "CloudTrail as an ECS document without event.original: the original record is lost; preserve it",
-        )
-    } else {
-        Form::Skipped(Skip::NotCloudtrail)
-    })
-}
-
 /// The first that may hold JSON: an object, an array, or a string that begins like one, or like a string or base64 of
 /// one.
 pub(super) fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
@@ -598,117 +502,4 @@ pub(super) fn begins_as_s3_file(text: &[u8], start: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn form_of(json: &str) -> Form<'_> {
-        let object = Object::walk(json.as_bytes(), 0);
-        assert_eq!(object.fault, None, "{json}");
-        form(&object, Items::Any)
-    }
-
-    #[test]
-    fn a_version_and_an_identity_make_a_record_whatever_else_there_is() {
-        for json in [
-            r#"{"eventVersion":"1.08","userIdentity":{},"Records":[],"kinesis":{"data":"eyJ9"}}"#,
-            r#"{"Records":[],"userIdentity":null,"userIdentity":{},"eventVersion":"1.12","eventVersion":"2.1"}"#,
-            r#"{"user\u0049dentity":{},"event\u0056ersion":"\u0031.08","detail-type":"x","detail":{}}"#,
-        ] {
-            assert!(matches!(form_of(json), Form::Record { .. }), "{json}");
-        }
-        assert!(!matches!(
-            form_of(r#"{"eventVersion":"2.1","userIdentity":{}}"#),
-            Form::Record { .. }
-        ));
-    }
-
-    #[test]
-    fn a_record_may_lack_a_field() {
-        for json in [
-            r#"{"eventVersion":"1.04","eventName":"a","eventSource":"b"}"#,
-            r#"{"userIdentity":{},"eventName":"a","eventSource":"b"}"#,
-            r#"{"eventTime":"t","eventName":"a","eventSource":"b"}"#,
-        ] {
-            assert!(matches!(form_of(json), Form::Record { custom: false, .. }));
-        }
-        assert_eq!(
-            form_of(r#"{"eventName":"a","eventSource":"b"}"#),
-            Form::Unknown
-        );
-        assert_eq!(
-            form_of(r#"{"eventName":1,"eventSource":"b","eventTime":"t"}"#),
-            Form::Unknown
-        );
-    }
-
-    #[test]
-    fn what_is_no_record_has_its_kind() {
-        for (json, skip) in [
-            (
-                r#"{"eventVersion":"2.1","eventSource":"aws:s3","userIdentity":{}}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"eventVersion":"2.0","eventSource":"minio:s3","eventName":"s3:ObjectCreated:Put","userIdentity":{}}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"s3Bucket":"b","s3ObjectKey":["k"]}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"Type":"SubscriptionConfirmation","Message":"m"}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"digestS3Object":"o","digestStartTime":"t","logFiles":[]}"#,
-                Skip::Digest,
-            ),
-            (
-                r#"{"eventVersion":"1.08","eventType":"AwsCloudTrailInsight","eventName":"a","eventSource":"b"}"#,
-                Skip::Insight,
-            ),
-            (r#"{"insightDetails":{}}"#, Skip::Insight),
-            (
-                r#"{"messageType":"CONTROL_MESSAGE","logEvents":[]}"#,
-                Skip::ControlMessage,
-            ),
-            (
-                r#"{"detail-type":"EC2 Instance State-change Notification","detail":{}}"#,
-                Skip::NotCloudtrail,
-            ),
-            (
-                r#"{"@timestamp":"t","message":"GET /"}"#,
-                Skip::NotCloudtrail,
-            ),
-            (
-                r#"{"class_uid":3002,"metadata":{"product":{"name":"Okta"}}}"#,
-                Skip::NotCloudtrail,
-            ),
-            (r#"{"specversion":"1.0","type":"t"}"#, Skip::NotCloudtrail),
-        ] {
-            assert_eq!(form_of(json), Form::Skipped(skip), "{json}");
-        }
-    }
-
-    #[test]
-    fn what_lost_the_original_is_unsupported() {
-        for json in [
-            r#"{"@timestamp":"t","event":{"action":"ListRoles"},"aws":{"cloudtrail":{}}}"#,
-            r#"{"class_uid":6003,"metadata":{"product":{"name":"CloudTrail"}},"api":{}}"#,
-        ] {
-            assert!(matches!(form_of(json), Form::Unsupported(_)), "{json}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_known_names_its_keys() {
-        let json = "{\"a\":1,\"b c\":2,\"d\":{\"e\":1}}";
-        assert_eq!(form_of(json), Form::Unknown);
-        assert_eq!(Object::walk(json.as_bytes(), 0).keys(), "a, ?, d");
-    }
-}
+mod tests;

@@ -24,6 +24,7 @@ mod rows;
 mod second_look;
 mod types;
 mod walk;
+mod wrappers;
 
 pub use pointer::Pointer;
 pub use types::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Search, Skip};
