@@ -1,16 +1,21 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
+mod tally;
 mod unreadable;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+pub use tally::Tally;
 pub use unreadable::MOST_ELEMENTS;
 use unreadable::{UnreadableElement, UnreadableElements, dead_letter};
 
-use crate::cloudtrail::envelope::{self, Element, Limits, RawRecord, Scratch, Skip};
+use crate::cloudtrail::envelope::{
+    self, Element, Limits, Pointer, RawRecord, Scratch, Search, Skip,
+};
 use crate::cloudtrail::prefilter::Prefilter;
 use crate::cloudtrail::record::{EventNames, Record, RecordError};
+use crate::cloudtrail::repair::Repaired;
 use crate::config::{Config, Route, Validate};
 use crate::detection::explain::Explanation;
 use crate::detection::{Context, Detector};
@@ -101,83 +106,6 @@ impl Outputs {
     }
 }
 
-/// How many of what: adds up over messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// Records that no rule matched.
-    pub ignored: u64,
-    /// Records that became findings, all of whose documents can be sent.
-    pub matched: u64,
-    /// Records, or whole messages, that became dead letters.
-    pub dead_lettered: u64,
-    /// Elements that are valid and carry no record, by kind, in the order of [`Skip::ALL`].
-    pub skipped: [u64; Skip::ALL.len()],
-    /// Dead letters by reason, in the order of [`Reason::ALL`].
-    pub dead_letters: [u64; Reason::ALL.len()],
-    /// Findings by level, in the order of [`Level::ALL`].
-    pub findings: [u64; Level::ALL.len()],
-}
-
-impl Tally {
-    /// Every record, whatever became of it.
-    #[must_use]
-    pub const fn records(&self) -> u64 {
-        self.ignored + self.matched + self.dead_lettered
-    }
-
-    /// Counts a dead letter, and the record or message that it was.
-    pub fn dead_letter(&mut self, reason: Reason) {
-        self.dead_lettered += 1;
-        if let Some(count) = self.dead_letters.get_mut(reason as usize) {
-            *count += 1;
-        }
-    }
-
-    /// Counts an element that carries no record.
-    pub fn skip(&mut self, kind: Skip) {
-        if let Some(count) = self.skipped.get_mut(kind as usize) {
-            *count += 1;
-        }
-    }
-
-    /// Counts a finding.
-    pub fn finding(&mut self, level: Level) {
-        if let Some(count) = self.findings.get_mut(level as usize) {
-            *count += 1;
-        }
-    }
-
-    /// Adds another tally to this one.
-    pub fn add(&mut self, other: &Self) {
-        self.zip(other, |mine, theirs| mine + theirs);
-    }
-
-    /// Takes another tally, which is part of this one, away from it.
-    pub fn subtract(&mut self, other: &Self) {
-        self.zip(other, u64::saturating_sub);
-    }
-
-    fn zip(&mut self, other: &Self, combine: impl Fn(u64, u64) -> u64) {
-        let lists = [
-            (self.skipped.as_mut_slice(), other.skipped.as_slice()),
-            (
-                self.dead_letters.as_mut_slice(),
-                other.dead_letters.as_slice(),
-            ),
-            (self.findings.as_mut_slice(), other.findings.as_slice()),
-        ];
-        for (mine, theirs) in lists
-            .into_iter()
-            .flat_map(|(mine, theirs)| mine.iter_mut().zip(theirs))
-        {
-            *mine = combine(*mine, *theirs);
-        }
-        self.ignored = combine(self.ignored, other.ignored);
-        self.matched = combine(self.matched, other.matched);
-        self.dead_lettered = combine(self.dead_lettered, other.dead_lettered);
-    }
-}
-
 /// What became of one element of a message, and why.
 #[derive(Debug)]
 pub enum Explained<'a> {
@@ -200,6 +128,7 @@ pub enum Explained<'a> {
 #[derive(Debug)]
 pub struct Pipeline {
     limits: Limits,
+    record_paths: Vec<Pointer>,
     max_unreadable: u32,
     prefilter: Prefilter,
     detector: Detector,
@@ -225,6 +154,9 @@ impl Pipeline {
                 depth: config.input.max_depth,
                 validate: config.input.validate == Validate::Full,
             },
+            record_paths: (config.input.record_paths.iter())
+                .filter_map(|path| Pointer::parse(path))
+                .collect(),
             max_unreadable: config.input.max_unreadable,
             prefilter: Prefilter::new(detector.literals()),
             detector,
@@ -248,7 +180,7 @@ impl Pipeline {
     /// Whether a record is parsed whole, since some rule could match one of its names.
     #[must_use]
     pub fn parses(&self, record: &[u8]) -> bool {
-        matches!(self.wanted(record), Ok(Some(_)))
+        matches!(self.wanted(record, &mut None), Ok(Some(_)))
     }
 
     /// Turns one message into documents and dead letters, which are added to `out`, and counts what became of it.
@@ -296,45 +228,53 @@ impl Pipeline {
         let mut scratch = std::mem::take(&mut out.scratch);
         out.interrupted_at = None;
         out.bytes = 0;
+        let wanted = |text: &[u8]| self.prefilter.may_hold_a_match(text);
         let mut unreadable = None;
         let mut done = out.done;
         loop {
             let mut elements = 0;
             let mut is_asked = false;
-            envelope::open_until(payload, &self.limits, &mut scratch, &mut |element| {
-                let place = elements;
-                elements += 1;
-                if place < done {
-                    return ControlFlow::Continue(());
-                }
-                if out.is_full() {
-                    if part(out, &tally, place).is_break() {
-                        out.interrupted_at = Some(place);
-                        return ControlFlow::Break(());
+            let search = self.search(&wanted);
+            envelope::open_until(
+                payload,
+                &self.limits,
+                search,
+                &mut scratch,
+                &mut |element| {
+                    let place = elements;
+                    elements += 1;
+                    if place < done {
+                        return ControlFlow::Continue(());
                     }
-                    tally = Tally::default();
-                    out.bytes = 0;
-                }
-                let taken = if place == MOST_ELEMENTS {
-                    Err(UnreadableElement::rest(payload))
-                } else {
-                    self.element(element, payload, origin, out, &mut tally)
-                };
-                if let Err(unread) = taken {
-                    let Some(unreadable) = &unreadable else {
-                        (is_asked, done) = (true, place);
-                        return ControlFlow::Break(());
+                    if out.is_full() {
+                        if part(out, &tally, place).is_break() {
+                            out.interrupted_at = Some(place);
+                            return ControlFlow::Break(());
+                        }
+                        tally = Tally::default();
+                        out.bytes = 0;
+                    }
+                    let taken = if place == MOST_ELEMENTS {
+                        Err(UnreadableElement::rest(payload))
+                    } else {
+                        self.element(element, payload, origin, out, &mut tally)
                     };
-                    if let Some(letter) = unread.letter(place, unreadable, payload) {
-                        tally.dead_letter(letter.reason);
-                        out.dead_letter(letter);
+                    if let Err(unread) = taken {
+                        let Some(unreadable) = &unreadable else {
+                            (is_asked, done) = (true, place);
+                            return ControlFlow::Break(());
+                        };
+                        if let Some(letter) = unread.letter(place, unreadable, payload) {
+                            tally.dead_letter(letter.reason);
+                            out.dead_letter(letter);
+                        }
                     }
-                }
-                if place == MOST_ELEMENTS {
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
-            });
+                    if place == MOST_ELEMENTS {
+                        return ControlFlow::Break(());
+                    }
+                    ControlFlow::Continue(())
+                },
+            );
             if !is_asked {
                 break;
             }
@@ -348,18 +288,29 @@ impl Pipeline {
     /// Counts the elements of a message that cannot be read.
     fn unreadable(&self, payload: &[u8], scratch: &mut Scratch) -> UnreadableElements {
         let mut unreadable = UnreadableElements::up_to(self.max_unreadable);
-        envelope::open_until(payload, &self.limits, scratch, &mut |element| {
+        let wanted = |text: &[u8]| self.prefilter.may_hold_a_match(text);
+        let search = self.search(&wanted);
+        envelope::open_until(payload, &self.limits, search, scratch, &mut |element| {
             let fault = match element {
                 Element::Skipped(_) => None,
                 Element::Rejected(rejection) => Some((rejection.reason, rejection.error)),
                 Element::Record(raw) => {
-                    let error = self.wanted(raw.json).err();
+                    let mut repaired = None;
+                    let error = self.wanted(raw.json, &mut repaired).err();
                     error.map(|error| (Reason::InvalidJson, error))
                 }
             };
             unreadable.count(fault)
         });
         unreadable
+    }
+
+    /// What must not be skipped, and where records may stand.
+    fn search<'a>(&'a self, wanted: &'a dyn Fn(&[u8]) -> bool) -> Search<'a> {
+        Search {
+            wanted,
+            record_paths: &self.record_paths,
+        }
     }
 
     fn element<'a>(
@@ -400,33 +351,50 @@ impl Pipeline {
         tell: &mut dyn FnMut(Explained<'_>),
     ) {
         let mut scratch = Scratch::default();
-        envelope::open(
+        let wanted = |text: &[u8]| self.prefilter.may_hold_a_match(text);
+        let search = self.search(&wanted);
+        envelope::open_until(
             payload,
             &self.limits,
+            search,
             &mut scratch,
-            &mut |element| match element {
-                Element::Skipped(kind) => tell(Explained::Skipped(kind)),
-                Element::Rejected(rejection) => {
-                    tell(Explained::Rejected(rejection.reason, rejection.error));
-                }
-                Element::Record(raw) => match Record::parse(raw.json) {
-                    Err(error) => tell(Explained::Rejected(Reason::InvalidJson, chain(&error))),
-                    Ok(record) => {
-                        let context = Context::new(origin, &raw);
-                        let explanation = self.detector.explain(&record, context);
-                        let finding = explanation.detection.clone().map(|detection| {
-                            let advice = self.catalogue.select(&record, &detection.facts);
-                            Finding::new(&record, detection, advice, origin, &raw)
-                        });
-                        tell(Explained::Record {
-                            record: &record,
-                            explanation: &explanation,
-                            finding: finding.as_ref(),
-                        });
+            &mut |element| {
+                match element {
+                    Element::Skipped(kind) => tell(Explained::Skipped(kind)),
+                    Element::Rejected(rejection) => {
+                        tell(Explained::Rejected(rejection.reason, rejection.error));
                     }
-                },
+                    Element::Record(raw) => {
+                        let mut repaired = None;
+                        match read(raw.json, &mut repaired) {
+                            Ok(record) => self.explain_record(&record, origin, &raw, tell),
+                            Err(error) => tell(Explained::Rejected(Reason::InvalidJson, error)),
+                        }
+                    }
+                }
+                ControlFlow::Continue(())
             },
         );
+    }
+
+    fn explain_record(
+        &self,
+        record: &Record<'_>,
+        origin: &Origin<'_>,
+        raw: &RawRecord<'_>,
+        tell: &mut dyn FnMut(Explained<'_>),
+    ) {
+        let context = Context::new(origin, raw);
+        let explanation = self.detector.explain(record, context);
+        let finding = explanation.detection.clone().map(|detection| {
+            let advice = self.catalogue.select(record, &detection.facts);
+            Finding::new(record, detection, advice, origin, raw)
+        });
+        tell(Explained::Record {
+            record,
+            explanation: &explanation,
+            finding: finding.as_ref(),
+        });
     }
 
     /// One record: its level when it is ours, and a document for each route that wants it.
@@ -436,7 +404,9 @@ impl Pipeline {
         origin: &Origin<'_>,
         out: &mut Outputs,
     ) -> Result<Option<Level>, NotSent> {
-        let Some(record) = self.wanted(raw.json).map_err(NotSent::Unreadable)? else {
+        let mut repaired = None;
+        let record = self.wanted(raw.json, &mut repaired);
+        let Some(record) = record.map_err(NotSent::Unreadable)? else {
             return Ok(None);
         };
         let Some(detection) = self.detector.evaluate(&record, Context::new(origin, raw)) else {
@@ -490,16 +460,55 @@ impl Pipeline {
     }
 
     /// A record that rules may match, parsed; none for one that they cannot. An error says why it cannot be read.
-    fn wanted<'a>(&self, json: &'a [u8]) -> Result<Option<Record<'a>>, String> {
-        let unreadable = |error: RecordError| chain(&error);
-        if !self.prefilter.may_match(json)
-            || !self
-                .detector
-                .wants(&EventNames::parse(json).map_err(unreadable)?)
-        {
+    /// `repaired` holds what had to be mended.
+    fn wanted<'a: 'r, 'r>(
+        &self,
+        json: &'a [u8],
+        repaired: &'r mut Option<Repaired<'a>>,
+    ) -> Result<Option<Record<'r>>, String> {
+        if !self.prefilter.may_match(json) {
             return Ok(None);
         }
-        Record::parse(json).map(Some).map_err(unreadable)
+        match EventNames::parse(json) {
+            Ok(names) if !self.detector.wants(&names) => return Ok(None),
+            Ok(_) => {}
+            Err(error) => {
+                // The names themselves are not mended: nobody can say which ones they were.
+                let lossy = String::from_utf8_lossy(json);
+                let names = EventNames::parse(lossy.as_bytes()).ok();
+                let is_mended = |name: Option<&str>| name.is_some_and(|it| it.contains('\u{fffd}'));
+                match names {
+                    Some(names)
+                        if !is_mended(names.event_name.as_deref())
+                            && !is_mended(names.event_source.as_deref()) =>
+                    {
+                        if !self.detector.wants(&names) {
+                            return Ok(None);
+                        }
+                    }
+                    _ => return Err(chain(&error)),
+                }
+            }
+        }
+        read(json, repaired).map(Some)
+    }
+}
+
+/// A record parsed, mended where that is needed.
+fn read<'a: 'r, 'r>(
+    json: &'a [u8],
+    repaired: &'r mut Option<Repaired<'a>>,
+) -> Result<Record<'r>, String> {
+    let error = match Record::parse(json) {
+        Ok(record) => return Ok(record),
+        Err(error) => error,
+    };
+    *repaired = Repaired::of(json);
+    let record = repaired.as_ref().map(Record::parse_repaired);
+    let unreadable = |error: RecordError| chain(&error);
+    match record {
+        Some(record) => record.map_err(unreadable),
+        None => Err(unreadable(error)),
     }
 }
 

@@ -350,21 +350,75 @@ fn dead_letters_keep_their_bytes() {
 }
 
 #[test]
-fn a_line_without_end_is_an_error_and_not_endless_memory() {
+fn a_line_that_is_too_long_is_a_dead_letter_and_the_next_one_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("small.yaml");
     std::fs::write(&config, "input: {max_decoded_bytes: 1000000}\n").unwrap();
     let config = config.to_str().unwrap();
-    let output = run_on(&["process", "--config", config], &vec![b' '; 2_000_000]);
-    assert_eq!(code(&output), 70);
+    let record = generated(&["--records", "1", "--match-rate", "1"]);
+    for end in [&b""[..], b"\n"] {
+        let long = [&vec![b'x'; 3_000_000], end].concat();
+        let input = [&long, &record, &long, &record, &long].map(Vec::as_slice);
+        let input = if end.is_empty() {
+            long.clone()
+        } else {
+            input.concat()
+        };
+        let kept = folder.path().join("kept.ndjson");
+        let output = run_on(
+            &[
+                "process",
+                "--config",
+                config,
+                "--dead-letters",
+                kept.to_str().unwrap(),
+            ],
+            &input,
+        );
+        assert_eq!((code(&output), text(&output.stderr)), (0, ""));
+        let (letters, documents) = if end.is_empty() { (1, 0) } else { (3, 2) };
+        assert_eq!(lines(&output.stdout).len(), documents);
+        let kept = lines(&std::fs::read(kept).unwrap());
+        assert_eq!(kept.len(), letters);
+        for (number, letter) in kept.iter().enumerate() {
+            assert_eq!(letter["reason"], "decoded_too_large");
+            assert_eq!(
+                letter["error"],
+                "the line has 3000000 bytes, more than 1000000 (input.max_decoded_bytes); the rest of it is not kept"
+            );
+            assert_eq!(letter["payload"].as_str().unwrap().len(), 1_000_000);
+            assert_eq!(letter["source"]["offset"], 2 * number);
+        }
+    }
+    let long = [vec![b' '; 2_000_000], b"\n".to_vec()].concat();
+    let output = run_on(&["process", "--config", config, "--strict"], &long);
+    assert_eq!(code(&output), 65);
     assert_eq!(
         text(&output.stderr),
-        "trailtag: stdin: payload 1 exceeds input.max_decoded_bytes (1000000 bytes); raise it, or feed smaller payloads\n"
+        "trailtag: stdin, payload 1: decoded_too_large: the line has 2000000 bytes, more than 1000000 (input.max_decoded_bytes); the rest of it is not kept\n"
     );
     let file = folder.path().join("large");
     std::fs::write(&file, vec![b' '; 1_000_001]).unwrap();
     let output = run(&["process", "--config", config, file.to_str().unwrap()]);
     assert_eq!(code(&output), 70);
+    assert_eq!(
+        text(&output.stderr),
+        format!(
+            "trailtag: {}: payload 1 exceeds input.max_decoded_bytes (1000000 bytes); raise it, or feed smaller payloads\n",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn the_demo_says_which_port_it_got() {
+    let output = run(&["demo", "--records", "1", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let (_, rest) = text(&output.stdout)
+        .split_once("http://127.0.0.1:")
+        .unwrap();
+    let (port, _) = rest.split_once("/metrics").unwrap();
+    assert_ne!(port.parse::<u16>().unwrap(), 0);
 }
 
 /// Those who run it as a child and feed it line by line wait for each answer before they go on.

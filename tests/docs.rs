@@ -116,6 +116,21 @@ fn elastic_is_as_its_page_says() {
     try_page("docs/elastic.md");
 }
 
+#[test]
+fn input_is_as_its_page_says() {
+    try_page("docs/input.md");
+}
+
+/// Every envelope has its example.
+#[test]
+fn the_page_of_input_has_every_envelope() {
+    let page = include_str!("../docs/input.md");
+    for envelope in trailtag::cloudtrail::envelope::Envelope::ALL {
+        let name = format!(":\"{}\"", envelope.as_str());
+        assert!(page.contains(&name), "docs/input.md lacks {name}");
+    }
+}
+
 /// The factors of the built-in model, as the page's table should list them.
 #[test]
 fn the_page_lists_every_factor_with_its_points() {

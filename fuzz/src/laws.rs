@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
 use serde::de::IgnoredAny;
-use trailtag::cloudtrail::envelope::{Element, Limits, Scratch, open};
+use trailtag::cloudtrail::envelope::{Element, Limits, Scratch, Search, open_until};
+use trailtag::cloudtrail::prefilter::Prefilter;
 use trailtag::config::Format;
 use trailtag::config::{Config, Route};
 use trailtag::model::Origin;
@@ -246,16 +247,31 @@ fn assert_explained(pipeline: &Pipeline, payload: &[u8], outcome: &Outcome) {
 }
 
 /// Every element of a message has become something, where it was not told at once that no rule can want it.
-pub fn assert_elements(payload: &[u8], limits: &Limits, most_unreadable: u64, tally: &Tally) {
+pub fn assert_elements(
+    pipeline: &Pipeline,
+    payload: &[u8],
+    limits: &Limits,
+    most_unreadable: u64,
+    tally: &Tally,
+) {
     let (mut records, mut skipped, mut rejected) = (0, 0, 0);
-    open(
+    let prefilter = Prefilter::new(pipeline.detector().literals());
+    let search = Search {
+        wanted: &|text| prefilter.may_hold_a_match(text),
+        record_paths: &[],
+    };
+    open_until(
         payload,
         limits,
+        search,
         &mut Scratch::default(),
-        &mut |element| match element {
-            Element::Record(_) => records += 1,
-            Element::Skipped(_) => skipped += 1,
-            Element::Rejected(_) => rejected += 1,
+        &mut |element| {
+            match element {
+                Element::Record(_) => records += 1,
+                Element::Skipped(_) => skipped += 1,
+                Element::Rejected(_) => rejected += 1,
+            }
+            ControlFlow::Continue(())
         },
     );
     assert_eq!(tally.skipped.iter().sum::<u64>(), skipped);

@@ -115,7 +115,13 @@ fn process(subject: &Subject, payload: &[u8], budget: usize, limits: &[usize]) -
     let mut outputs = Outputs::default();
     if subject.pipeline.ignored(payload, &mut outputs).is_none() {
         let most_unreadable = u64::from(subject.max_unreadable);
-        laws::assert_elements(payload, &subject.limits, most_unreadable, &outcome.tally);
+        laws::assert_elements(
+            &subject.pipeline,
+            payload,
+            &subject.limits,
+            most_unreadable,
+            &outcome.tally,
+        );
     }
     outcome
 }

@@ -124,12 +124,20 @@ impl Demo {
         let cluster = Cluster::start(&[(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)])?;
         let servers = cluster.bootstrap_servers();
         let config = self.config(&servers);
+        let listener = supervisor::bind(&config)?;
+        // Its port may have been left to the system.
+        let address = listener.local_addr();
+        let address = address.map_err(|error| ServiceError::Listen {
+            address: self.listen.clone(),
+            error,
+        })?;
         // A mock cluster is asked in vain.
         let limits = TopicLimits::default_of_brokers(&config);
         let pipeline = Arc::new(pipeline);
         let stop = CancellationToken::new();
         let service = tokio::spawn(supervisor::run(
             Arc::new(config),
+            listener,
             Some(limits),
             Arc::clone(&pipeline),
             stop.clone(),
@@ -137,8 +145,7 @@ impl Demo {
 
         writeln!(
             std::io::stdout().lock(),
-            "CloudTrail flows into a cluster inside this process, and findings come out. Metrics: http://{}/metrics\n",
-            self.listen
+            "CloudTrail flows into a cluster inside this process, and findings come out. Metrics: http://{address}/metrics\n"
         )?;
         let began = Instant::now();
         let feeder = {

@@ -57,6 +57,15 @@ pub(super) struct Lines<R> {
     lent: usize,
 }
 
+/// What a line is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Line<'a> {
+    /// A payload.
+    Payload(&'a [u8]),
+    /// It is longer than a payload may be: as much of it as one may have, and how many bytes the line has.
+    TooLong { beginning: &'a [u8], length: u64 },
+}
+
 /// Where a line stands.
 #[derive(Clone, Copy)]
 enum Found {
@@ -64,6 +73,8 @@ enum Found {
     Buffered(usize),
     /// In a place of its own.
     Copied,
+    /// Its beginning in a place of its own; it has this many bytes.
+    TooLong(u64),
 }
 
 impl<R: Read> Lines<R> {
@@ -77,19 +88,21 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// The next payload and its number, counted from 0; none where the input has ended. Calls `before_reading` each time
-    /// that it is about to read: whoever writes the input may be waiting for what its last line became.
+    /// The next line that is not blank and its number, counted from 0; none where the input has ended. Calls
+    /// `before_reading` each time that it is about to read: whoever writes the input may be waiting for what its last line
+    /// became.
     pub(super) fn next(
         &mut self,
         mut before_reading: impl FnMut() -> Result<(), Failure>,
-    ) -> Result<Option<(&[u8], i64)>, Failure> {
+    ) -> Result<Option<(Line<'_>, i64)>, Failure> {
         let found = loop {
             self.input.consume(std::mem::take(&mut self.lent));
             let Some(found) = self.find(&mut before_reading)? else {
                 return Ok(None);
             };
-            if !self.line(found).trim_ascii().is_empty() {
-                break found;
+            match self.line(found) {
+                Line::Payload(payload) if payload.trim_ascii().is_empty() => {}
+                _ => break found,
             }
         };
         let number = self.count;
@@ -107,7 +120,8 @@ impl<R: Read> Lines<R> {
                 self.lent = end + 1;
                 Ok(Some(Found::Buffered(end)))
             }
-            Some(_) => Err(self.too_long()),
+            // It is too long, and nothing has to be read to know how long it is.
+            Some(_) => self.copy(),
             None => {
                 before_reading()?;
                 self.copy()
@@ -115,13 +129,17 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    fn line(&self, found: Found) -> &[u8] {
+    fn line(&self, found: Found) -> Line<'_> {
         match found {
             Found::Buffered(end) => {
                 let line = self.input.buffer().get(..end).unwrap_or_default();
-                line.strip_suffix(b"\r").unwrap_or(line)
+                Line::Payload(line.strip_suffix(b"\r").unwrap_or(line))
             }
-            Found::Copied => &self.copied,
+            Found::Copied => Line::Payload(&self.copied),
+            Found::TooLong(length) => Line::TooLong {
+                beginning: &self.copied,
+                length,
+            },
         }
     }
 
@@ -134,27 +152,42 @@ impl<R: Read> Lines<R> {
             .by_ref()
             .take(most)
             .read_until(b'\n', &mut self.copied)
-            .map_err(|error| Failure::Read {
-                origin: STDIN.to_owned(),
-                error,
-            })?;
+            .map_err(unreadable)?;
         if read == 0 {
             return Ok(None);
         }
         if self.copied.pop_if(|byte| *byte == b'\n').is_some() {
             self.copied.pop_if(|byte| *byte == b'\r');
         } else if read as u64 == most {
-            return Err(self.too_long());
+            let length = most + self.skip_rest()?;
+            self.copied.truncate(self.limit);
+            return Ok(Some(Found::TooLong(length)));
         }
         Ok(Some(Found::Copied))
     }
 
-    fn too_long(&self) -> Failure {
-        Failure::TooLong {
-            origin: STDIN.to_owned(),
-            number: self.count + 1,
-            limit: self.limit,
+    /// Passes over what is left of a line and its end, and says how many bytes the line had left.
+    fn skip_rest(&mut self) -> Result<u64, Failure> {
+        let mut length = 0;
+        loop {
+            let buffer = self.input.fill_buf().map_err(unreadable)?;
+            let end = memchr::memchr(b'\n', buffer);
+            let is_over = end.is_some() || buffer.is_empty();
+            let rest = end.unwrap_or(buffer.len());
+            let read = rest + usize::from(end.is_some());
+            self.input.consume(read);
+            length += rest as u64;
+            if is_over {
+                return Ok(length);
+            }
         }
+    }
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::Read {
+        origin: STDIN.to_owned(),
+        error,
     }
 }
 
@@ -177,23 +210,20 @@ mod tests {
         }
     }
 
-    /// The payloads in order; and, where one is too long, its number.
-    type Payloads = (Vec<Vec<u8>>, Option<i64>);
+    /// The lines in order; and of each that is too long, how long it is.
+    type Payloads = Vec<(Vec<u8>, Option<u64>)>;
 
     fn read(text: &[u8], piece: usize, limit: usize) -> Payloads {
         let mut lines = Lines::new(Pieces(text, piece), limit);
         let mut payloads = Vec::new();
-        loop {
-            match lines.next(|| Ok(())) {
-                Ok(Some((payload, number))) => {
-                    assert_eq!(usize::try_from(number).unwrap(), payloads.len());
-                    payloads.push(payload.to_vec());
-                }
-                Ok(None) => return (payloads, None),
-                Err(Failure::TooLong { number, .. }) => return (payloads, Some(number)),
-                Err(other) => panic!("{other}"),
-            }
+        while let Some((line, number)) = lines.next(|| Ok(())).unwrap() {
+            assert_eq!(usize::try_from(number).unwrap(), payloads.len());
+            payloads.push(match line {
+                Line::Payload(payload) => (payload.to_vec(), None),
+                Line::TooLong { beginning, length } => (beginning.to_vec(), Some(length)),
+            });
         }
+        payloads
     }
 
     /// The same, said simply.
@@ -205,18 +235,18 @@ mod tests {
                 None => (line, false),
             };
             if line.len() > limit {
-                let number = i64::try_from(payloads.len()).unwrap() + 1;
-                return (payloads, Some(number));
+                payloads.push((line[..limit].to_vec(), Some(line.len() as u64)));
+                continue;
             }
             let payload = match line.strip_suffix(b"\r") {
                 Some(payload) if ended => payload,
                 _ => line,
             };
             if !payload.trim_ascii().is_empty() {
-                payloads.push(payload.to_vec());
+                payloads.push((payload.to_vec(), None));
             }
         }
-        (payloads, None)
+        payloads
     }
 
     proptest! {

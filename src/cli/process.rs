@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::dead_letters::{self, DeadLetters};
-use super::payloads::{self, Lines, STDIN};
+use super::payloads::{self, Line, Lines, STDIN};
 use super::terminal::json_for_terminal;
 use super::{Completion, ConfigFile, Failure, pipeline};
 use crate::cloudtrail::envelope::Skip;
@@ -17,7 +17,7 @@ use crate::config::Format;
 use crate::config::{Config, Route};
 use crate::model::Level;
 use crate::model::Origin;
-use crate::model::dead_letter::Reason;
+use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{Outputs, Pipeline, Tally};
 
 /// How many bytes of documents are written together.
@@ -164,10 +164,30 @@ struct Work<W> {
 impl<W: Write> Work<W> {
     /// One payload a line, until the input ends.
     fn lines<R: Read>(&mut self, mut lines: Lines<R>) -> Result<(), Failure> {
-        while let Some((payload, number)) = lines.next(|| self.flush())? {
-            self.payload(payload, STDIN, number)?;
+        while let Some((line, number)) = lines.next(|| self.flush())? {
+            match line {
+                Line::Payload(payload) => self.payload(payload, STDIN, number)?,
+                Line::TooLong { beginning, length } => self.too_long(beginning, length, number)?,
+            }
         }
         Ok(())
+    }
+
+    /// A line that is longer than a payload may be: a dead letter with as much of it as a payload may have.
+    fn too_long(&mut self, beginning: &[u8], length: u64, number: i64) -> Result<(), Failure> {
+        let reason = Reason::DecodedTooLarge;
+        let letter = DeadLetter {
+            reason,
+            error: format!(
+                "the line has {length} bytes, more than {} (input.max_decoded_bytes); the rest of it is not kept",
+                beginning.len()
+            ),
+            index: None,
+            payload: beginning.to_owned(),
+        };
+        self.messages += 1;
+        self.tally.dead_letter(reason);
+        self.dead_letters.write(&letter, &origin(STDIN, number))
     }
 
     /// One payload. Nearly all are ignored: of them nothing is written, and nothing is made ready for writing.
@@ -177,13 +197,7 @@ impl<W: Write> Work<W> {
             self.tally.ignored += ignored;
             return Ok(());
         }
-        let origin = Origin {
-            topic,
-            partition: 0,
-            offset,
-            timestamp: None,
-        };
-        self.write(payload, &origin)
+        self.write(payload, &origin(topic, offset))
     }
 
     /// Writes what a payload becomes.
@@ -235,6 +249,15 @@ impl<W: Write> Work<W> {
     fn flush(&mut self) -> Result<(), Failure> {
         self.documents.flush().map_err(Failure::stdout)?;
         self.dead_letters.flush()
+    }
+}
+
+const fn origin(topic: &str, offset: i64) -> Origin<'_> {
+    Origin {
+        topic,
+        partition: 0,
+        offset,
+        timestamp: None,
     }
 }
 

@@ -32,6 +32,7 @@ impl Run {
 
 /// Runs the service until SIGTERM or SIGINT, then drains it.
 async fn serve(config: Config, pipeline: Pipeline) -> Result<(), ServiceError> {
+    let listener = supervisor::bind(&config)?;
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).map_err(ServiceError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServiceError::Signal)?;
@@ -44,5 +45,6 @@ async fn serve(config: Config, pipeline: Pipeline) -> Result<(), ServiceError> {
         info!(signal = name, "stopping: finishing what is in flight");
         stop.cancel();
     });
-    supervisor::run(Arc::new(config), None, Arc::new(pipeline), shutdown).await
+    let (config, pipeline) = (Arc::new(config), Arc::new(pipeline));
+    supervisor::run(config, listener, None, pipeline, shutdown).await
 }

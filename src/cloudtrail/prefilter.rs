@@ -85,6 +85,17 @@ impl Prefilter {
             .is_none_or(|searches| searches.any(&searches.literals, json))
     }
 
+    /// Whether a text that is no record may hold one that a rule could match: of what the rules require if they require
+    /// anything, or else of what every record has. It decides what is skipped.
+    #[must_use]
+    pub fn may_hold_a_match(&self, text: &[u8]) -> bool {
+        let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+        match &self.searches {
+            Some(searches) => searches.any(&searches.literals, text),
+            None => has(b"eventName") && has(b"amazonaws.com"),
+        }
+    }
+
     /// Whether the whole payload is plainly one record in CloudTrail's own key order that no rule can want: the
     /// shortest way for the commonest message. False says nothing.
     ///
@@ -262,6 +273,18 @@ mod tests {
             assert!(!prefilter.is_one_ignored_record(other.as_bytes()));
         }
         assert!(!Prefilter::new(Some(&[])).may_match(other.as_bytes()));
+    }
+
+    #[test]
+    fn without_literals_a_text_is_told_by_what_records_have() {
+        let any = Prefilter::new(None);
+        let ours = record("RemoveRoleFromInstanceProfile");
+        for text in [&ours, &ours.replace('"', "\\\""), &format!("INFO {ours}")] {
+            assert!(any.may_hold_a_match(text.as_bytes()));
+            assert!(prefilter().may_hold_a_match(text.as_bytes()));
+        }
+        assert!(!any.may_hold_a_match(b"GET /eventName 200"));
+        assert!(!prefilter().may_hold_a_match(record("ListRoles").as_bytes()));
     }
 
     #[test]

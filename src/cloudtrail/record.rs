@@ -10,13 +10,17 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::repair::Repaired;
+
 /// A record that is worth looking at: its text and its values.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The record's own text, byte for byte.
+    /// The record's own text, byte for byte; where its bytes are no UTF-8, with U+FFFD for those.
     pub json: &'a str,
-    /// The same, parsed; of duplicate keys the last one counts.
+    /// The same, parsed; of duplicate keys the last one counts. Objects that came as texts of JSON are objects.
     pub value: serde_json::Value,
+    /// What was replaced so that it could be parsed; none for nearly all.
+    pub repaired: Option<&'a Repaired<'a>>,
 }
 
 /// Why a record's text is no record.
@@ -43,8 +47,27 @@ impl<'a> Record<'a> {
     /// Parses a whole record.
     pub fn parse(json: &'a [u8]) -> Result<Self, RecordError> {
         let json = utf8(json)?;
-        let value = serde_json::from_str(json).map_err(RecordError::Json)?;
-        Ok(Self { json, value })
+        let value = parse(json)?;
+        Ok(Self {
+            json,
+            value,
+            repaired: None,
+        })
+    }
+
+    /// Parses a record that had to be mended.
+    pub fn parse_repaired(repaired: &'a Repaired<'a>) -> Result<Self, RecordError> {
+        Ok(Self {
+            json: &repaired.utf8,
+            value: parse(&repaired.plain)?,
+            repaired: Some(repaired),
+        })
+    }
+
+    /// The record's text, and one that every parser of JSON takes where the record's own is not.
+    #[must_use]
+    pub fn plain_json(&self) -> &str {
+        self.repaired.map_or(self.json, |repaired| &repaired.plain)
     }
 
     /// The value at a path of object keys, none where any of them is missing.
@@ -59,6 +82,30 @@ impl<'a> Record<'a> {
     pub fn text(&self, path: &[&str]) -> Option<&str> {
         self.at(path).and_then(serde_json::Value::as_str)
     }
+}
+
+/// The objects of a record that tables and collectors keep as texts of JSON.
+const OBJECTS: [&str; 6] = [
+    "userIdentity",
+    "requestParameters",
+    "responseElements",
+    "additionalEventData",
+    "serviceEventDetails",
+    "tlsDetails",
+];
+
+fn parse(json: &str) -> Result<serde_json::Value, RecordError> {
+    let mut value: serde_json::Value = serde_json::from_str(json).map_err(RecordError::Json)?;
+    for key in OBJECTS {
+        if let Some(member) = value.get_mut(key)
+            && let Some(text) = member.as_str()
+            && text.trim_start().starts_with('{')
+            && let Ok(object) = serde_json::from_str(text)
+        {
+            *member = object;
+        }
+    }
+    Ok(value)
 }
 
 /// A boolean, or its name: collectors write both.
@@ -229,6 +276,35 @@ mod tests {
         assert_eq!(record.text(&["userIdentity", "n"]), None);
         assert_eq!(record.at(&["userIdentity", "n"]), Some(&1.into()));
         assert_eq!(record.at(&["nothing", "n"]), None);
+    }
+
+    #[test]
+    fn an_object_that_came_as_a_text_is_an_object() {
+        let json = br#"{"requestParameters":"{\"roleName\":\"web\"}","userIdentity":" {\"type\":\"Root\"}","tlsDetails":"{","userAgent":"{}"}"#;
+        let record = Record::parse(json).unwrap();
+        assert_eq!(record.text(&["requestParameters", "roleName"]), Some("web"));
+        assert_eq!(record.text(&["userIdentity", "type"]), Some("Root"));
+        assert_eq!(record.text(&["tlsDetails"]), Some("{"));
+        assert_eq!(record.text(&["userAgent"]), Some("{}"));
+        assert_eq!(record.json.as_bytes(), json);
+    }
+
+    #[test]
+    fn a_record_that_was_mended_has_its_own_text_and_a_plain_one() {
+        let json = b"{\"a\":\"\xe9\",\"b\":\"\\ud800\",\"c\":1e400}";
+        assert!(Record::parse(json).is_err());
+        let repaired = Repaired::of(json).unwrap();
+        let record = Record::parse_repaired(&repaired).unwrap();
+        assert_eq!(
+            record.json,
+            "{\"a\":\"\u{fffd}\",\"b\":\"\\ud800\",\"c\":1e400}"
+        );
+        assert_eq!(record.text(&["b"]), Some("\u{fffd}"));
+        assert_eq!(record.text(&["c"]), Some("1e400"));
+        assert_eq!(
+            record.plain_json(),
+            "{\"a\":\"\u{fffd}\",\"b\":\"\\ufffd\",\"c\":\"1e400\"}"
+        );
     }
 
     proptest! {

@@ -62,12 +62,17 @@ pub fn skip_space(text: &[u8], mut at: usize) -> usize {
 /// The text without white space at either end.
 #[must_use]
 pub fn trim(text: &[u8]) -> &[u8] {
-    let start = skip_space(text, 0);
+    trim_end(text.get(skip_space(text, 0)..).unwrap_or_default())
+}
+
+/// The text without white space at its end.
+#[must_use]
+pub fn trim_end(text: &[u8]) -> &[u8] {
     let mut end = text.len();
-    while end > start && text.get(end - 1).copied().is_some_and(is_space) {
+    while end > 0 && text.get(end - 1).copied().is_some_and(is_space) {
         end -= 1;
     }
-    text.get(start..end).unwrap_or_default()
+    text.get(..end).unwrap_or_default()
 }
 
 /// Whether a text begins with two bytes of an object, an array, or a string of either (of JSON that could hold a record,

@@ -120,6 +120,24 @@ pub enum UnescapeError {
 /// Appends what a string stands for, given what stands between its quotes, until the buffer would hold more than
 /// `limit` bytes.
 pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), UnescapeError> {
+    unescape_all(raw, limit, into, false)
+}
+
+/// The same, with U+FFFD for half of a surrogate pair.
+pub fn unescape_replacing(
+    raw: &[u8],
+    limit: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), UnescapeError> {
+    unescape_all(raw, limit, into, true)
+}
+
+fn unescape_all(
+    raw: &[u8],
+    limit: usize,
+    into: &mut Vec<u8>,
+    may_replace: bool,
+) -> Result<(), UnescapeError> {
     // No escape is shorter than what it stands for.
     let may_exceed = raw.len() > limit.saturating_sub(into.len());
     if !may_exceed {
@@ -136,6 +154,8 @@ pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Unes
                 (&utf8[..1], next)
             }
             Some((Unit::Char(char), next)) => (char.encode_utf8(&mut utf8).as_bytes(), next),
+            // Bad, and so long: half of a pair.
+            Some((Unit::Bad, next)) if may_replace && next == from + 6 => (REPLACEMENT, next),
             Some((Unit::Bad, _)) => {
                 return Err(UnescapeError::Bad(JsonFault::Invalid { at: from }));
             }
@@ -144,6 +164,9 @@ pub fn unescape(raw: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), Unes
         from = next;
     }
 }
+
+/// U+FFFD: what stands for what cannot be said.
+const REPLACEMENT: &[u8] = b"\xef\xbf\xbd";
 
 const WORD: usize = 8;
 
@@ -241,6 +264,12 @@ mod tests {
             b"\\",
         ] {
             assert!(unescape(bad, 99, &mut Vec::new()).is_err(), "{bad:?}");
+        }
+        let mut out = Vec::new();
+        unescape_replacing(br"a\ud83dx\ude00\ud83d\ude00", 99, &mut out).unwrap();
+        assert_eq!(out, "a\u{fffd}x\u{fffd}\u{1f600}".as_bytes());
+        for bad in [&br"\x"[..], br"\u12", b"\\"] {
+            assert!(unescape_replacing(bad, 99, &mut Vec::new()).is_err());
         }
         assert!(text_is(br#""eventN\u0061me""#, b"eventName"));
         assert!(!text_is(br#""eventNames""#, b"eventName"));

@@ -20,6 +20,7 @@ impl Config {
         security::check(&self.kafka.security, &mut faults);
         properties::check(self, &mut faults);
         self.check_times(&mut faults);
+        self.check_record_paths(&mut faults);
         self.check_files(&mut faults);
         self.check_topics(&mut faults);
         self.check_service(&mut faults);
@@ -62,6 +63,20 @@ impl Config {
                     key,
                     format!("`{topic}` is kafka.topics[{first}] too"),
                     "name it once",
+                ));
+            }
+        }
+    }
+
+    fn check_record_paths(&self, faults: &mut Vec<Fault>) {
+        for (index, path) in self.input.record_paths.iter().enumerate() {
+            let escapes = path.matches('~').count();
+            let known = path.matches("~0").count() + path.matches("~1").count();
+            if !path.starts_with('/') || escapes != known {
+                faults.push(Fault::new(
+                    format!("input.record_paths[{index}]"),
+                    format!("`{path}` is no JSON pointer"),
+                    "write a key after each `/`, as in `/data/aws`; `~1` is a `/` in a key, `~0` a `~`",
                 ));
             }
         }

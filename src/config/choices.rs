@@ -51,3 +51,14 @@ pub enum Detail {
     /// Only the id, for readers that have the catalogue.
     Ids,
 }
+
+/// Which messages are parsed completely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Validate {
+    /// Those in which a rule could match. Of the others, only the start and the end are checked.
+    #[default]
+    Matched,
+    /// All messages: broken JSON anywhere is a dead letter.
+    Full,
+}

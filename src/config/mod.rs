@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Level, Outcome};
 
 pub use crate::model::fault::{Fault, Faults, Place};
-pub use choices::{Detail, Format};
+pub use choices::{Detail, Format, Validate};
 #[cfg(feature = "service")]
 pub use http::Certificate;
 pub use http::{Http, HttpTls};
@@ -305,6 +305,10 @@ pub struct Input {
     /// becomes a single dead letter, which gives their number.
     #[schemars(range(min = 1))]
     pub max_unreadable: u32,
+    /// Paths to CloudTrail records in JSON of an unknown form: JSON pointers (RFC 6901), such as `/data/aws`. A string at
+    /// such a path is read like a whole message.
+    #[schemars(length(max = 100))]
+    pub record_paths: Vec<String>,
     /// Which messages are parsed completely.
     pub validate: Validate,
 }
@@ -315,20 +319,10 @@ impl Default for Input {
             max_decoded_bytes: 64 * 1024 * 1024,
             max_depth: 6,
             max_unreadable: 100,
+            record_paths: Vec::new(),
             validate: Validate::default(),
         }
     }
-}
-
-/// Which messages are parsed completely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Validate {
-    /// Those in which a rule could match. Of the others, only the start and the end are checked.
-    #[default]
-    Matched,
-    /// All messages: broken JSON anywhere is a dead letter.
-    Full,
 }
 
 /// Rules, severity and lists.

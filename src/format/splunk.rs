@@ -101,7 +101,8 @@ fn write_event(
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
     let record = finding.record;
-    let text = record.json.trim();
+    // Its connector reads the event and writes it anew, and could not write what some parsers refuse.
+    let text = record.plain_json().trim();
     let inside = text
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'));

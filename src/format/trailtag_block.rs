@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::object::Object;
+use crate::cloudtrail::repair::Replaced;
 use crate::config::Route;
 use crate::detection::attack::Technique;
 use crate::detection::facts::{Actor, Client, IdSource, Target};
@@ -47,6 +51,12 @@ struct TrailtagBlock<'a> {
     source: &'a RecordSource<'a>,
     #[serde(skip_serializing_if = "<[Steps]>::is_empty")]
     trimmed: &'a [Steps],
+    /// What was replaced in the record's values, because JSON cannot say it to everybody.
+    #[serde(skip_serializing_if = "<[Replaced]>::is_empty")]
+    replaced: &'a [Replaced],
+    /// The record's own bytes then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_base64: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: &'a BTreeMap<String, String>,
 }
@@ -69,6 +79,7 @@ impl<'a> TrailtagBlock<'a> {
     fn new(route: &'a Route, finding: &'a Finding<'_>) -> Self {
         let facts = &finding.detection.facts;
         let event_time = facts.event_time.and_then(EventTime::rfc3339);
+        let repaired = finding.record.repaired;
         Self {
             schema_version: SCHEMA_VERSION,
             severity: &finding.detection.severity,
@@ -93,6 +104,8 @@ impl<'a> TrailtagBlock<'a> {
             event_time,
             source: &finding.source,
             trimmed: finding.advice.left_out(),
+            replaced: repaired.map_or(&[], |repaired| &repaired.replaced),
+            original_base64: repaired.map(|repaired| STANDARD.encode(repaired.original)),
             fields: &route.fields,
         }
     }

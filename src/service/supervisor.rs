@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -97,19 +98,26 @@ pub fn workers(config: &Config) -> usize {
     }
 }
 
-/// Runs the service until `shutdown` is cancelled, then drains it. Without `limits`, the brokers are asked for them. With
-/// them, the cluster is librdkafka's mock of one, which answers neither that nor what ids topics have.
+/// Takes the address of the pages.
+pub fn bind(config: &Config) -> Result<TcpListener, ServiceError> {
+    let address = &config.http.listen;
+    http::bind(address).map_err(|error| ServiceError::Listen {
+        address: address.clone(),
+        error,
+    })
+}
+
+/// Runs the service until `shutdown` is cancelled, then drains it; `listener` is what [`bind`] took. Without `limits`, the
+/// brokers are asked for them. With them, the cluster is librdkafka's mock of one, which answers neither that nor what ids
+/// topics have.
 pub async fn run(
     config: Arc<Config>,
+    listener: TcpListener,
     limits: Option<TopicLimits>,
     pipeline: Arc<Pipeline>,
     shutdown: CancellationToken,
 ) -> Result<(), ServiceError> {
     let address = config.http.listen.clone();
-    let listener = http::bind(&address).map_err(|error| ServiceError::Listen {
-        address: address.clone(),
-        error,
-    })?;
     let credentials = Credentials::read(&config.http)?;
     let mut routes: Vec<_> = config
         .routes

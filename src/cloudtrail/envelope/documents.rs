@@ -1,11 +1,10 @@
 //! Texts of one or more JSON documents: where one ends and the next begins, and how a broken one loses only itself.
 
-use super::Envelope;
 use super::forms::{Items, begins_as_s3_file};
 use super::object::Object;
-use super::walk::{Walk, WrapperContext, check};
-use crate::cloudtrail::scan::{self, JsonFault, Members, skip_space, skip_string};
-use crate::model::dead_letter::Reason;
+use super::walk::{Walk, WrapperContext, check_grammar};
+use super::{Envelope, layers};
+use crate::cloudtrail::scan::{self, JsonFault, Members, is_space, skip_space, skip_string};
 
 impl Walk<'_> {
     /// A text of one or more documents, one after another with or without white space between them. It begins with a
@@ -48,8 +47,8 @@ impl Walk<'_> {
         context: WrapperContext<'_>,
         document: impl Fn(&mut Self, &[u8], usize, WrapperContext<'_>) -> Option<usize>,
     ) {
-        if is_only_looking_like_json(text) && context.otherwise.is_some() {
-            return self.unknown(context, || (Reason::NotJson, String::new()));
+        if self.is_no_json(text, context) {
+            return;
         }
         let mut start = 0;
         loop {
@@ -62,7 +61,7 @@ impl Walk<'_> {
             else {
                 return;
             };
-            start = skip_space(text, end);
+            start = next_document(text, end);
             if start == text.len() || self.is_over {
                 return;
             }
@@ -75,8 +74,8 @@ impl Walk<'_> {
     /// Documents that are objects. A document that breaks loses itself, up to the next line that begins with a brace;
     /// without one, the rest.
     fn objects(&mut self, text: &[u8], context: WrapperContext<'_>) {
-        if is_only_looking_like_json(text) && context.otherwise.is_some() {
-            return self.unknown(context, || (Reason::NotJson, String::new()));
+        if self.is_no_json(text, context) {
+            return;
         }
         // Hostile lines could each be walked to the end of the text before they are given up.
         let mut patience = text.len().saturating_mul(4).saturating_add(1 << 16);
@@ -97,7 +96,7 @@ impl Walk<'_> {
                 // the end of its line; a document that is written over several lines is told from it by parsing it.
                 let broke = match object.fault {
                     Some(fault) => Some(fault.at()),
-                    None if object.end > line_end && check(object.json).is_err() => {
+                    None if object.end > line_end && check_grammar(object.json).is_err() => {
                         Some(object.end)
                     }
                     None => None,
@@ -114,7 +113,8 @@ impl Walk<'_> {
                     start = line_end;
                 } else {
                     let alone = start == 0
-                        && (object.fault.is_some() || skip_space(text, object.end) == text.len());
+                        && (object.fault.is_some()
+                            || next_document(text, object.end) == text.len());
                     let element = if alone {
                         context.element
                     } else {
@@ -127,7 +127,7 @@ impl Walk<'_> {
                     start = object.end;
                 }
             }
-            start = skip_space(text, start);
+            start = next_document(text, start);
             match text.get(start) {
                 _ if self.is_over => return,
                 None => return,
@@ -136,7 +136,7 @@ impl Walk<'_> {
                     let element = text.get(start..line_end).map(scan::trim);
                     let fault = JsonFault::Invalid { at: start };
                     self.reject_fault(fault, WrapperContext { element, ..context });
-                    start = skip_space(text, line_end);
+                    start = line_end;
                 }
                 Some(_) => {
                     return self.reject_rest(
@@ -151,6 +151,19 @@ impl Walk<'_> {
                 line_end = next_line(text, start);
             }
         }
+    }
+
+    /// Whether a text only looks like JSON. Then it is done with: the JSON within it is found, or it is what the wrapper
+    /// carries beside CloudTrail.
+    fn is_no_json(&mut self, text: &[u8], context: WrapperContext<'_>) -> bool {
+        is_only_looking_like_json(text)
+            && (self.recovered(text, context) || {
+                let is_skipped = context.otherwise.is_some();
+                if is_skipped {
+                    self.not_json(text, context);
+                }
+                is_skipped
+            })
     }
 
     /// `{"Records":[…`: by far the most of large texts, so it is walked once, elements being given as they come. What
@@ -181,13 +194,35 @@ impl Walk<'_> {
             end = member_end;
         }
         match members.end() {
-            Ok(end) => Some(end),
+            Ok(end) => {
+                if text.get(skip_space(text, list + 1)) == Some(&b']') {
+                    self.beside_an_empty_list(text.get(start..end).unwrap_or_default(), context);
+                }
+                Some(end)
+            }
             Err(fault) => {
                 self.reject_rest(whole, end - start, fault, context);
                 None
             }
         }
     }
+}
+
+/// Where the next document begins: past white space, past the marks that lines begin with, and past what may stand at the
+/// end of a text, such as a NUL and the quotes of a shell.
+fn next_document(text: &[u8], end: usize) -> usize {
+    let at = skip_space(text, end);
+    let marked = layers::skip_marks_and_space(text, at);
+    if marked == at && !matches!(text.get(at), Some(b'"' | b'\'' | b'`')) {
+        return at;
+    }
+    let rest = text.get(marked..).unwrap_or_default();
+    let is_end = |byte: &u8| is_space(*byte) || matches!(byte, b'"' | b'\'' | b'`' | 0);
+    if rest.iter().all(is_end) {
+        return text.len();
+    }
+    // Within a line they would be no marks, but what broke it.
+    if at > end { marked } else { at }
 }
 
 /// Whether a text begins as JSON and goes on as no JSON that could hold a record: `[INFO] …`, `{x: …`, `"GET /" 200`.
@@ -205,6 +240,13 @@ fn next_line(text: &[u8], from: usize) -> usize {
     let rest = text.get(from..).unwrap_or_default();
     memchr::memchr_iter(b'\n', rest)
         .map(|at| from + at + 1)
-        .find(|at| text.get(*at) == Some(&b'{'))
+        .find_map(|at| match text.get(at) {
+            Some(b'{') => Some(at),
+            Some(0 | 0x1e | 0xef) => {
+                let at = layers::skip_marks(text, at);
+                (text.get(at) == Some(&b'{')).then_some(at)
+            }
+            _ => None,
+        })
         .unwrap_or(text.len())
 }

@@ -1,7 +1,9 @@
 //! Tells the forms of JSON in which CloudTrail travels apart, by structure alone.
 //!
-//! In: an object's known members ([`Object`]). Out: what the object is and where to look next ([`Form`]). The order of the checks in [`form`] is the contract: the first that fits wins.
-//! It neither decodes nor descends into what it found; the parent module does.
+//! In: an object's known members ([`Object`]). Out: what the object is and where to look next ([`Form`]). The order of the
+//! checks in [`form`] is the contract: the first that fits wins. It neither decodes nor descends into what it found; the parent module does.
+
+mod shippers;
 
 use super::object::{Known, Object, is_version_1, member};
 use super::{Envelope, Skip, layers};
@@ -17,6 +19,8 @@ pub(super) enum Items {
     LogEvents,
     /// Kinesis' or Firehose's records.
     Kinesis,
+    /// Kafka's records.
+    Kafka,
     /// OpenTelemetry's three levels.
     ResourceLogs,
     ScopeLogs,
@@ -32,6 +36,12 @@ pub(super) enum Coding {
     Base64,
     /// As OpenTelemetry's `AnyValue`.
     AnyValue,
+    /// As DynamoDB writes an item: each value under the name of its type.
+    DynamoDb,
+    /// In one of the columns of a row, or as the row itself.
+    Columns,
+    /// As the row itself, whose columns have no capitals.
+    Row,
 }
 
 /// A wrapper around one thing.
@@ -67,6 +77,10 @@ impl<'a> Carrier<'a> {
         }
     }
 
+    const fn coded(self, coding: Coding) -> Self {
+        Self { coding, ..self }
+    }
+
     const fn time(self, time: Option<&'a [u8]>) -> Self {
         Self { time, ..self }
     }
@@ -96,6 +110,12 @@ pub(super) enum Form<'a> {
         list: &'a [u8],
         items: Items,
     },
+    /// A wrapper around an object whose values are such lists.
+    Lists {
+        envelope: Envelope,
+        lists: &'a [u8],
+        items: Items,
+    },
     /// A wrapper around one thing.
     Carrier(Carrier<'a>),
     /// Known, and not readable here.
@@ -120,25 +140,27 @@ pub(super) fn form<'a>(object: &Object<'a>, items: Items) -> Form<'a> {
             )
         }),
         Items::Kinesis => kinesis(known),
+        Items::Kafka => known.value.map(kafka),
         Items::ResourceLogs => open_telemetry(known.scope_logs, Items::ScopeLogs),
         Items::ScopeLogs => open_telemetry(known.log_records, Items::LogRecords),
         Items::LogRecords => Some(log_record(object)),
     };
     listed
-        .or_else(|| of_aws(known))
-        .or_else(|| of_others(known))
+        .or_else(|| of_aws(object))
+        .or_else(|| of_others(object))
         .unwrap_or(Form::Unknown)
 }
 
 /// The forms that AWS writes.
-fn of_aws<'a>(known: &Known<'a>) -> Option<Form<'a>> {
-    notification(known)
+fn of_aws<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let known = &object.known;
+    notification(object)
         .or_else(|| {
             let digest = known.digest_object.and(known.digest_start);
             digest.map(|_| Form::Skipped(Skip::Digest))
         })
         .or_else(|| list(known.s3_records, Envelope::S3File, Items::Any))
-        .or_else(|| event_bridge(known))
+        .or_else(|| event_bridge(object))
         .or_else(|| cloudwatch_logs(known))
         .or_else(|| list(known.records, Envelope::Kinesis, Items::Kinesis))
         .or_else(|| match known.kinesis.or(known.record_id) {
@@ -171,15 +193,32 @@ fn of_aws<'a>(known: &Known<'a>) -> Option<Form<'a>> {
                 ..carrier
             }))
         })
+        .or_else(|| {
+            let event = known.event_json?;
+            Some(Form::Carrier(Carrier::new(Envelope::CloudtrailLake, event)))
+        })
         .or_else(|| list(known.looked_up, Envelope::LookupEvents, Items::Any))
         .or_else(|| {
             let event = known.looked_up_event?;
             Some(Form::Carrier(Carrier::new(Envelope::LookupEvents, event)))
         })
+        .or_else(|| {
+            known.event_name_column?;
+            member(object.json, b"eventsource")?;
+            let row = Carrier::new(Envelope::Athena, object.json);
+            Some(Form::Carrier(row.coded(Coding::Row)))
+        })
+        .or_else(|| {
+            // As GetRecords gives a record of a stream.
+            let data = known.kinesis_data.filter(|data| data.starts_with(b"\""))?;
+            let carrier = Carrier::new(Envelope::Kinesis, data);
+            Some(Form::Carrier(carrier.base64()))
+        })
 }
 
 /// The forms that shippers and transports write.
-fn of_others<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+fn of_others<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let known = &object.known;
     security_lake(known)
         .or_else(|| {
             list(
@@ -201,7 +240,17 @@ fn of_others<'a>(known: &Known<'a>) -> Option<Form<'a>> {
             };
             Some(Form::Carrier(carrier.time(known.time)))
         })
-        .or_else(|| log_shipper(known))
+        .or_else(|| search_hit(known))
+        .or_else(|| {
+            // Whatever the alert has beside: the record itself stands there as it came.
+            let data = known.data.filter(|data| data.starts_with(b"{"))?;
+            let record = member(data, b"aws").filter(|record| record.starts_with(b"{"))?;
+            let carrier = Carrier::new(Envelope::Wazuh, record).time(known.timestamp);
+            Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
+        })
+        .or_else(|| debezium(object))
+        .or_else(|| shippers::log_shipper(known))
+        .or_else(|| shippers::log_message(object))
         .or_else(|| {
             // Whoever put JSON under one of these keys wrapped it in a way that no list of forms can name.
             let value = first_json(&[
@@ -213,9 +262,29 @@ fn of_others<'a>(known: &Known<'a>) -> Option<Form<'a>> {
                 known.value,
                 known.payload,
                 known.data,
+                known.record,
+                known.msg,
             ])?;
             Some(Form::Carrier(Carrier::new(Envelope::Embedded, value)))
         })
+}
+
+/// A hit of Elasticsearch, or the answer to a search, which is a list of them.
+fn search_hit<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+    if let Some(hit) = known.hit {
+        let carrier = Carrier::new(Envelope::Elasticsearch, hit);
+        return Some(Form::Carrier(carrier));
+    }
+    let hits = member(known.hits.filter(|hits| hits.starts_with(b"{"))?, b"hits");
+    list(hits, Envelope::Elasticsearch, Items::Any)
+}
+
+/// A change in a database: the row after it.
+fn debezium<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let after = object.known.after?;
+    member(object.json, b"op").or_else(|| member(object.json, b"before"))?;
+    let carrier = Carrier::new(Envelope::Debezium, after).coded(Coding::Columns);
+    Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
 }
 
 fn record<'a>(known: &Known<'a>) -> Form<'a> {
@@ -246,8 +315,9 @@ fn list(value: Option<&[u8]>, envelope: Envelope, items: Items) -> Option<Form<'
     })
 }
 
-/// News of S3, SNS and SQS: about something that is elsewhere, or a carrier of it.
-fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+/// News of S3, SNS and SQS: about something that is elsewhere, or a carrier of it; and what AWS Lambda gets of streams.
+fn notification<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let known = &object.known;
     if let Some(message) = known.sns {
         let carrier = Carrier::new(Envelope::Sns, message);
         return Some(Form::Carrier(carrier.or(Skip::Notification)));
@@ -261,7 +331,18 @@ fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
                 let carrier = Carrier::new(Envelope::Sqs, body);
                 return Some(Form::Carrier(carrier.or(Skip::Notification)));
             }
-            (source, _) if source.starts_with(b"aws:") => {
+            (b"aws:kafka" | b"SelfManagedKafka", _) => {
+                return known.value.map(kafka).or_else(|| {
+                    let lists = known.records.filter(|lists| lists.starts_with(b"{"))?;
+                    Some(Form::Lists {
+                        envelope: Envelope::Msk,
+                        lists,
+                        items: Items::Kafka,
+                    })
+                });
+            }
+            (b"aws:dynamodb", _) => return dynamodb(object),
+            (b"aws:s3" | b"aws:sns" | b"aws:sqs" | b"aws:ses" | b"aws:codecommit", _) => {
                 return Some(Form::Skipped(Skip::Notification));
             }
             _ => {}
@@ -284,15 +365,47 @@ fn notification<'a>(known: &Known<'a>) -> Option<Form<'a>> {
     handshake.then_some(Form::Skipped(Skip::Notification))
 }
 
-fn event_bridge<'a>(known: &Known<'a>) -> Option<Form<'a>> {
+/// One record of Kafka, in base64.
+fn kafka(value: &[u8]) -> Form<'_> {
+    Form::Carrier(Carrier::new(Envelope::Msk, value).base64())
+}
+
+/// A change in a DynamoDB table: the item as it is then.
+fn dynamodb<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    let change = member(object.json, b"dynamodb")?;
+    let Some(image) = member(change, b"NewImage") else {
+        // What was deleted, or a stream of keys alone.
+        return Some(Form::Skipped(Skip::Notification));
+    };
+    let carrier = Carrier::new(Envelope::DynamoDb, image).coded(Coding::DynamoDb);
+    Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)))
+}
+
+fn event_bridge<'a>(object: &Object<'a>) -> Option<Form<'a>> {
+    const SUFFIX: &[u8] = b" via CloudTrail";
+    let known = &object.known;
+    if let Some(detail) = known.sent_detail {
+        // As it is given to PutEvents.
+        member(object.json, b"DetailType").or_else(|| member(object.json, b"Detail-Type"))?;
+        let carrier = Carrier::new(Envelope::EventBridge, detail);
+        return Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)));
+    }
     let kind = ShortText::decode(string_inside(known.detail_type?)?);
     let detail = known.detail?;
+    let carrier = Carrier::new(Envelope::EventBridge, detail).time(known.time);
     // A suffix, because the words before it differ by kind of event and by partition.
-    if !kind.bytes().ends_with(b" via CloudTrail") {
-        return Some(Form::Skipped(Skip::NotCloudtrail));
+    if kind
+        .bytes()
+        .split_last_chunk::<{ SUFFIX.len() }>()
+        .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(SUFFIX))
+    {
+        return Some(Form::Carrier(carrier));
     }
-    let carrier = Carrier::new(Envelope::EventBridge, detail);
-    Some(Form::Carrier(carrier.time(known.time)))
+    // A record that was sent on under a name of one's own.
+    if detail.starts_with(br#"{"eventVersion":"1."#) {
+        return Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)));
+    }
+    Some(Form::Skipped(Skip::NotCloudtrail))
 }
 
 fn cloudwatch_logs<'a>(known: &Known<'a>) -> Option<Form<'a>> {
@@ -356,83 +469,9 @@ fn log_record<'a>(object: &Object<'a>) -> Form<'a> {
     Form::Skipped(Skip::NotCloudtrail)
 }
 
-/// Shippers of logs of every kind. What they carry and is not CloudTrail is no error, as it isn't with EventBridge:
-/// their topics are shared.
-fn log_shipper<'a>(known: &Known<'a>) -> Option<Form<'a>> {
-    let original = known.event.and_then(|event| member(event, b"original"));
-    let by_beat = known
-        .agent
-        .or(known.input)
-        .or(known.beat)
-        .or(original)
-        .is_some();
-    let (envelope, candidates, time) = if known.at_timestamp.is_some() && known.version.is_some() {
-        (
-            Envelope::Logstash,
-            [known.message, original],
-            known.at_timestamp,
-        )
-    } else if known.at_timestamp.is_some() && (by_beat || known.log.is_none()) {
-        (
-            Envelope::Filebeat,
-            [known.message, original],
-            known.at_timestamp,
-        )
-    } else if known.log.is_some() {
-        let time = known.date.or(known.at_timestamp).or(known.time);
-        (Envelope::FluentBit, [known.log, known.message], time)
-    } else if known
-        .source_type
-        .or(known.timestamp)
-        .and(known.message)
-        .is_some()
-    {
-        (Envelope::Vector, [known.message, None], known.timestamp)
-    } else if known
-        .tag
-        .or(known.date)
-        .or(known.time)
-        .or(known.kubernetes)
-        .or(known.stream)
-        .and(known.message)
-        .is_some()
-    {
-        let time = known.date.or(known.time);
-        (Envelope::FluentBit, [known.message, None], time)
-    } else if known
-        .sourcetype
-        .or(known.time)
-        .or(known.fields)
-        .and(known.event)
-        .is_some()
-    {
-        (Envelope::SplunkHec, [known.event, None], known.time)
-    } else {
-        return None;
-    };
-    if let Some(value) = first_json(&candidates) {
-        let carrier = Carrier::new(envelope, value).time(time);
-        return Some(Form::Carrier(carrier.or(Skip::NotCloudtrail)));
-    }
-    let is_cloudtrail = known
-        .aws
-        .is_some_and(|aws| member(aws, b"cloudtrail").is_some())
-        || known.event.is_some_and(|event| {
-            member(event, b"dataset").is_some_and(|name| text_is(name, b"aws.cloudtrail"))
-                && member(event, b"action").is_some()
-        });
-    Some(if is_cloudtrail {
-        Form::Unsupported(
-            "CloudTrail as an ECS document without event.original: the original record is lost; preserve it",
-        )
-    } else {
-        Form::Skipped(Skip::NotCloudtrail)
-    })
-}
-
 /// The first that may hold JSON: an object, an array, or a string that begins like one, or like a string or base64 of
 /// one.
-fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
+pub(super) fn first_json<'a>(candidates: &[Option<&'a [u8]>]) -> Option<&'a [u8]> {
     candidates
         .iter()
         .flatten()
@@ -463,117 +502,4 @@ pub(super) fn begins_as_s3_file(text: &[u8], start: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn form_of(json: &str) -> Form<'_> {
-        let object = Object::walk(json.as_bytes(), 0);
-        assert_eq!(object.fault, None, "{json}");
-        form(&object, Items::Any)
-    }
-
-    #[test]
-    fn a_version_and_an_identity_make_a_record_whatever_else_there_is() {
-        for json in [
-            r#"{"eventVersion":"1.08","userIdentity":{},"Records":[],"kinesis":{"data":"eyJ9"}}"#,
-            r#"{"Records":[],"userIdentity":null,"userIdentity":{},"eventVersion":"1.12","eventVersion":"2.1"}"#,
-            r#"{"user\u0049dentity":{},"event\u0056ersion":"\u0031.08","detail-type":"x","detail":{}}"#,
-        ] {
-            assert!(matches!(form_of(json), Form::Record { .. }), "{json}");
-        }
-        assert!(!matches!(
-            form_of(r#"{"eventVersion":"2.1","userIdentity":{}}"#),
-            Form::Record { .. }
-        ));
-    }
-
-    #[test]
-    fn a_record_may_lack_a_field() {
-        for json in [
-            r#"{"eventVersion":"1.04","eventName":"a","eventSource":"b"}"#,
-            r#"{"userIdentity":{},"eventName":"a","eventSource":"b"}"#,
-            r#"{"eventTime":"t","eventName":"a","eventSource":"b"}"#,
-        ] {
-            assert!(matches!(form_of(json), Form::Record { custom: false, .. }));
-        }
-        assert_eq!(
-            form_of(r#"{"eventName":"a","eventSource":"b"}"#),
-            Form::Unknown
-        );
-        assert_eq!(
-            form_of(r#"{"eventName":1,"eventSource":"b","eventTime":"t"}"#),
-            Form::Unknown
-        );
-    }
-
-    #[test]
-    fn what_is_no_record_has_its_kind() {
-        for (json, skip) in [
-            (
-                r#"{"eventVersion":"2.1","eventSource":"aws:s3","userIdentity":{}}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"eventVersion":"2.0","eventSource":"minio:s3","eventName":"s3:ObjectCreated:Put","userIdentity":{}}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"s3Bucket":"b","s3ObjectKey":["k"]}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"Type":"SubscriptionConfirmation","Message":"m"}"#,
-                Skip::Notification,
-            ),
-            (
-                r#"{"digestS3Object":"o","digestStartTime":"t","logFiles":[]}"#,
-                Skip::Digest,
-            ),
-            (
-                r#"{"eventVersion":"1.08","eventType":"AwsCloudTrailInsight","eventName":"a","eventSource":"b"}"#,
-                Skip::Insight,
-            ),
-            (r#"{"insightDetails":{}}"#, Skip::Insight),
-            (
-                r#"{"messageType":"CONTROL_MESSAGE","logEvents":[]}"#,
-                Skip::ControlMessage,
-            ),
-            (
-                r#"{"detail-type":"EC2 Instance State-change Notification","detail":{}}"#,
-                Skip::NotCloudtrail,
-            ),
-            (
-                r#"{"@timestamp":"t","message":"GET /"}"#,
-                Skip::NotCloudtrail,
-            ),
-            (
-                r#"{"class_uid":3002,"metadata":{"product":{"name":"Okta"}}}"#,
-                Skip::NotCloudtrail,
-            ),
-            (r#"{"specversion":"1.0","type":"t"}"#, Skip::NotCloudtrail),
-        ] {
-            assert_eq!(form_of(json), Form::Skipped(skip), "{json}");
-        }
-    }
-
-    #[test]
-    fn what_lost_the_original_is_unsupported() {
-        for json in [
-            r#"{"@timestamp":"t","event":{"action":"ListRoles"},"aws":{"cloudtrail":{}}}"#,
-            r#"{"class_uid":6003,"metadata":{"product":{"name":"CloudTrail"}},"api":{}}"#,
-        ] {
-            assert!(matches!(form_of(json), Form::Unsupported(_)), "{json}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_known_names_its_keys() {
-        let json = "{\"a\":1,\"b c\":2,\"d\":{\"e\":1}}";
-        assert_eq!(form_of(json), Form::Unknown);
-        assert_eq!(Object::walk(json.as_bytes(), 0).keys(), "a, ?, d");
-    }
-}
+mod tests;

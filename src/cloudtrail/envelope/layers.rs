@@ -19,6 +19,8 @@ pub(super) enum Layer<'a> {
     Text(&'a [u8]),
     /// Compressed bytes.
     Compressed(Codec, &'a [u8]),
+    /// Text in two bytes a letter, as PowerShell writes it.
+    Utf16(ByteOrder, &'a [u8]),
     /// Base64 of something that begins as a known layer does.
     Base64(&'a [u8]),
     /// The same bytes without a header.
@@ -51,7 +53,56 @@ impl Codec {
     }
 }
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
+/// Which byte of UTF-16's two comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// The byte order mark of UTF-8. Windows' programs write it before a text, and so before each line that they append.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What RFC 7464 puts before each text.
+const RECORD_SEPARATOR: u8 = 0x1e;
+
+/// The place past the marks at `at` that stand around texts: byte order mark, record separator, and the NUL at the end of a
+/// C string.
+pub(super) fn skip_marks(text: &[u8], mut at: usize) -> usize {
+    loop {
+        match text.get(at) {
+            Some(&(0 | RECORD_SEPARATOR)) => at += 1,
+            Some(0xef) if text.get(at..).is_some_and(|rest| rest.starts_with(BOM)) => {
+                at += BOM.len();
+            }
+            _ => return at,
+        }
+    }
+}
+
+/// The same, with white space among them.
+pub(super) fn skip_marks_and_space(text: &[u8], mut at: usize) -> usize {
+    loop {
+        let next = skip_marks(text, scan::skip_space(text, at));
+        if next == at {
+            return at;
+        }
+        at = next;
+    }
+}
+
+/// The text without such marks at either end.
+pub(super) fn without_marks(text: &[u8]) -> &[u8] {
+    let mut end = text.len();
+    while let Some(byte) = end.checked_sub(1).and_then(|last| text.get(last)) {
+        if !scan::is_space(*byte) && !matches!(*byte, 0 | RECORD_SEPARATOR) {
+            break;
+        }
+        end -= 1;
+    }
+    text.get(skip_marks_and_space(text, 0)..end)
+        .unwrap_or_default()
+}
 
 /// By its first bytes, how something is compressed.
 fn codec(data: &[u8]) -> Option<Codec> {
@@ -64,6 +115,27 @@ fn codec(data: &[u8]) -> Option<Codec> {
     known
         .into_iter()
         .find_map(|(magic, codec)| data.starts_with(magic).then_some(codec))
+        .or_else(|| is_zlib(data).then_some(Codec::Zlib))
+}
+
+/// Whether bytes begin as zlib's do, for each level of compression, and go on as no text does: some of it are letters.
+fn is_zlib(data: &[u8]) -> bool {
+    matches!(data, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..])
+        && data
+            .iter()
+            .take(16)
+            .any(|byte| !byte.is_ascii() || (byte.is_ascii_control() && !scan::is_space(*byte)))
+}
+
+/// The order of the bytes of UTF-16, by its mark or by the letters of JSON at its beginning.
+fn utf16(data: &[u8]) -> Option<(ByteOrder, &[u8])> {
+    match data {
+        [0xff, 0xfe, rest @ ..] => Some((ByteOrder::Little, rest)),
+        [0xfe, 0xff, rest @ ..] => Some((ByteOrder::Big, rest)),
+        [b'{' | b'[', 0, _, 0, ..] => Some((ByteOrder::Little, data)),
+        [0, b'{' | b'[', 0, _, 0, ..] => Some((ByteOrder::Big, data)),
+        _ => None,
+    }
 }
 
 /// Recognises the outermost layer.
@@ -77,8 +149,11 @@ pub(super) fn recognise(data: &[u8]) -> Layer<'_> {
         Some(codec) => return Layer::Compressed(codec, data),
         None => {}
     }
+    if let Some((order, text)) = utf16(data) {
+        return Layer::Utf16(order, text);
+    }
     match data {
-        [0, _, _, _, _, rest @ ..] => return confluent(rest),
+        [0, _, _, _, _, rest @ ..] => return confluent(data, rest),
         [3, compression @ (0 | 5), rest @ ..] if rest.len() >= 16 => {
             return glue(*compression, rest.get(16..).unwrap_or_default());
         }
@@ -106,9 +181,14 @@ pub(super) fn recognise(data: &[u8]) -> Layer<'_> {
 }
 
 /// What follows the magic byte and the schema id of Confluent's framing.
-fn confluent(rest: &[u8]) -> Layer<'_> {
+fn confluent<'a>(data: &'a [u8], rest: &'a [u8]) -> Layer<'a> {
+    let text = data
+        .get(skip_marks_and_space(data, 0)..)
+        .unwrap_or_default();
     match scan::trim(rest) {
         [b'{' | b'[', ..] => Layer::Framed(rest),
+        // No framing, but the end of the text before this one.
+        _ if scan::begins_as_json(text) => Layer::Framed(text),
         _ => Layer::Unsupported(
             "Avro or Protobuf in schema registry framing: its schema is not here; use the JSON Schema serialiser",
         ),
@@ -187,11 +267,43 @@ pub(super) fn decompress(
     into: &mut Vec<u8>,
 ) -> Result<(), LayerError> {
     match codec {
-        Codec::Gzip => fill(flate2::bufread::MultiGzDecoder::new(data), limit, into),
+        Codec::Gzip => gzip(data, limit, into),
         Codec::Zlib => fill(flate2::bufread::ZlibDecoder::new(data), limit, into),
         Codec::Snappy => fill(snap::read::FrameDecoder::new(data), limit, into),
         Codec::Zstd => zstd(data, limit, into),
         Codec::Lz4 => lz4(data, limit, into),
+    }
+}
+
+/// Members, one after another. Zeros may follow the last one, as in copies of blocks and tapes; gzip passes over them
+/// too.
+fn gzip(data: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<(), LayerError> {
+    /// What a decoder reads before it finds that a member's header is none.
+    const HEADER: usize = 10;
+    const ZEROS: [u8; HEADER] = [0; HEADER];
+    let begin = into.len();
+    match fill(flate2::bufread::MultiGzDecoder::new(data), limit, into) {
+        Err(LayerError::Corrupt(error)) if data.ends_with(&[0]) => {
+            into.truncate(begin);
+            let padded = Read::chain(data, &ZEROS[..]);
+            let mut decoder = flate2::bufread::MultiGzDecoder::new(padded);
+            if let Err(LayerError::TooLarge) = fill(&mut decoder, limit, into) {
+                return Err(LayerError::TooLarge);
+            }
+            // Where it stopped at zeros that are no header, the member before them was whole.
+            let (rest, padding) = decoder.get_ref().get_ref();
+            let unread = rest.len() + padding.len();
+            let end = (data.len() + ZEROS.len()).checked_sub(unread + HEADER);
+            let Some((members, zeros)) = end.and_then(|end| data.split_at_checked(end)) else {
+                return Err(LayerError::Corrupt(error));
+            };
+            into.truncate(begin);
+            if members.is_empty() || zeros.iter().any(|byte| *byte != 0) {
+                return Err(LayerError::Corrupt(error));
+            }
+            fill(flate2::bufread::MultiGzDecoder::new(members), limit, into)
+        }
+        outcome => outcome,
     }
 }
 
@@ -257,6 +369,36 @@ fn fill(decoder: impl Read, limit: usize, into: &mut Vec<u8>) -> Result<(), Laye
     Ok(())
 }
 
+/// Decodes UTF-16 into an empty buffer, at most `limit` bytes of it. Half a pair of surrogates becomes U+FFFD.
+pub(super) fn decode_utf16(
+    text: &[u8],
+    order: ByteOrder,
+    limit: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), LayerError> {
+    let (units, rest) = text.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(LayerError::Corrupt(format!(
+            "{} bytes are no whole number of letters",
+            text.len()
+        )));
+    }
+    let units = units.iter().map(|unit| match order {
+        ByteOrder::Little => u16::from_le_bytes(*unit),
+        ByteOrder::Big => u16::from_be_bytes(*unit),
+    });
+    for letter in char::decode_utf16(units) {
+        let letter = letter.unwrap_or(char::REPLACEMENT_CHARACTER);
+        let mut utf8 = [0; 4];
+        let utf8 = letter.encode_utf8(&mut utf8).as_bytes();
+        if utf8.len() > limit.saturating_sub(into.len()) {
+            return Err(LayerError::TooLarge);
+        }
+        into.extend_from_slice(utf8);
+    }
+    Ok(())
+}
+
 /// Decodes base64 into an empty buffer, at most `limit` bytes of it.
 pub(super) fn decode_base64(
     text: &[u8],
@@ -278,127 +420,4 @@ pub(super) fn decode_base64(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn gzip(data: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn lz4(data: &[u8], checksum: bool) -> Vec<u8> {
-        let info = lz4_flex::frame::FrameInfo::new().content_checksum(checksum);
-        let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn open(data: &[u8], limit: usize) -> Result<Vec<u8>, LayerError> {
-        let Layer::Compressed(codec, inside) = recognise(data) else {
-            panic!("not recognised as compressed");
-        };
-        let mut out = Vec::new();
-        decompress(codec, inside, limit, &mut out).map(|()| out)
-    }
-
-    #[test]
-    fn every_codec_opens_and_stops_at_the_limit() {
-        let text = vec![b'{'; 5000];
-        let mut snappy = snap::write::FrameEncoder::new(Vec::new());
-        snappy.write_all(&text).unwrap();
-        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        zlib.write_all(&text).unwrap();
-        let glue = [&[3, 5][..], &[7; 16], &zlib.finish().unwrap()].concat();
-        for packed in [
-            gzip(&text),
-            zstd::encode_all(&text[..], 1).unwrap(),
-            lz4(&text, false),
-            lz4(&text, true),
-            snappy.into_inner().unwrap(),
-            glue,
-        ] {
-            assert_eq!(open(&packed, 5000).unwrap(), text);
-            assert!(matches!(open(&packed, 4999), Err(LayerError::TooLarge)));
-            let cut = &packed[..packed.len() - 6];
-            assert!(matches!(open(cut, 5000), Err(LayerError::Corrupt(_))));
-        }
-    }
-
-    #[test]
-    fn members_and_frames_are_concatenated() {
-        for packed in [
-            [gzip(b"{}"), gzip(b"[]")].concat(),
-            [lz4(b"{}", true), lz4(b"[]", false)].concat(),
-            [
-                zstd::encode_all(&b"{}"[..], 1).unwrap(),
-                zstd::encode_all(&b"[]"[..], 1).unwrap(),
-            ]
-            .concat(),
-        ] {
-            assert_eq!(open(&packed, 4).unwrap(), b"{}[]");
-            assert!(matches!(open(&packed, 3), Err(LayerError::TooLarge)));
-        }
-    }
-
-    #[test]
-    fn framings_are_stripped_and_binary_ones_named() {
-        assert_eq!(recognise(b"\0\0\0\0\x2a{}"), Layer::Framed(b"{}"));
-        assert_eq!(recognise(b"\0\0\0\0\x2a []"), Layer::Framed(b" []"));
-        assert!(matches!(
-            recognise(b"\0\0\0\0\x2a\0{}"),
-            Layer::Unsupported(_)
-        ));
-        let glue = [&[3, 0][..], &[9; 16], b"{}"].concat();
-        assert_eq!(recognise(&glue), Layer::Framed(b"{}"));
-        let avro = [&[3, 0][..], &[9; 16], b"\x02a"].concat();
-        assert!(matches!(recognise(&avro), Layer::Unsupported(_)));
-        assert_eq!(recognise(b"\xef\xbb\xbf{}"), Layer::Framed(b"{}"));
-        assert!(matches!(recognise(b"PAR1\x15"), Layer::Unsupported(_)));
-        assert!(matches!(recognise(b"Obj\x01\x04"), Layer::Unsupported(_)));
-    }
-
-    #[test]
-    fn text_is_told_from_base64_and_from_nothing() {
-        assert_eq!(recognise(b" \n"), Layer::Empty);
-        assert_eq!(recognise(b"null"), Layer::Empty);
-        assert_eq!(recognise(b" {} "), Layer::Text(b"{}"));
-        assert_eq!(recognise(b"\"a,b\""), Layer::Text(b"\"a,b\""));
-        assert!(matches!(
-            recognise(b"\"eventVersion\",\"eventName\"\n\"1.08\",\"ListRoles\""),
-            Layer::Unsupported(_)
-        ));
-        assert_eq!(recognise(b"eyJhIjoxfQ=="), Layer::Base64(b"eyJhIjoxfQ=="));
-        assert_eq!(recognise(b"eyJhIjoxfQ"), Layer::Base64(b"eyJhIjoxfQ"));
-        let coded = BASE64.encode(gzip(b"{}"));
-        assert!(coded.starts_with("H4sI"));
-        assert_eq!(recognise(coded.as_bytes()), Layer::Base64(coded.as_bytes()));
-        for unknown in [
-            &b"hello"[..],
-            b"12345678",
-            b"eyJh IjoxfQ==",
-            b"\0\0",
-            b"<xml/>",
-            b"helloworld12",
-        ] {
-            assert_eq!(recognise(unknown), Layer::Unknown, "{unknown:?}");
-        }
-    }
-
-    #[test]
-    fn base64_stops_at_the_limit() {
-        let mut out = Vec::new();
-        decode_base64(b"eyJhIjoxfQ==", 7, &mut out).unwrap();
-        assert_eq!(out, br#"{"a":1}"#);
-        for limit in [0, 6] {
-            out.clear();
-            let outcome = decode_base64(b"eyJhIjoxfQ==", limit, &mut out);
-            assert!(matches!(outcome, Err(LayerError::TooLarge)));
-        }
-        assert!(matches!(
-            decode_base64(b"eyJ*", 9, &mut out),
-            Err(LayerError::Corrupt(_))
-        ));
-    }
-}
+mod tests;

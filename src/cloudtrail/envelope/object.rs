@@ -32,26 +32,30 @@ macro_rules! known_members {
 }
 
 known_members! {
-    3: { sns = b"Sns", aws = b"aws", log = b"log", tag = b"tag", }
-    4: { kind = b"Type", data = b"data", date = b"date", time = b"time", body = b"body", }
-    5: { test_event = b"Event", event = b"event", agent = b"agent", input = b"input", value = b"value", }
+    3: { sns = b"Sns", aws = b"aws", log = b"log", tag = b"tag", msg = b"msg", }
+    4: { kind = b"Type", data = b"data", date = b"date", time = b"time", body = b"body",
+         kinesis_data = b"Data", hits = b"hits", }
+    5: { test_event = b"Event", event = b"event", agent = b"agent", input = b"input", value = b"value",
+         after = b"after", }
     6: { looked_up = b"Events", detail = b"detail", schema = b"schema",
-         stream = b"stream", fields = b"fields", }
-    7: { s3_records = b"Records", records = b"records", sns_message = b"Message", message = b"message", awslogs = b"awslogs",
+         stream = b"stream", fields = b"fields", sent_detail = b"Detail", record = b"record",
+         raw_msg = b"rawmsg", }
+    7: { hit = b"_source", s3_records = b"Records", records = b"records", sns_message = b"Message", message = b"message", awslogs = b"awslogs",
          kinesis = b"kinesis", payload = b"payload", }
     8: { s3_bucket = b"s3Bucket", record_id = b"recordId", version = b"@version", metadata = b"metadata",
          raw_data = b"raw_data", }
     9: { event_name = b"eventName", event_time = b"eventTime", event_type = b"eventType",
          event_data = b"eventData", log_events = b"logEvents", scope_logs = b"scopeLogs",
-         timestamp = b"timestamp", beat = b"@metadata", class_uid = b"class_uid", }
+         timestamp = b"timestamp", beat = b"@metadata", class_uid = b"class_uid",
+         event_json = b"eventJson", event_name_column = b"eventname", syslog_tag = b"syslogtag", }
     10: { log_records = b"logRecords", at_timestamp = b"@timestamp", kubernetes = b"kubernetes",
           sourcetype = b"sourcetype", }
     11: { event_source = b"eventSource", s3_object_key = b"s3ObjectKey", sns_source = b"EventSource",
           detail_type = b"detail-type", message_type = b"messageType", source_type = b"source_type",
           specversion = b"specversion", data_base64 = b"data_base64", }
     12: { event_version = b"eventVersion", user_identity = b"userIdentity", resource_logs = b"resourceLogs",
-          nanoseconds = b"timeUnixNano", }
-    13: { event_category = b"eventCategory", }
+          nanoseconds = b"timeUnixNano", full_message = b"full_message", }
+    13: { event_category = b"eventCategory", short_message = b"short_message", }
     14: { insight_details = b"insightDetails", digest_object = b"digestS3Object", }
     15: { digest_start = b"digestStartTime", looked_up_event = b"CloudTrailEvent", }
 }

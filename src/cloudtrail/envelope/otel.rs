@@ -8,7 +8,7 @@ use crate::cloudtrail::scan::{Elements, Members, skip_value};
 use crate::cloudtrail::text::string_inside;
 
 /// How deep values may be nested: more than any record is. Each level is read several times.
-const MOST_NESTED: usize = 24;
+pub(super) const MOST_NESTED: usize = 24;
 
 /// What a value holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +53,14 @@ pub(super) fn write(value: &[u8], limit: usize, into: &mut Vec<u8>) -> Result<()
     Writer { limit, into }.value(value, 0)
 }
 
-struct Writer<'a> {
-    limit: usize,
-    into: &'a mut Vec<u8>,
+/// A buffer with a limit.
+pub(super) struct Writer<'a> {
+    pub(super) limit: usize,
+    pub(super) into: &'a mut Vec<u8>,
 }
 
 impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), AnyValueError> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), AnyValueError> {
         if bytes.len() > self.limit.saturating_sub(self.into.len()) {
             return Err(AnyValueError::TooLong);
         }

@@ -1,5 +1,6 @@
 //! What [`super::open`] takes and gives: limits, elements and their kinds.
 
+use super::pointer::Pointer;
 use crate::model::dead_letter::Reason;
 
 /// How far one message may unfold.
@@ -12,6 +13,26 @@ pub struct Limits {
     pub depth: usize,
     /// Parse every element whole, and reject what breaks JSON's grammar even where no rule could want it.
     pub validate: bool,
+}
+
+/// What must not be skipped, and where to look where no form is known.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// Whether a rule could want something in this text; false is certain. It is asked of what would be skipped, and
+    /// what it lets through is read, or rejected.
+    pub wanted: &'a dyn Fn(&[u8]) -> bool,
+    /// The places of records in wrappers of one's own, tried in objects that are in no known form.
+    pub record_paths: &'a [Pointer],
+}
+
+impl Default for Search<'_> {
+    /// Nothing is wanted, and there is nowhere else to look.
+    fn default() -> Self {
+        Self {
+            wanted: &|_| false,
+            record_paths: &[],
+        }
+    }
 }
 
 /// The wrapper in which a record travelled: the innermost one that carries records.
@@ -53,11 +74,61 @@ pub enum Envelope {
     Sqs,
     /// An OCSF event of Security Lake that kept the original.
     SecurityLake,
+    /// Records of Kafka, as AWS Lambda and EventBridge Pipes get them from MSK.
+    Msk,
+    /// A change in a DynamoDB table.
+    DynamoDb,
+    /// An alert of Wazuh.
+    Wazuh,
+    /// A message of Graylog, in its format GELF.
+    Graylog,
+    /// A hit of Elasticsearch or OpenSearch.
+    Elasticsearch,
+    /// A change in a database, as Debezium tells it.
+    Debezium,
+    /// A row of a table of Athena or Glue, whose columns have no capitals.
+    Athena,
+    /// A message of rsyslog as JSON.
+    Rsyslog,
+    /// What stands where `input.record_paths` says.
+    RecordPath,
     /// JSON under a customary key (`message`, `event`, `payload` …) of a wrapper that is not known by name.
     Embedded,
 }
 
 impl Envelope {
+    /// Every envelope, in the order of their declaration.
+    pub const ALL: [Self; 28] = [
+        Self::Record,
+        Self::S3File,
+        Self::EventBridge,
+        Self::CloudwatchLogs,
+        Self::Kinesis,
+        Self::Filebeat,
+        Self::Logstash,
+        Self::FluentBit,
+        Self::Vector,
+        Self::Opentelemetry,
+        Self::CloudtrailLake,
+        Self::LookupEvents,
+        Self::SplunkHec,
+        Self::KafkaConnect,
+        Self::Cloudevents,
+        Self::Sns,
+        Self::Sqs,
+        Self::SecurityLake,
+        Self::Msk,
+        Self::DynamoDb,
+        Self::Wazuh,
+        Self::Graylog,
+        Self::Elasticsearch,
+        Self::Debezium,
+        Self::Athena,
+        Self::Rsyslog,
+        Self::RecordPath,
+        Self::Embedded,
+    ];
+
     /// The name in `trailtag.source.envelope`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -80,6 +151,15 @@ impl Envelope {
             Self::Sns => "sns",
             Self::Sqs => "sqs",
             Self::SecurityLake => "security_lake",
+            Self::Msk => "msk",
+            Self::DynamoDb => "dynamodb",
+            Self::Wazuh => "wazuh",
+            Self::Graylog => "graylog",
+            Self::Elasticsearch => "elasticsearch",
+            Self::Debezium => "debezium",
+            Self::Athena => "athena",
+            Self::Rsyslog => "rsyslog",
+            Self::RecordPath => "record_path",
             Self::Embedded => "embedded",
         }
     }
@@ -100,7 +180,8 @@ pub enum Skip {
     ControlMessage,
     /// Something of another source in a wrapper that carries CloudTrail too: an EventBridge event of another kind, a
     /// line of another log in a shipper's document or a CloudWatch log group. Their topics are shared with other
-    /// logs, so this is no error; JSON that begins like an object and breaks is one.
+    /// logs, so this is no error; JSON that begins like an object and breaks is one, and so is a text that holds a name
+    /// which a rule looks for.
     NotCloudtrail,
     /// A list without elements, such as `{"Records":[]}`.
     NoRecords,

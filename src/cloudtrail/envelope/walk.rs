@@ -4,11 +4,10 @@ use std::ops::ControlFlow;
 
 use serde::de::IgnoredAny;
 
-use super::forms::{Carrier, Coding, Form, Items, begins_as_s3_file, form};
+use super::forms::{Form, Items, begins_as_s3_file, form};
 use super::layers::{self, Layer, LayerError};
 use super::object::Object;
-use super::otel::{self, AnyValueError, Body};
-use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Skip};
+use super::{Element, Envelope, Limits, RawRecord, Rejection, Scratch, Search, Skip};
 use crate::cloudtrail::scan::{self, Elements, JsonFault, skip_space};
 use crate::cloudtrail::text::{self, UnescapeError};
 use crate::cloudtrail::time;
@@ -24,13 +23,17 @@ pub(super) struct Walk<'w> {
     validate: bool,
     /// What the message's layers may decode to, and what is left of it.
     decoded_bytes: usize,
-    remaining: usize,
-    scratch: &'w mut Scratch,
+    pub(super) remaining: usize,
+    pub(super) search: Search<'w>,
+    pub(super) scratch: &'w mut Scratch,
     each: &'w mut dyn FnMut(Element<'_>) -> ControlFlow<()>,
     /// Nobody wants further elements.
     pub(super) is_over: bool,
     /// How many elements there were.
-    index: u32,
+    pub(super) index: u32,
+    /// How many of them were records or were rejected, and how many were skipped for what little of them was looked at.
+    pub(super) told: usize,
+    passed_over: usize,
 }
 
 /// Where the walk stands: what the wrappers so far have said.
@@ -51,6 +54,7 @@ impl<'w> Walk<'w> {
     pub(super) fn new(
         payload: &'w [u8],
         limits: &Limits,
+        search: Search<'w>,
         scratch: &'w mut Scratch,
         each: &'w mut dyn FnMut(Element<'_>) -> ControlFlow<()>,
     ) -> Self {
@@ -60,10 +64,13 @@ impl<'w> Walk<'w> {
             validate: limits.validate,
             decoded_bytes: limits.decoded_bytes,
             remaining: limits.decoded_bytes,
+            search,
             scratch,
             each,
             is_over: false,
             index: 0,
+            told: 0,
+            passed_over: 0,
         }
     }
 
@@ -88,15 +95,27 @@ impl<'w> Walk<'w> {
     }
 
     fn give(&mut self, element: Element<'_>) {
+        self.told += usize::from(!matches!(element, Element::Skipped(_)));
         self.is_over = self.is_over || (self.each)(element).is_break();
     }
 
-    fn skip(&mut self, skip: Skip) {
+    pub(super) fn skip(&mut self, skip: Skip) {
+        self.passed_over += 1;
+        self.skip_kind(skip);
+    }
+
+    /// Skips what is of a kind by its whole structure, whatever is in it.
+    pub(super) fn skip_kind(&mut self, skip: Skip) {
         self.next_index();
         self.give(Element::Skipped(skip));
     }
 
-    fn reject(&mut self, reason: Reason, error: String, context: WrapperContext<'_>) {
+    /// Whether a rule could want something in this text.
+    pub(super) fn is_wanted(&self, text: &[u8]) -> bool {
+        (self.search.wanted)(text)
+    }
+
+    pub(super) fn reject(&mut self, reason: Reason, error: String, context: WrapperContext<'_>) {
         let index = self.next_index();
         let bytes = context.element.unwrap_or(self.payload);
         self.give(Element::Rejected(Rejection {
@@ -128,17 +147,20 @@ impl<'w> Walk<'w> {
         self.reject_fault(fault, WrapperContext { element, ..context });
     }
 
-    /// Something that is no form of CloudTrail: an error, unless the wrapper carries other things too.
+    /// Something that is no form of CloudTrail: an error, unless the wrapper carries other things too and no rule could
+    /// want anything in this one.
     pub(super) fn unknown(
         &mut self,
+        seen: &[u8],
         context: WrapperContext<'_>,
         describe: impl FnOnce() -> (Reason, String),
     ) {
-        if let Some(skip) = context.otherwise {
-            self.skip(skip);
-        } else {
-            let (reason, error) = describe();
-            self.reject(reason, error, context);
+        match context.otherwise {
+            Some(skip) if !self.is_wanted(seen) => self.skip(skip),
+            _ => {
+                let (reason, error) = describe();
+                self.reject(reason, error, context);
+            }
         }
     }
 
@@ -171,7 +193,7 @@ impl<'w> Walk<'w> {
         })
     }
 
-    fn bytes(&mut self, data: &[u8], context: WrapperContext<'_>) {
+    pub(super) fn bytes(&mut self, data: &[u8], context: WrapperContext<'_>) {
         match layers::recognise(data) {
             Layer::Empty => self.skip(Skip::Empty),
             Layer::Text(text) => self.documents(text, context),
@@ -203,17 +225,29 @@ impl<'w> Walk<'w> {
                     self.base64(text, context);
                 }
             }
+            Layer::Utf16(order, text) => {
+                if let Some(context) = self.deeper(context) {
+                    self.decoded(
+                        "UTF-16",
+                        0,
+                        context,
+                        |limit, into| layers::decode_utf16(text, order, limit, into),
+                        |walk, text| walk.bytes(text, context),
+                    );
+                }
+            }
             Layer::Unsupported(what) => {
                 self.reject(Reason::UnsupportedFormat, what.to_owned(), context);
             }
-            Layer::Unknown => self.unknown(context, || {
-                let error = "neither JSON nor a layer that is known".to_owned();
-                (Reason::NotJson, error)
-            }),
+            Layer::Unknown => {
+                if !self.recovered(data, context) {
+                    self.not_json(data, context);
+                }
+            }
         }
     }
 
-    fn base64(&mut self, text: &[u8], context: WrapperContext<'_>) {
+    pub(super) fn base64(&mut self, text: &[u8], context: WrapperContext<'_>) {
         self.decoded(
             "base64",
             0,
@@ -225,7 +259,7 @@ impl<'w> Walk<'w> {
 
     /// Decodes a layer into a buffer, within what is left of the message's limit, and goes on with it. It takes `cost` from
     /// the limit, however little it decodes to.
-    fn decoded(
+    pub(super) fn decoded(
         &mut self,
         layer: &str,
         cost: usize,
@@ -238,12 +272,12 @@ impl<'w> Walk<'w> {
         debug_assert!(buffer.len() <= self.remaining, "a layer exceeded its limit");
         match outcome {
             Ok(()) => {
-                self.remaining = self.remaining.saturating_sub(cost.max(buffer.len()));
+                self.charge(cost.max(buffer.len()));
                 then(self, &buffer);
             }
             Err(LayerError::TooLarge) => self.too_large(layer, context),
             Err(LayerError::Corrupt(error)) => {
-                self.remaining = self.remaining.saturating_sub(cost.max(buffer.len()));
+                self.charge(cost.max(buffer.len()));
                 let error = format!("the {layer} layer does not decode: {error}");
                 self.reject(Reason::CorruptLayer, error, context);
             }
@@ -251,7 +285,12 @@ impl<'w> Walk<'w> {
         self.scratch.give_back(buffer);
     }
 
-    fn too_large(&mut self, layer: &str, context: WrapperContext<'_>) {
+    /// Takes what was decoded from what may be.
+    pub(super) fn charge(&mut self, bytes: usize) {
+        self.remaining = self.remaining.saturating_sub(bytes);
+    }
+
+    pub(super) fn too_large(&mut self, layer: &str, context: WrapperContext<'_>) {
         // Whatever else is in this message, it has had its share: each bomb would cost as much again.
         self.remaining = 0;
         let error = format!(
@@ -340,8 +379,17 @@ impl<'w> Walk<'w> {
         }
     }
 
+    /// An object around an empty list has nothing, unless it has what is wanted beside.
+    pub(super) fn beside_an_empty_list(&mut self, object: &[u8], context: WrapperContext<'_>) {
+        if self.is_wanted(object) {
+            let error = "a list without elements, and a name that a rule looks for beside it";
+            let reason = Reason::UnrecognisedEnvelope;
+            self.reject(reason, error.to_owned(), context);
+        }
+    }
+
     /// A value that stands alone in its slice.
-    fn value(&mut self, value: &[u8], context: WrapperContext<'_>) {
+    pub(super) fn value(&mut self, value: &[u8], context: WrapperContext<'_>) {
         match value.first() {
             Some(b'{') => {
                 if context.depth < self.depth
@@ -359,7 +407,7 @@ impl<'w> Walk<'w> {
             }
             Some(b'"') => self.string(value, context),
             _ if value == b"null" => self.skip(Skip::Empty),
-            _ => self.unknown(context, || {
+            _ => self.unknown(value, context, || {
                 let error = "a number or a boolean where a record should be".to_owned();
                 (Reason::UnrecognisedEnvelope, error)
             }),
@@ -373,7 +421,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Goes on with what a string stands for: the string itself, unless it has escapes.
-    fn unescaped(
+    pub(super) fn unescaped(
         &mut self,
         inside: &[u8],
         context: WrapperContext<'_>,
@@ -387,7 +435,7 @@ impl<'w> Walk<'w> {
             0,
             context,
             |limit, into| {
-                text::unescape(inside, limit, into).map_err(|error| match error {
+                text::unescape_replacing(inside, limit, into).map_err(|error| match error {
                     UnescapeError::TooLong => LayerError::TooLarge,
                     UnescapeError::Bad(fault) => {
                         LayerError::Corrupt(format!("bad escape at byte {}", fault.at()))
@@ -433,8 +481,14 @@ impl<'w> Walk<'w> {
                     },
                     items,
                 );
-                if let (Some(_), Some(fault)) = (whole, fault) {
-                    self.reject_rest(object.json, object.whole, fault, context);
+                match (whole, fault) {
+                    (Some(_), Some(fault)) => {
+                        self.reject_rest(object.json, object.whole, fault, context);
+                    }
+                    (Some(_), None) if list.get(skip_space(list, 1)) == Some(&b']') => {
+                        self.beside_an_empty_list(object.json, context);
+                    }
+                    _ => {}
                 }
             }
             (_, Some(fault)) => self.reject_fault(fault, context),
@@ -459,79 +513,53 @@ impl<'w> Walk<'w> {
             }
             (Form::Skipped(skip), None) => {
                 if self.is_valid(object.json, context) {
-                    self.skip(skip);
+                    self.without_record(object, skip, context);
                 }
             }
-            (Form::Carrier(carrier), None) => self.carrier(&carrier, context, items),
-            (Form::Unsupported(what), None) => {
-                self.reject(Reason::UnsupportedFormat, what.to_owned(), context);
+            (
+                Form::Lists {
+                    envelope,
+                    lists,
+                    items,
+                },
+                None,
+            ) => self.lists(
+                lists,
+                WrapperContext {
+                    envelope,
+                    ..context
+                },
+                items,
+            ),
+            (Form::Carrier(carrier), None) => {
+                let (told, passed_over) = (self.told, self.passed_over);
+                self.carrier(&carrier, context, items);
+                let is_nothing = self.told == told && self.passed_over > passed_over;
+                if is_nothing && !self.is_over && self.is_wanted(object.json) {
+                    self.beside_what_it_carries(object, context);
+                }
             }
-            (Form::Unknown, None) => self.unknown(context, || {
-                let keys = object.keys();
-                let error =
-                    format!("an object in no form in which CloudTrail is known to travel ({keys})");
-                (Reason::UnrecognisedEnvelope, error)
-            }),
+            (Form::Unsupported(what), None) => {
+                if !self.elsewhere(object, context) {
+                    self.reject(Reason::UnsupportedFormat, what.to_owned(), context);
+                }
+            }
+            (Form::Unknown, None) => {
+                if !self.at_record_paths(object, context) {
+                    self.of_no_form(object, context);
+                }
+            }
         }
-    }
-
-    fn carrier(&mut self, carrier: &Carrier<'_>, context: WrapperContext<'_>, items: Items) {
-        // An element of a wrapper's list was counted with its wrapper.
-        let context = if items == Items::Any {
-            let Some(context) = self.deeper(context) else {
-                return;
-            };
-            context
-        } else {
-            context
-        };
-        let context = WrapperContext {
-            envelope: carrier.envelope,
-            time: carrier.time.and_then(time::parse).or(context.time),
-            custom: context.custom || carrier.custom,
-            otherwise: carrier.otherwise.or(context.otherwise),
-            ..context
-        };
-        match carrier.coding {
-            Coding::Json => self.value(carrier.value, context),
-            Coding::Base64 => self.base64_value(carrier.value, context),
-            Coding::AnyValue => match otel::body(carrier.value) {
-                Body::Text(text) => self.string(text, context),
-                Body::Bytes(text) => self.base64_value(text, context),
-                Body::Structure => self.decoded(
-                    "OpenTelemetry",
-                    0,
-                    context,
-                    |limit, into| {
-                        otel::write(carrier.value, limit, into).map_err(|error| match error {
-                            AnyValueError::TooLong => LayerError::TooLarge,
-                            AnyValueError::Malformed => {
-                                LayerError::Corrupt("not a value of its protocol".to_owned())
-                            }
-                        })
-                    },
-                    |walk, text| walk.value(text, context),
-                ),
-                Body::Other => self.skip(Skip::NotCloudtrail),
-            },
-        }
-    }
-
-    /// A value that should be a string of base64. Some write the JSON itself in its place.
-    fn base64_value(&mut self, value: &[u8], context: WrapperContext<'_>) {
-        let Some(inside) = text::string_inside(value) else {
-            return self.value(value, context);
-        };
-        self.unescaped(inside, context, |walk, text| match scan::trim(text) {
-            [] => walk.skip(Skip::Empty),
-            [b'{' | b'[' | b'"', ..] => walk.bytes(text, context),
-            text => walk.base64(text, context),
-        });
     }
 }
 
+/// Parses a whole text, whatever bytes are in its strings.
+pub(super) fn check_grammar(json: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice::<IgnoredAny>(json).map(|IgnoredAny| ())
+}
+
 /// Parses a whole text.
-pub(super) fn check(json: &[u8]) -> Result<(), (Reason, String)> {
+fn check(json: &[u8]) -> Result<(), (Reason, String)> {
     let text = std::str::from_utf8(json).map_err(|error| {
         let error = format!("not valid UTF-8 (byte {})", error.valid_up_to());
         (Reason::InvalidJson, error)

@@ -98,6 +98,22 @@ fn limits_hold_for_what_was_built_in_code() {
 }
 
 #[test]
+fn record_paths_are_json_pointers() {
+    assert_eq!(
+        changed(|config| {
+            config.input.record_paths = ["/data/aws", "data", "/a~2", "/a~1b~0", ""]
+                .map(str::to_owned)
+                .to_vec();
+        }),
+        [(1, "data"), (2, "/a~2"), (4, "")]
+            .map(|(index, path)| format!(
+                "input.record_paths[{index}]: `{path}` is no JSON pointer; write a key after each `/`, as in `/data/aws`; `~1` is a `/` in a key, `~0` a `~`"
+            ))
+            .join("\n")
+    );
+}
+
+#[test]
 fn brokers_and_topics_have_names_that_kafka_takes() {
     assert_eq!(
         changed(|config| {
