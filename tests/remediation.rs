@@ -2,7 +2,8 @@
 //! has, and no value of an event changes what they do.
 //!
 //! A real shell runs the steps, with stubs in place of every program, and a real Python parses them. So these tests need
-//! bash, python3 and what `tests/components/botocore.sh` installs.
+//! bash, python3 and what `tests/components/botocore.sh` installs. In [`account`] they run for real, in an account that
+//! answers: that needs what `tests/components/moto.sh` installs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,6 +11,8 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+#[path = "remediation/account.rs"]
+mod account;
 #[path = "remediation/events.rs"]
 mod events;
 #[path = "remediation/shell.rs"]
