@@ -26,6 +26,7 @@ test: build-tools ## Every test, on a real Kafka, Elasticsearch and OpenSearch t
 	$(install)/elasticsearch.sh
 	$(install)/opensearch.sh
 	$(install)/botocore.sh
+	$(install)/moto.sh
 	$(install)/victorialogs.sh
 	$(install)/chart.sh
 	$(install)/test.sh
@@ -33,6 +34,7 @@ test: build-tools ## Every test, on a real Kafka, Elasticsearch and OpenSearch t
 .PHONY: test-quick
 test-quick: build-tools ## The tests that need no broker
 	$(install)/botocore.sh
+	$(install)/moto.sh
 	$(install)/victorialogs.sh
 	cargo test --lib --bins $(quick)
 	cargo test --doc

@@ -42,10 +42,10 @@ const CATALOGUE_NAME: &str = "built-in config/remediation.yaml";
 pub enum Kind {
     /// Find out what happened; changes nothing.
     Investigate,
+    /// Stop whoever did it. Before anything is restored: a profile holds one role.
+    Contain,
     /// Undo it.
     Restore,
-    /// Stop whoever did it.
-    Contain,
     /// Make it impossible next time.
     Prevent,
     /// Good order that this event gives reason to check.

@@ -2,7 +2,8 @@
 //! has, and no value of an event changes what they do.
 //!
 //! A real shell runs the steps, with stubs in place of every program, and a real Python parses them. So these tests need
-//! bash, python3 and what `tests/components/botocore.sh` installs.
+//! bash, python3 and what `tests/components/botocore.sh` installs. In [`account`] they run for real, in an account that
+//! answers: that needs what `tests/components/moto.sh` installs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,6 +11,8 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+#[path = "remediation/account.rs"]
+mod account;
 #[path = "remediation/events.rs"]
 mod events;
 #[path = "remediation/shell.rs"]
@@ -143,7 +146,7 @@ fn what_is_chosen_fits_the_event() {
             .map(|id| id.split('.').next().unwrap().to_owned())
             .collect()
     };
-    assert!(chosen("user").len() <= 14);
+    assert!(chosen("user").len() <= 16);
     assert_eq!(
         kinds("service"),
         BTreeSet::from(["investigate".to_owned(), "restore".to_owned()])
@@ -151,6 +154,130 @@ fn what_is_chosen_fits_the_event() {
     for name in ["user, denied", "session, denied", "user, failed"] {
         assert!(!kinds(name).contains("restore"), "{name}: nothing changed");
     }
+}
+
+/// The ids of the items for every event.
+fn chosen() -> BTreeMap<&'static str, Vec<String>> {
+    let pipeline = pipeline();
+    let chosen = events().into_iter().map(|(name, event)| {
+        let tagged = tagged(&pipeline, &event);
+        let ids = ids(&tagged);
+        (name, ids.into_iter().map(str::to_owned).collect())
+    });
+    chosen.collect()
+}
+
+#[test]
+fn who_did_it_is_stopped_before_anything_is_restored() {
+    for (name, ids) in chosen() {
+        let last = ids.iter().rposition(|id| id.starts_with("contain."));
+        let first = ids.iter().position(|id| id.starts_with("restore."));
+        assert!(
+            last.zip(first).is_none_or(|(last, first)| last < first),
+            "{name}: {ids:?}"
+        );
+    }
+}
+
+#[test]
+fn a_principal_of_another_account_is_not_touched() {
+    for name in ["another account's user", "another account's session"] {
+        let ids = &chosen()[name];
+        let contain: Vec<&String> = ids.iter().filter(|id| id.starts_with("contain.")).collect();
+        assert_eq!(contain, ["contain.other_account", "contain.swapped_role"]);
+        for id in ids {
+            let of_the_principal = id.starts_with("investigate.actor_identity")
+                || id.starts_with("investigate.actor_session")
+                || id.starts_with("prevent.least")
+                || id.starts_with("hardening.") && id != "hardening.cloudtrail";
+            assert!(!of_the_principal, "{name}: {id}");
+        }
+    }
+}
+
+#[test]
+fn a_swap_is_looked_for_after_any_unexpected_success() {
+    for (name, ids) in chosen() {
+        let expected = ["service", "Karpenter"].contains(&name);
+        let success = !name.ends_with("denied") && !name.ends_with("failed");
+        let swap = ids.iter().any(|id| id == "contain.swapped_role");
+        assert_eq!(swap, success && !expected, "{name}");
+        if expected {
+            let ends_sessions = ["contain.role_sessions", "contain.instance_role"];
+            let ends = ids.iter().any(|id| ends_sessions.contains(&id.as_str()));
+            assert!(!ends, "{name}: {ids:?}");
+        }
+    }
+}
+
+#[test]
+fn a_name_in_the_user_agent_hides_no_attack_tool() {
+    let mut event = events()["Karpenter"].clone();
+    event["userAgent"] = json!("aws-sdk-go karpenter.sh-1.6.0 kali");
+    let tagged = tagged(&pipeline(), &event);
+    let ids = ids(&tagged);
+    assert!(ids.contains(&"contain.role_sessions") && ids.contains(&"contain.swapped_role"));
+}
+
+#[test]
+fn a_removal_in_the_console_may_be_a_deletion() {
+    for (name, ids) in chosen() {
+        let restores: Vec<&str> = ids
+            .iter()
+            .filter_map(|id| id.strip_prefix("restore."))
+            .collect();
+        if name.ends_with("console") {
+            let want = ["deleted_role", "deleted_profile", "role"];
+            assert_eq!(restores[..3], want, "{name}");
+        }
+    }
+    for id in ["restore.deleted_role", "restore.deleted_profile"] {
+        assert!(lines(&ITEMS[id], "console")[0].starts_with("How to tell: "));
+    }
+}
+
+#[test]
+fn what_an_item_costs_is_said() {
+    let said = |id: &str, words: &[&str]| {
+        let item = &ITEMS[id];
+        let text = [lines(item, "console"), lines(item, "notes")]
+            .concat()
+            .join(" ");
+        for word in words {
+            assert!(text.contains(word), "{id} does not say {word}: {text}");
+        }
+    };
+    said(
+        "contain.instance_role",
+        &[
+            "denied everything until they get new credentials",
+            "Whoever is on the instance gets the new credentials too",
+        ],
+    );
+    said(
+        "contain.isolate_instances",
+        &["Detach", "termination protection", "each interface"],
+    );
+    said("hardening.cloudtrail", &["s3:GetObject", "kms:Decrypt"]);
+    said("hardening.mfa", &["QR code", "delete it"]);
+    said(
+        "contain.other_account",
+        &["444455556666", "Security contact"],
+    );
+}
+
+#[test]
+fn a_finding_says_what_an_instance_profile_is() {
+    let words = "An instance profile gives EC2 instances the credentials of the one role in it.";
+    for name in ["user", "service", "user, Terraform"] {
+        let tagged = tagged(&pipeline(), &events()[name]);
+        let risks = tagged["risks"].as_array().unwrap();
+        let why = |risk: &Value| risk["why"].as_str().unwrap().starts_with(words);
+        assert!(risks.iter().any(why), "{name}: {risks:?}");
+    }
+    assert!(
+        lines(&ITEMS["investigate.profile_now"], "notes")[0].starts_with("An instance profile is")
+    );
 }
 
 #[test]
@@ -393,6 +520,8 @@ fn replacements(tagged: &Value, item: &Value) -> BTreeMap<&'static str, String> 
             "instance_profile" | "role" | "account" | "partition" => {
                 fact(&format!("/target/{name}"))
             }
+            "event_id" => fact("/event_id"),
+            "actor_account" => fact("/actor/account"),
             "access_key_id" | "principal_arn" => fact(&format!("/actor/{name}")),
             "user" => fact("/actor/name"),
             "actor_role" => fact("/actor/role"),
@@ -472,7 +601,8 @@ fn assert_only_values_differ(pipeline: &Pipeline, event: &Value) {
 }
 
 /// Where an event holds what templates are filled with.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
+    "/eventID",
     "/requestParameters/instanceProfileName",
     "/requestParameters/roleName",
     "/recipientAccountId",

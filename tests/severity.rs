@@ -188,7 +188,7 @@ prop_compose! {
         address in words(&["198.51.100.7", "203.0.113.66", "203.0.113.7", "AWS Internal", "cloudformation.amazonaws.com", "2001:db8::7"]),
         agent in words(&[TERRAFORM, CLI, "Pacu", "Boto3 kali Terraform", "aws-cli exec-env/CloudShell", "Terraform exec-env/CloudShell", "signin.amazonaws.com", "cloudformation.amazonaws.com", "Mozilla/5.0"]),
         console in words(&["true", "false"]),
-        profile in words(&["web", "idle", "ssm-agent", "other"]),
+        profile in words(&["web", "idle", "ssm-agent", "fleet", "fleet-49", "other"]),
         role_name in words(&["web-role", "OrgAdminRole", "falcon-sensor", "deploy-backup"]),
         recipient in words(&["111122223333", "444455556666"]),
         request in any::<bool>(),

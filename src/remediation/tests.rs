@@ -30,7 +30,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("    cli: ['aws {{ role | sh }}']", ""),
         (
             "    cli:\n      - 'aws {{ rolle | sh }}'",
-            "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_role, principal_arn, home_region, event_time, window_start, window_end",
+            "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_account, actor_role, principal_arn, home_region, event_id, event_time, window_start, window_end",
         ),
         (
             "    cli:\n      - 'aws'\n      - 'aws {{ role }}'",
@@ -83,7 +83,7 @@ items:
             "4: risk: this must be a mapping with the keys id, title, reasons".to_owned(),
             "6: item x: unknown key `clii`; did you mean `cli`?".to_owned(),
             "7: item x: its `title` is empty".to_owned(),
-            "7: item x: `kind`: unknown variant `mend`, expected one of `investigate`, `restore`, `contain`, `prevent`, `hardening`".to_owned(),
+            "7: item x: `kind`: unknown variant `mend`, expected one of `investigate`, `contain`, `restore`, `prevent`, `hardening`".to_owned(),
             "7: item x: `cli` must be a list".to_owned(),
             "11: item x: `cli` must be text: put it in quotes".to_owned(),
             "13: item: it has no `id`".to_owned(),

@@ -11,7 +11,7 @@ use crate::detection::facts::{Facts, is_iam_name};
 use crate::detection::time::EventTime;
 
 /// Every value that templates can use.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 16] = [
     "instance_profile",
     "role",
     "account",
@@ -20,9 +20,11 @@ pub(super) const NAMES: [&str; 14] = [
     "access_key_id",
     "user",
     "actor_arn",
+    "actor_account",
     "actor_role",
     "principal_arn",
     "home_region",
+    "event_id",
     "event_time",
     "window_start",
     "window_end",
@@ -137,9 +139,11 @@ impl<'a> Values<'a> {
             (borrowed(actor.access_key_id), is_key),
             (borrowed(user), is_name),
             (borrowed(actor.arn), is_arn),
+            (borrowed(actor.account), is_account),
             (borrowed(actor.role), is_name),
             (actor.principal_arn.clone(), is_arn),
             (borrowed(home_region(target.partition)), always),
+            (Some(facts.event_id.clone()), is_event_id),
             (time(0), always),
             (time(-WINDOW_MILLIS), always),
             (time(WINDOW_MILLIS), always),
@@ -272,6 +276,15 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// A UUID, or the hash that stands for one.
+fn is_event_id(text: &str) -> bool {
+    (1..=80).contains(&text.len())
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 fn is_region(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_lowercase())
@@ -320,6 +333,14 @@ mod tests {
         );
         assert!(
             is_key("AKIAIOSFODNN7EXAMPLE") && !is_key("AKIA") && !is_key("akiaiosfodnn7example")
+        );
+        assert!(
+            is_event_id("6f1b0c1e-3d0f-4a4e-9a58-2f1f0a9b7c11")
+                && is_event_id(&format!("sha256-{}", "0".repeat(64)))
+                && !is_event_id("-6f1b0c1e")
+                && !is_event_id("a b")
+                && !is_event_id("")
+                && !is_event_id(&"a".repeat(81))
         );
         assert!(
             is_arn("arn:aws:iam::111122223333:user/team/eve")

@@ -25,9 +25,13 @@ GLOBAL = {"region", "query", "output"}
 SERVICES = {"configservice": "config"}
 # Commands that are the CLI's own and no operation: they read the trail's files from S3 and compare hashes.
 OWN_COMMANDS = {("cloudtrail", "validate-logs"): ({"trail-arn", "start-time"}, {"end-time", "s3-bucket", "verbose"})}
-# Options that the CLI adds: it writes the QR code, which the operation returns as bytes, into a file.
-OWN_OPTIONS = {("iam", "create-virtual-mfa-device"): {"outfile", "bootstrap-method"}}
-PLACEHOLDER = re.compile(r"^<[A-Z0-9_]+>$")
+# Options that the CLI adds: it writes the QR code, which the operation returns as bytes, into a file, and has a switch for
+# what the operation takes as {"Value": true}.
+OWN_OPTIONS = {
+    ("iam", "create-virtual-mfa-device"): {"outfile", "bootstrap-method"},
+    ("ec2", "modify-instance-attribute"): {"disable-api-termination"},
+}
+PLACEHOLDER = re.compile(r"<[A-Z0-9_]+>")
 
 
 class Service:
@@ -85,7 +89,7 @@ def check_value(of, shape, value, where):
             yield f"{where}: {value!r} is none of {', '.join(shape['enum'][:8])}"
         elif kind == "timestamp" and not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", value):
             yield f"{where}: {value!r} is no time"
-        elif "pattern" in shape and not PLACEHOLDER.search(value) and not matches(shape["pattern"], value):
+        elif "pattern" in shape and not PLACEHOLDER.fullmatch(value) and not matches(shape["pattern"], PLACEHOLDER.sub("x", value)):
             yield f"{where}: {value!r} is not like {shape['pattern']}"
     elif kind == "boolean":
         if not isinstance(value, bool):
@@ -176,6 +180,13 @@ def check_call(words):
         if option in OWN_OPTIONS.get((name, command), ()):
             continue
         member = members.get(option)
+        if member is None and option.startswith("no-") and not words:
+            # A truth's own opposite.
+            member = members.get(option[3:])
+            if member and of.shape(shape["members"][member])["type"] == "boolean":
+                values[member] = False
+                continue
+            member = None
         if member is None:
             yield f"{where}: there is no --{option}"
         else:

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub(crate) const MESSAGE_TIME: i64 = 1_767_638_786_000;
 /// What each event says where nobody tampered with it. No text is part of one that stands for something else, nor of a
 /// template's own text: where it is found in a step, the value was put in.
-pub(crate) const BENIGN: [(&str, &str); 18] = [
+pub(crate) const BENIGN: [(&str, &str); 20] = [
     ("instance_profile", "benign-profile"),
     ("role", "benign-role"),
     ("role", "benign-role-admin"),
@@ -33,6 +33,8 @@ pub(crate) const BENIGN: [(&str, &str); 18] = [
         "principal_arn",
         "arn:aws-cn:iam::111122223333:role/benign-acting",
     ),
+    ("event_id", "c8e1f0aa-0000-4000-8000-00000000a001"),
+    ("actor_account", "444455556666"),
     ("event_time", "2026-01-05T18:46:26Z"),
     ("window_start", "2026-01-05T17:46:26Z"),
     ("window_end", "2026-01-05T19:46:26Z"),
@@ -95,6 +97,14 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
     let mut by_service = acting.clone();
     by_service["invokedBy"] = json!("cloudformation.amazonaws.com");
     let service = json!({"sourceIPAddress": "cloudformation.amazonaws.com", "userAgent": "cloudformation.amazonaws.com"});
+    let of_another_account = |identity: &Value| -> Value {
+        let text = identity.to_string().replace("111122223333", "444455556666");
+        let mut identity: Value = serde_json::from_str(&text).unwrap();
+        identity["accountId"] = json!("444455556666");
+        identity
+    };
+    let other_user = of_another_account(&user(LONG_LIVED));
+    let other_session = of_another_account(&acting);
     BTreeMap::from([
         ("user", event(&user(LONG_LIVED), &json!({}))),
         ("user, denied", event(&user(LONG_LIVED), &denied)),
@@ -131,6 +141,22 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
             ),
         ),
         ("service", event(&by_service, &service)),
+        ("another account's user", event(&other_user, &json!({}))),
+        (
+            "another account's session",
+            event(&other_session, &json!({})),
+        ),
+        (
+            "Karpenter",
+            event(&acting, &agent("aws-sdk-go-v2/1.36.3 karpenter.sh-1.6.0")),
+        ),
+        (
+            "session, console",
+            event(
+                &session("AWSReservedSSO_Admin_0123456789abcdef", "eve"),
+                &agent("console.amazonaws.com"),
+            ),
+        ),
         (
             "root",
             event(

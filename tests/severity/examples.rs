@@ -280,6 +280,31 @@ pub(crate) fn examples() -> Vec<Example> {
             &[SUCCESS, ("target.in_use", 15)],
             &["T1531"],
         ),
+        (
+            44,
+            inventory,
+            json!({"userIdentity": role("ops", "jane"), "requestParameters": target("fleet", "web-role")}),
+            (65, "high"),
+            &[SUCCESS, ("target.in_use", 15), ("target.in_use_widely", 15)],
+            &["T1531"],
+        ),
+        // Its border.
+        (
+            0,
+            inventory,
+            json!({"userIdentity": role("ops", "jane"), "requestParameters": target("fleet-50", "web-role")}),
+            (65, "high"),
+            &[SUCCESS, ("target.in_use", 15), ("target.in_use_widely", 15)],
+            &["T1531"],
+        ),
+        (
+            0,
+            inventory,
+            json!({"userIdentity": role("ops", "jane"), "requestParameters": target("fleet-49", "web-role")}),
+            (50, "medium"),
+            &[SUCCESS, ("target.in_use", 15)],
+            &["T1531"],
+        ),
         // The removal of 17, 18, 22, 23, 26 and 27 (a user's key) and of 24 and 28 (an allowed deployment), alone.
         (
             0,

@@ -37,7 +37,7 @@ impl Site {
         }
         if self.inventory {
             let path = folder.join("in_use.csv");
-            let lines = "instance_profile,account,running_instances\nweb,111122223333,3\nssm-agent,111122223333,40\nidle,111122223333,0\n";
+            let lines = "instance_profile,account,running_instances\nweb,111122223333,3\nssm-agent,111122223333,40\nidle,111122223333,0\nfleet,111122223333,200\nfleet-50,111122223333,50\nfleet-49,111122223333,49\n";
             std::fs::write(&path, lines).unwrap();
             detection.profiles_in_use_file = path;
         }

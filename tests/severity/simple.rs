@@ -147,9 +147,12 @@ pub(crate) fn score(site: Site, record: &Value) -> (Vec<(String, i64)>, i64) {
     if is_success
         && site.inventory
         && trail == "111122223333"
-        && ["web", "ssm-agent"].contains(&profile)
+        && ["web", "ssm-agent", "fleet", "fleet-50", "fleet-49"].contains(&profile)
     {
         factors.push(("target.in_use", 15));
+        if ["fleet", "fleet-50"].contains(&profile) {
+            factors.push(("target.in_use_widely", 15));
+        }
     }
     if !record["userIdentity"].is_object() {
         factors.push(("insufficient.user_identity", 0));
