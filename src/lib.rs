@@ -44,10 +44,9 @@
 //! assert_eq!(tally.matched, 1);
 //!
 //! // One document for each route; the default configuration has one. It holds the record's own bytes, and the finding.
-//! let [finding] = outputs.documents.as_slice() else { panic!() };
-//! let finding: serde_json::Value = serde_json::from_slice(&finding.payload)?;
+//! let finding: serde_json::Value = serde_json::from_slice(&outputs.documents[0].payload)?;
 //! assert_eq!(finding["event"]["requestParameters"]["roleName"], "web-app");
-//! assert_eq!(finding["trailtag"]["severity"]["level"], "medium");
+//! assert_eq!(finding["trailtag"]["severity"]["level"], "low");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -4,12 +4,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$repository"
 
-host=$(rustc -vV | sed -n 's/^host: //p')
 target=wasm32-wasip1
-# A folder of its own: other features and flags would build the dependencies of the program anew.
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/core
 
-RUSTFLAGS='-D warnings' cargo check --quiet --lib --no-default-features --target "$host"
+# The flag is for the library alone: RUSTFLAGS would build all dependencies anew.
+cargo rustc --quiet --lib --no-default-features -- -D warnings
 say "the library without the service: no warnings"
 
 if ! [ -d "$(rustc --print target-libdir --target "$target")" ] &&
