@@ -75,7 +75,7 @@ impl Walk<'_> {
                 Body::Text(text) => self.string(text, context),
                 Body::Bytes(text) => self.base64_value(text, context),
                 Body::Structure => {
-                    self.written("OpenTelemetry", otel::write, carrier.value, context)
+                    self.written("OpenTelemetry", otel::write, carrier.value, context);
                 }
                 Body::Other => self.skip(Skip::NotCloudtrail),
             },
