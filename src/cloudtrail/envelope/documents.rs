@@ -209,7 +209,7 @@ impl Walk<'_> {
 }
 
 /// Where the next document begins: past white space, past the marks that lines begin with, and past what may stand at the
-/// end of a text, such as a NUL and the quotes of a shell.
+/// end of a text.
 fn next_document(text: &[u8], end: usize) -> usize {
     let at = skip_space(text, end);
     let marked = layers::skip_marks_and_space(text, at);
@@ -217,12 +217,25 @@ fn next_document(text: &[u8], end: usize) -> usize {
         return at;
     }
     let rest = text.get(marked..).unwrap_or_default();
-    let is_end = |byte: &u8| is_space(*byte) || matches!(byte, b'"' | b'\'' | b'`' | 0);
-    if rest.iter().all(is_end) {
+    if is_end(rest) {
         return text.len();
     }
     // Within a line they would be no marks, but what broke it.
     if at > end { marked } else { at }
+}
+
+/// Whether nothing but the end of a text is left: white space, NULs, and a quote or two. More quotes are strings of JSON.
+fn is_end(rest: &[u8]) -> bool {
+    const MOST_QUOTES: usize = 2;
+    let mut quotes = 0;
+    rest.iter().all(|byte| match byte {
+        b'"' | b'\'' | b'`' => {
+            quotes += 1;
+            quotes <= MOST_QUOTES
+        }
+        0 => true,
+        byte => is_space(*byte),
+    })
 }
 
 /// Whether a text begins as JSON and goes on as no JSON that could hold a record: `[INFO] …`, `{x: …`, `"GET /" 200`.
