@@ -61,22 +61,22 @@ impl Tally {
     }
 
     fn zip(&mut self, other: &Self, combine: impl Fn(u64, u64) -> u64) {
-        let lists = [
-            (self.skipped.as_mut_slice(), other.skipped.as_slice()),
-            (
-                self.dead_letters.as_mut_slice(),
-                other.dead_letters.as_slice(),
-            ),
-            (self.findings.as_mut_slice(), other.findings.as_slice()),
-        ];
-        for (mine, theirs) in lists
-            .into_iter()
-            .flat_map(|(mine, theirs)| mine.iter_mut().zip(theirs))
-        {
-            *mine = combine(*mine, *theirs);
-        }
+        // A loop for each list, whose length is known: one over all of them takes several times as long for each message.
+        zip_list(&mut self.skipped, &other.skipped, &combine);
+        zip_list(&mut self.dead_letters, &other.dead_letters, &combine);
+        zip_list(&mut self.findings, &other.findings, &combine);
         self.ignored = combine(self.ignored, other.ignored);
         self.matched = combine(self.matched, other.matched);
         self.dead_lettered = combine(self.dead_lettered, other.dead_lettered);
+    }
+}
+
+fn zip_list<const N: usize>(
+    mine: &mut [u64; N],
+    theirs: &[u64; N],
+    combine: &impl Fn(u64, u64) -> u64,
+) {
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        *mine = combine(*mine, *theirs);
     }
 }
