@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs moto from PyPI: a server that answers as AWS's API does, on which the remediation steps are run; with it the AWS
-# CLI and boto3, which run them. 180 MB, in $TRAILTAG_COMPONENTS/moto-VERSION. Prints that folder. Does nothing when it is
+# CLI and boto3, which run them. 280 MB, in $TRAILTAG_COMPONENTS/moto-VERSION. Prints that folder. Does nothing when it is
 # there.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
