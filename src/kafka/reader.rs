@@ -329,6 +329,7 @@ impl Reader {
         if !std::mem::take(&mut self.held) {
             return Ok(());
         }
+        self.ask_for_starts();
         let back: Vec<_> = std::mem::take(&mut self.handed_out_while_held)
             .into_iter()
             .filter_map(|partition| {

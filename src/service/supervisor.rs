@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 use super::http::credentials::{self, Credentials};
 use super::http::{self, Pages};
 use super::reload;
-use crate::config::{Config, Fault};
+use crate::config::{Config, Fault, Guarantee};
 use crate::kafka;
 use crate::kafka::client::{self, ClientError};
 use crate::kafka::context::WorkerContext;
@@ -423,7 +423,7 @@ fn keep_running(context: &WorkerContext) -> Result<(), WorkerError> {
             Err(error) => error,
         };
         if context.shutdown.is_cancelled() {
-            return Err(error);
+            return end_in_failure(context, error);
         }
         failures = if begun.elapsed() > GOOD_RUN {
             1
@@ -446,6 +446,20 @@ fn keep_running(context: &WorkerContext) -> Result<(), WorkerError> {
             return Ok(());
         }
     }
+}
+
+/// What it means that a worker failed while the process was told to stop. In a transaction nothing of it stands, and the next
+/// start reads it again: that is as good an end as any. Without one, something may be there twice.
+fn end_in_failure(context: &WorkerContext, error: WorkerError) -> Result<(), WorkerError> {
+    if context.config.delivery.guarantee == Guarantee::AtLeastOnce {
+        return Err(error);
+    }
+    warn!(
+        worker = context.number,
+        error = chain(&error),
+        "worker failed while it was told to stop; what it had in flight is read again at the next start"
+    );
+    Ok(())
 }
 
 /// Waits before a worker begins afresh, and says that it lives.

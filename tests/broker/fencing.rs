@@ -100,6 +100,28 @@ fn a_transaction_that_was_ended_from_outside_is_laid_to_no_twin_and_no_coordinat
 }
 
 #[test]
+fn a_stop_while_the_cause_is_looked_for_is_a_good_end() {
+    let stage = Stage::new(1);
+    let (mut trailtag, produced) = in_a_transaction(&stage);
+    drop(stage.broker.transactional_as(&id(&stage)));
+    trailtag.signal("CONT");
+    trailtag.wait_logged("Fatal transaction error");
+    trailtag.sigterm();
+    let end = trailtag.wait_exit(PATIENCE);
+    let log = trailtag.log();
+    assert!(end.success(), "{end}; {log}");
+    assert!(
+        log.contains("worker failed while it was told to stop"),
+        "{log}"
+    );
+    let mut next = Trailtag::start(&stage.settings("exactly_once"));
+    stage.wait_settled(1);
+    next.sigterm();
+    assert!(next.wait_exit(PATIENCE).success());
+    stage.assert_each_once(findings(produced));
+}
+
+#[test]
 fn a_twin_is_told_by_the_name_that_both_have() {
     let stage = Stage::new(2);
     let settings = stage.settings("exactly_once");

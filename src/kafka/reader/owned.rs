@@ -17,8 +17,8 @@ use crate::kafka::start::Start;
 /// A partition that was assigned and has not begun.
 #[derive(Debug)]
 pub(super) struct Starting {
-    /// The first question that asked for its start.
-    pub(super) question: u64,
+    /// The first question that asked for its start; none while a commit is under way that may move it.
+    pub(super) question: Option<u64>,
     /// When it was assigned.
     pub(super) since: Instant,
     /// Its start, once it is known.
@@ -127,6 +127,15 @@ impl OwnedPartitions {
         }
     }
 
+    /// This question asked for all starts.
+    pub(super) fn asked(&mut self, question: u64) {
+        for state in self.states.values_mut() {
+            if let State::Starting(starting) = state {
+                starting.question.get_or_insert(question);
+            }
+        }
+    }
+
     pub(super) const fn count_starting(&self) -> usize {
         self.starting
     }
@@ -166,7 +175,7 @@ mod tests {
 
     fn starting() -> Starting {
         Starting {
-            question: 1,
+            question: Some(1),
             since: Instant::now(),
             start: None,
             is_given: false,

@@ -1,6 +1,5 @@
 //! Partitions that were assigned, until they begin where the group goes on.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -24,23 +23,31 @@ const STUCK_START: Duration = Duration::from_secs(10);
 
 impl Reader {
     /// Partitions that were assigned stand still until it is known where the group goes on.
+    ///
+    /// That is asked once no commit is under way. Its offsets may be of the same partition, which was lost and came back
+    /// while it waited for a broker, and the group may take them after it was asked: they would be read, and sent, again.
     pub(super) fn wait_for_starts(&mut self, partitions: Vec<Partition>) {
-        let mut asked = BTreeSet::from_iter(self.starting());
-        asked.extend(partitions.iter().cloned());
-        if asked.is_empty() {
-            return;
-        }
-        let question = self.start_offsets.ask(asked.into_iter().collect());
-        let since = Instant::now();
         for partition in partitions {
             let starting = Starting {
-                question,
-                since,
+                question: None,
+                since: Instant::now(),
                 start: None,
                 is_given: false,
             };
             self.owned.assign(partition, starting);
         }
+        if !self.held {
+            self.ask_for_starts();
+        }
+    }
+
+    /// Asks for all starts, where there are some that nobody has asked for.
+    pub(super) fn ask_for_starts(&mut self) {
+        if self.owned.starting().all(|(_, it)| it.question.is_some()) {
+            return;
+        }
+        let question = self.start_offsets.ask(self.starting());
+        self.owned.asked(question);
     }
 
     /// The partitions that wait for their start.
@@ -64,7 +71,9 @@ impl Reader {
             for (partition, start) in answer.starts {
                 // Since then it may have been another member's, which went on from there.
                 if let Some(starting) = self.owned.find_starting(&partition)
-                    && starting.question <= answer.number
+                    && starting
+                        .question
+                        .is_some_and(|question| question <= answer.number)
                 {
                     starting.start.get_or_insert(start);
                 }
