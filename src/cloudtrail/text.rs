@@ -23,7 +23,13 @@ impl ShortText {
             bytes: [0; SHORT],
             len: 0,
         };
-        let mut at = 0;
+        // Few strings have an escape: what comes before it stands for itself.
+        let head = raw.get(..SHORT).unwrap_or(raw);
+        let mut at = memchr::memchr(b'\\', head).unwrap_or(head.len());
+        if let (Some(room), Some(plain)) = (short.bytes.get_mut(..at), head.get(..at)) {
+            room.copy_from_slice(plain);
+            short.len = at;
+        }
         while let Some((unit, next)) = decode_one(raw, at) {
             let mut utf8 = [0; 4];
             let bytes = match unit {
@@ -241,6 +247,32 @@ pub fn text_starts_with(value: &[u8], prefix: &[u8]) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_short_text_is_the_beginning_of_its_string() {
+        let long = "x".repeat(70);
+        for (raw, short) in [
+            ("", ""),
+            ("eventName", "eventName"),
+            (r"event\u004eame", "eventName"),
+            (r"\n", "\n"),
+            (&long, &long[..SHORT]),
+            (
+                &format!("{}\\n{long}", &long[..SHORT - 1]),
+                &format!("{}\n", &long[..SHORT - 1]),
+            ),
+            (
+                &format!("{}\\u00e9", &long[..SHORT - 1]),
+                &long[..SHORT - 1],
+            ),
+        ] {
+            assert_eq!(
+                ShortText::decode(raw.as_bytes()).bytes(),
+                short.as_bytes(),
+                "{raw}"
+            );
+        }
+    }
 
     #[test]
     fn escapes_are_decoded() {
