@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::terminal::clean;
 use super::{Completion, ConfigFile, Failure, environment, in_one_line, print, runtime};
-use crate::config::{Action, Config, Guarantee};
+use crate::config::{Action, Config, Guarantee, Unusable};
 use crate::kafka::preflight::{connect, sizes};
 use crate::model::Origin;
 use crate::pipeline::{Outputs, Pipeline};
@@ -43,9 +43,18 @@ pub struct Check {
 impl Check {
     /// Checks.
     pub fn run(self) -> Result<Completion, Failure> {
-        let config = Config::load(self.config.path(), environment())
-            .map_err(|faults| Failure::Configuration(faults.to_string()))?;
-        let mut faults = Vec::new();
+        let path = self.config.path();
+        let (config, mut faults) = match Config::load_to_check(path, environment()) {
+            Ok(config) => (config, Vec::new()),
+            Err(Unusable {
+                faults,
+                config: Some(config),
+            }) => (*config, vec![faults.to_string()]),
+            Err(Unusable {
+                faults,
+                config: None,
+            }) => return Err(Failure::Configuration(faults.to_string())),
+        };
         let pipeline = Pipeline::from_config(&config);
         if let Err(error) = &pipeline {
             faults.push(in_one_line(error));

@@ -6,7 +6,7 @@
 //! no secret is shown.
 //!
 //! This file and `choices.rs` hold the types; `yaml.rs` reads the file, `schema.rs` compares it with the schema, `load.rs`
-//! lays the layers over each other, `check.rs`, `security.rs`, `http.rs`, `log.rs` and `properties.rs` know what settings
+//! lays the layers over each other, `paths.rs` says to what paths are relative, `check.rs`, `security.rs`, `http.rs`, `log.rs` and `properties.rs` know what settings
 //! mean together.
 
 mod check;
@@ -19,6 +19,7 @@ mod load;
 mod log;
 pub(crate) mod nearest;
 pub(crate) mod network;
+mod paths;
 mod properties;
 mod schema;
 mod security;
@@ -42,6 +43,8 @@ pub use choices::{Detail, Format, Validate};
 #[cfg(feature = "service")]
 pub use http::Certificate;
 pub use http::{Http, HttpTls};
+#[cfg(feature = "service")]
+pub(crate) use load::Unusable;
 pub use properties::TRANSACTION_TIMEOUT_MS;
 pub use schema::schema;
 pub use security::PasswordError;
