@@ -11,7 +11,7 @@ use serde_json::json;
 use super::dead_letters::{self, DeadLetters};
 use super::payloads::{self, Line, Lines, STDIN};
 use super::terminal::json_for_terminal;
-use super::{Completion, ConfigFile, Failure, pipeline};
+use super::{Completion, ConfigFile, Failure, pipeline_with_notes};
 use crate::cloudtrail::envelope::Skip;
 use crate::config::Format;
 use crate::config::{Config, Route};
@@ -94,7 +94,7 @@ impl Process {
         };
         let limit = config.input.max_decoded_bytes;
         let mut work = Work {
-            pipeline: pipeline(&config)?,
+            pipeline: pipeline_with_notes(&config)?,
             // What a small payload becomes may be larger than memory: it is written as it comes.
             outputs: Outputs {
                 budget: Some(PART),

@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Level, Outcome};
 
 pub use crate::model::fault::{Fault, Faults, Place};
-pub use choices::{Detail, Format, Validate};
+pub use choices::{Detail, Format, OnBadRule, Validate};
 #[cfg(feature = "service")]
 pub use http::Certificate;
 pub use http::{Http, HttpTls};
@@ -336,6 +336,8 @@ pub struct Detection {
     pub severity_file: PathBuf,
     /// Additional Sigma rules: files or folders.
     pub rules: Vec<PathBuf>,
+    /// What happens when a rule or a filter in these files is wrong.
+    pub on_bad_rule: OnBadRule,
     /// The version of MITRE ATT&CK for technique ids and names in documents: 18 or 19.
     #[schemars(range(min = 18, max = 19))]
     pub attack_version: u8,
@@ -362,6 +364,7 @@ impl Default for Detection {
         Self {
             severity_file: PathBuf::new(),
             rules: Vec::new(),
+            on_bad_rule: OnBadRule::default(),
             attack_version: 18,
             allow_list: AllowList::default(),
             threat_networks_files: Vec::new(),
