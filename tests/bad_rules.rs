@@ -143,6 +143,18 @@ fn the_other_rules_are_loaded_where_the_configuration_says_so() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let document: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(document["trailtag"]["rules"][0]["id"], "t0", "{document:#}");
+    let arguments = [
+        "process",
+        "--summary",
+        "json",
+        "--config",
+        "skip.yaml",
+        "record.json",
+    ];
+    let summary = trailtag(folder.path(), &arguments).stderr;
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["matched"], 1);
+    assert_eq!(summary["notes"].as_array().unwrap().len(), 3, "{summary}");
     assert_eq!(
         done.stderr.matches("trailtag: skipped: rules/").count(),
         3,
