@@ -28,7 +28,7 @@ pub(super) fn settle(config: &mut Config, place_of: impl Fn(&str) -> Place) -> V
         };
         let folder = file.parent().unwrap_or(Path::new(""));
         let is_settled = path.as_os_str().is_empty() || path.is_absolute();
-        if is_settled || folder.as_os_str().is_empty() {
+        if is_settled || folder.as_os_str().is_empty() || is_of_process(folder) {
             return;
         }
         let below = folder.join(&*path);
@@ -39,6 +39,11 @@ pub(super) fn settle(config: &mut Config, place_of: impl Fn(&str) -> Place) -> V
         }
     });
     faults
+}
+
+/// Whether a folder holds what a process has open, as in `--config /dev/stdin`: such a file comes from nowhere.
+fn is_of_process(folder: &Path) -> bool {
+    ["/dev", "/proc"].iter().any(|of| folder.starts_with(of))
 }
 
 fn from_working_directory(key: &str, path: &Path, folder: &Path) -> Fault {
@@ -156,6 +161,27 @@ mod tests {
             .collect();
         named.sort();
         assert_eq!(known, named);
+    }
+
+    #[test]
+    fn a_file_that_comes_from_standard_input_has_no_folder() {
+        for (file, want) in [
+            ("/dev/stdin", "rules"),
+            ("/dev/fd/3", "rules"),
+            ("/proc/self/fd/0", "rules"),
+            ("trailtag.yaml", "rules"),
+            ("/etc/trailtag.yaml", "/etc/rules"),
+            ("etc/trailtag.yaml", "etc/rules"),
+        ] {
+            let mut config = Config::default();
+            config.detection.rules = vec!["rules".into()];
+            let place = |_: &str| Place::File {
+                path: Path::new(file).into(),
+                line: Some(1),
+            };
+            assert_eq!(settle(&mut config, place), []);
+            assert_eq!(config.detection.rules, [PathBuf::from(want)], "{file}");
+        }
     }
 
     #[test]
