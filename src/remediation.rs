@@ -419,6 +419,12 @@ impl Catalogue {
         })
     }
 
+    /// What is most likely a mistake in its conditions.
+    #[must_use]
+    pub const fn warnings(&self) -> &Faults {
+        &self.conditions.warnings
+    }
+
     /// The items whose conditions hold for a record, filled in with its values, and the risks that they answer.
     #[must_use]
     pub fn select<'a>(&'a self, record: &Record<'_>, facts: &Facts<'a>) -> Advice<'a> {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::terminal::{Colours, clean, json_for_terminal};
-use super::{Completion, ConfigFile, Failure, payloads, pipeline, print, wants_colour};
+use super::{Completion, ConfigFile, Failure, payloads, pipeline_with_notes, print, wants_colour};
 use crate::cloudtrail::record::Record;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
 use crate::finding::Finding;
@@ -54,7 +54,7 @@ impl Explain {
     /// Explains.
     pub fn run(self) -> Result<Completion, Failure> {
         let config = self.config.load()?;
-        let pipeline = pipeline(&config)?;
+        let pipeline = pipeline_with_notes(&config)?;
         let (topic, payload) = payloads::whole(&self.file, config.input.max_decoded_bytes)?;
         let origin = Origin {
             topic: &topic,

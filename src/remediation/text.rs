@@ -2,8 +2,6 @@
 //!
 //! Each entry is read by itself, so that one bad entry hides no other: a file with five faults is told five faults.
 
-use serde_json::Value;
-
 use super::Kind;
 use super::templates::ItemField;
 use crate::config::yaml::Node;
@@ -20,7 +18,7 @@ pub(super) struct RiskText {
 
 /// Why a risk is one, and when.
 pub(super) struct ReasonText {
-    pub(super) when: Option<Value>,
+    pub(super) when: Option<Node>,
     pub(super) why: LocatedText,
 }
 
@@ -31,7 +29,7 @@ pub(super) struct ItemText {
     pub(super) kind: Kind,
     pub(super) title: String,
     pub(super) risks: Vec<String>,
-    pub(super) when: Option<Value>,
+    pub(super) when: Option<Node>,
     pub(super) parts: [(ItemField, Vec<LocatedText>); 4],
     pub(super) references: Vec<String>,
 }
@@ -78,7 +76,7 @@ impl RiskText {
                 let mut entry = YamlEntry::open(file, tree, None, &["when", "why"], faults)?;
                 entry.subject.clone_from(&subject);
                 Some(ReasonText {
-                    when: entry.value("when"),
+                    when: entry.field("when").cloned(),
                     why: entry.text_or_empty("why")?,
                 })
             })
@@ -118,7 +116,7 @@ impl ItemText {
         let parts = parts.map(|part| (part, entry.texts(part.as_str())));
         let plain = |lines: Vec<LocatedText>| lines.into_iter().map(|line| line.text).collect();
         let (risks, references) = (entry.texts("risks"), entry.texts("references"));
-        let when = entry.value("when");
+        let when = entry.field("when").cloned();
         Some(Self {
             line: tree.line,
             id: id?.text,
