@@ -291,6 +291,7 @@ fn follows_key(text: &[u8], start: usize) -> bool {
 }
 
 /// The letters of both alphabets of base64, by their code: asked for each byte of long words.
+#[expect(clippy::indexing_slicing, reason = "the code is below the length")]
 static BASE64: [bool; 256] = {
     let mut letters = [false; 256];
     let mut code = 0_u8;
