@@ -198,6 +198,49 @@ fn every_field_is_one_of_the_schema_when_it_is_there() {
     }
 }
 
+/// The fields of an index template's file, by their whole names.
+fn template(name: &str) -> Map<String, Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/siem/elastic");
+    let text = std::fs::read(folder.join(name)).unwrap();
+    let mut file: Value = serde_json::from_slice(&text).unwrap();
+    match file["template"]["mappings"]["properties"].take() {
+        Value::Object(properties) => properties,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn the_index_templates_have_every_field() {
+    for search in ["elasticsearch", "opensearch"] {
+        let mut known = template("trailtag-ecs.json");
+        known.extend(template(&format!("{search}/trailtag-cloudtrail.json")));
+        let site = Site::new(19, Detail::Full);
+        let has = |path: &str| {
+            let mut names = path.split('.');
+            let first = names.next().and_then(|name| known.get(name));
+            names
+                .try_fold(first?, |field, name| field["properties"].get(name))
+                .map(|_| ())
+        };
+        for (name, json) in examples() {
+            let document = parsed(&site, &json);
+            let mut found = Vec::new();
+            leaves("", document.as_object().unwrap(), &mut found);
+            for (path, value) in found {
+                if path == "trailtag" || path.starts_with("labels") {
+                    continue;
+                }
+                let objects = value.as_array().into_iter().flatten();
+                let keys = objects.filter_map(Value::as_object).flatten();
+                let inner = keys.map(|(key, _)| format!("{path}.{key}"));
+                for path in inner.chain([path.clone()]) {
+                    assert!(has(&path).is_some(), "{name}: {search} has no {path}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_lists_of_threat_are_parallel_and_known_to_either_version() {
     for (version, tactic, technique) in [(18, "TA0005", "T1562"), (19, "TA0112", "T1685")] {
