@@ -95,8 +95,11 @@ fn named(entry: &mut YamlEntry<'_, '_>, tree: &Node) -> Option<String> {
 
 /// The known name that somebody meant who wrote nearly it.
 fn slip(name: &str) -> Option<&'static str> {
+    if KNOWN.contains(&name) {
+        return None;
+    }
     let meant = nearest(name, KNOWN.into_iter())?;
     let is_slip =
         meant.eq_ignore_ascii_case(name) || strsim::damerau_levenshtein(meant, name) <= MOST_SLIPS;
-    (is_slip && meant != name).then_some(meant)
+    is_slip.then_some(meant)
 }
