@@ -10,26 +10,30 @@ const SHORT: usize = 64;
 
 /// The decoded beginning of a string, for comparison: long enough for every name that is looked for.
 #[derive(Debug)]
-pub struct ShortText {
-    bytes: [u8; SHORT],
-    len: usize,
+pub enum ShortText<'a> {
+    /// It has no escape: it stands for itself.
+    Plain(&'a [u8]),
+    /// It was decoded, and has so many bytes.
+    Decoded([u8; SHORT], usize),
 }
 
-impl ShortText {
+impl<'a> ShortText<'a> {
     /// Decodes what stands between a string's quotes, as far as there is room. What is no escape stands for itself.
     #[must_use]
-    pub fn decode(raw: &[u8]) -> Self {
-        let mut short = Self {
-            bytes: [0; SHORT],
-            len: 0,
-        };
-        // Few strings have an escape: what comes before it stands for itself.
+    pub fn decode(raw: &'a [u8]) -> Self {
         let head = raw.get(..SHORT).unwrap_or(raw);
-        let mut at = memchr::memchr(b'\\', head).unwrap_or(head.len());
-        if let (Some(room), Some(plain)) = (short.bytes.get_mut(..at), head.get(..at)) {
-            room.copy_from_slice(plain);
-            short.len = at;
+        // Most are so short that the set-up of a vector search takes longer.
+        if head.contains(&b'\\') {
+            Self::unescape(raw)
+        } else {
+            Self::Plain(head)
         }
+    }
+
+    fn unescape(raw: &[u8]) -> Self {
+        let mut short = [0; SHORT];
+        let mut len = 0;
+        let mut at = 0;
         while let Some((unit, next)) = decode_one(raw, at) {
             let mut utf8 = [0; 4];
             let bytes = match unit {
@@ -40,20 +44,23 @@ impl ShortText {
                 Unit::Char(char) => char.encode_utf8(&mut utf8).as_bytes(),
                 Unit::Bad => b"\xff",
             };
-            let Some(room) = short.bytes.get_mut(short.len..short.len + bytes.len()) else {
+            let Some(room) = short.get_mut(len..len + bytes.len()) else {
                 break;
             };
             room.copy_from_slice(bytes);
-            short.len += bytes.len();
+            len += bytes.len();
             at = next;
         }
-        short
+        Self::Decoded(short, len)
     }
 
     /// The decoded bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        match self {
+            Self::Plain(text) => text,
+            Self::Decoded(text, len) => text.get(..*len).unwrap_or_default(),
+        }
     }
 }
 
