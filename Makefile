@@ -94,6 +94,16 @@ advisories: build-tools ## Crates against RustSec's database, which has to be th
 bench: build-tools ## What a record costs
 	cargo bench
 
+.PHONY: bench-check
+bench-check: build-tools ## How many instructions messages cost, against benches/instructions.csv, within 3 %
+	$(install)/packages.sh bench
+	cargo bench --no-default-features --features zstd --bench instructions
+
+.PHONY: bench-bless
+bench-bless: build-tools ## Write benches/instructions.csv anew; CHANGELOG.md says when it goes up
+	$(install)/packages.sh bench
+	TRAILTAG_BLESS=1 cargo bench --no-default-features --features zstd --bench instructions
+
 .PHONY: fuzz
 fuzz: build-tools ## Fuzz every target, MINUTES=10 each; TARGETS='process yaml' fuzzes some of them. Needs nightly
 	fuzz/run.sh $(or $(MINUTES),10) $(TARGETS)

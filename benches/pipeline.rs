@@ -7,31 +7,16 @@
 
 mod support;
 
-use std::io::Write;
-
 use divan::{AllocProfiler, Bencher};
-use flate2::{Compression, write::GzEncoder};
-use serde_json::Value;
 use trailtag::synthetic::Shape;
 
-use support::{measure, payloads, plain, typical};
+use support::{gzip, measure, payloads, plain, sorted, typical};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();
-}
-
-fn gzip(payload: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(payload).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn sorted(payload: &[u8]) -> Vec<u8> {
-    let record: Value = serde_json::from_slice(payload).unwrap();
-    serde_json::to_vec(&record).unwrap()
 }
 
 mod ignored {

@@ -23,7 +23,7 @@ use crate::finding::{Finding, TRIMS};
 use crate::format;
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::error::chain;
-use crate::model::fault::Faults;
+use crate::model::fault::{Faults, Notes};
 use crate::model::{Level, Origin};
 use crate::remediation::Catalogue;
 
@@ -134,6 +134,7 @@ pub struct Pipeline {
     detector: Detector,
     catalogue: Catalogue,
     routes: Vec<Route>,
+    notes: Notes,
 }
 
 impl Pipeline {
@@ -148,7 +149,10 @@ impl Pipeline {
         let (Ok(detector), Ok(catalogue)) = (detector, catalogue) else {
             return Err(faults);
         };
+        let mut notes = detector.notes().clone();
+        notes.warnings.extend(catalogue.warnings().clone());
         Ok(Self {
+            notes,
             limits: Limits {
                 decoded_bytes: config.input.max_decoded_bytes,
                 depth: config.input.max_depth,
@@ -169,6 +173,12 @@ impl Pipeline {
     #[must_use]
     pub const fn detector(&self) -> &Detector {
         &self.detector
+    }
+
+    /// What should be known of rules, severity and remediation, although they are in use.
+    #[must_use]
+    pub const fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// How many rules are in use.

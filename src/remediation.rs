@@ -21,6 +21,7 @@ use crate::detection::facts::Facts;
 use crate::model::fault::Faults;
 
 mod compile;
+mod events;
 mod prepared;
 mod quote;
 mod templates;
@@ -28,6 +29,7 @@ mod text;
 mod values;
 
 use compile::{Loader, check_ids, whens};
+use events::Events;
 use prepared::{ItemParts, PreparedItem};
 use templates::{ItemField, Step, environment};
 use text::CatalogueText;
@@ -244,8 +246,16 @@ impl<'a> Advice<'a> {
 struct RiskTemplate {
     id: String,
     title: String,
-    /// The first whose condition (by its place) holds is the one.
-    reasons: Vec<(usize, Step)>,
+    /// The first that is meant for the event, and whose condition holds, is the one.
+    reasons: Vec<Reason>,
+}
+
+/// Why a risk is one, compiled.
+struct Reason {
+    events: Events,
+    /// The place of its condition.
+    when: usize,
+    why: Step,
 }
 
 /// An item of the catalogue, compiled.
@@ -256,6 +266,7 @@ struct ItemTemplate {
     title: String,
     risks: Vec<String>,
     references: Vec<String>,
+    events: Events,
     /// The place of its condition.
     when: usize,
     console: Vec<Step>,
@@ -419,18 +430,33 @@ impl Catalogue {
         })
     }
 
-    /// The items whose conditions hold for a record, filled in with its values, and the risks that they answer.
+    /// What is most likely a mistake in its conditions.
+    #[must_use]
+    pub const fn warnings(&self) -> &Faults {
+        &self.conditions.warnings
+    }
+
+    /// The items that are meant for a record's event, and whose conditions hold, filled in with its values, and the risks
+    /// that they answer.
     #[must_use]
     pub fn select<'a>(&'a self, record: &Record<'_>, facts: &Facts<'a>) -> Advice<'a> {
         let hold = self.conditions.hold(&record.value, facts);
-        let holds = |when: usize| hold.get(when).copied().unwrap_or_default();
+        let name = record.text(&["eventName"]);
+        let holds = |events: &Events, when: usize| {
+            hold.get(when).copied().unwrap_or_default() && events.include(name)
+        };
         let values = Values::from_facts(facts);
-        let chosen = || self.items.iter().filter(|template| holds(template.when));
+        let chosen = || {
+            let all = self.items.iter();
+            all.filter(|template| holds(&template.events, template.when))
+        };
         let risks = self
             .risks
             .iter()
             .filter_map(|risk| {
-                let (_, why) = risk.reasons.iter().find(|(when, _)| holds(*when))?;
+                let mut reasons = risk.reasons.iter();
+                let Reason { why, .. } =
+                    reasons.find(|reason| holds(&reason.events, reason.when))?;
                 let answered = chosen().any(|template| template.risks.contains(&risk.id));
                 answered.then(|| Risk {
                     id: &risk.id,

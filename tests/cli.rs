@@ -599,6 +599,61 @@ fn check_prints_no_secret() {
 }
 
 #[test]
+fn explain_says_of_any_event_what_it_was_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = "title: Anything\nid: 7d1f5a52-3f1b-4d0c-8a51-64d1d9b6f0a7\nlevel: low\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  selection: {eventSource: '*'}\n  condition: selection\n";
+    let path = folder.path().join("anything.yml");
+    std::fs::write(&path, rule).unwrap();
+    let config = folder.path().join("trailtag.yaml");
+    std::fs::write(
+        &config,
+        format!("detection: {{rules: [{:?}]}}\n", path.display().to_string()),
+    )
+    .unwrap();
+    let long = "x".repeat(500);
+    for (rest, want) in [
+        (
+            r#""eventName": "CreateUser", "requestParameters": {"userName": "mallory\u001b[2J", "tags": []}"#
+                .to_owned(),
+            Some("userName mallory"),
+        ),
+        (
+            r#""eventName": "AttachRolePolicy", "requestParameters": {"roleName": "ops", "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}"#
+                .to_owned(),
+            Some("role ops, policyArn arn:aws:iam::aws:policy/AdministratorAccess"),
+        ),
+        (
+            r#""eventName": "ConsoleLogin", "requestParameters": null, "additionalEventData": {"MFAUsed": "No"}"#
+                .to_owned(),
+            Some("MFAUsed No"),
+        ),
+        (
+            format!(r#""eventName": "PutItem", "requestParameters": {{"key": "{long}"}}"#),
+            Some("key xxx"),
+        ),
+        (r#""eventName": "ListUsers""#.to_owned(), None),
+    ] {
+        let record = format!(
+            r#"{{"eventVersion": "1.11", "eventTime": "2026-01-05T18:49:01Z", "eventID": "e-1", "userIdentity": {{"type": "SAMLUser"}}, "eventSource": "iam.amazonaws.com", {rest}}}"#
+        );
+        let output = run_on(
+            &["explain", "--config", config.to_str().unwrap()],
+            record.as_bytes(),
+        );
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        let said = text(&output.stdout);
+        let what = said.lines().find_map(|line| line.strip_prefix("  what     "));
+        match want {
+            Some(want) => assert!(what.unwrap().starts_with(want), "{record}: {what:?}"),
+            None => assert_eq!(what, None, "{record}"),
+        }
+        assert!(said.lines().all(|line| line.len() < 400) && !said.contains('\u{1b}'));
+        let (_, advice) = said.split_once("\nrisks\n").unwrap();
+        assert!(!advice.contains("profile"), "{advice}");
+    }
+}
+
+#[test]
 fn check_connect_says_that_nobody_answers() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("trailtag.yaml");

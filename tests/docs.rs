@@ -270,6 +270,7 @@ fn what_goes_where_is_as_the_page_for_developers_says() {
             "An envelope form",
             "A fact",
             "A factor",
+            "A field of CloudTrail, or its name in another schema",
             "A metric",
             "A setting and its default",
             "A SASL mechanism",

@@ -2,8 +2,12 @@
 
 #![allow(dead_code, reason = "each bench uses some of it")]
 
+use std::io::Write as _;
+
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::Value;
 use trailtag::config::Config;
 use trailtag::model::Origin;
 use trailtag::pipeline::{Outputs, Pipeline};
@@ -40,6 +44,18 @@ pub(crate) fn typical(match_rate: f64) -> Vec<u8> {
         .into_iter()
         .min_by_key(|payload| payload.len().abs_diff(TYPICAL))
         .unwrap()
+}
+
+pub(crate) fn gzip(payload: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(payload).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A record with its keys in alphabetical order.
+pub(crate) fn sorted(payload: &[u8]) -> Vec<u8> {
+    let record: Value = serde_json::from_slice(payload).unwrap();
+    serde_json::to_vec(&record).unwrap()
 }
 
 /// Processes these payloads with warm buffers. The bytes that are counted are those of the JSON, packed or not.

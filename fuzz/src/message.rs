@@ -302,7 +302,7 @@ const UNREADABLE: [&str; 6] = [
 fn layer(u: &mut Unstructured<'_>, part: Message) -> Result<Message> {
     let inner = part.bytes.as_slice();
     let is_json = part.kind == Kind::Json && inner.starts_with(b"{");
-    Ok(match u.int_in_range(0..=10)? {
+    Ok(match u.int_in_range(0..=15)? {
         0 => {
             let bytes = gzip(inner);
             part.within(bytes, Kind::Binary, 1)
@@ -355,6 +355,32 @@ fn layer(u: &mut Unstructured<'_>, part: Message) -> Result<Message> {
             }
             None => part.in_kinesis(),
         },
+        10 if is_json => {
+            let bytes = [u.choose(&HEADERS)?.as_bytes(), inner].concat();
+            part.within(bytes, Kind::Binary, 2)
+        }
+        11 => {
+            let bytes = zlib(inner);
+            part.within(bytes, Kind::Binary, 1)
+        }
+        12 => {
+            let padding = vec![0; u.int_in_range(1..=512)?];
+            let bytes = [gzip(inner), padding].concat();
+            part.within(bytes, Kind::Binary, 1)
+        }
+        13 if is_json && part.text().is_some() => {
+            let text = part.text().unwrap_or_default();
+            let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+            let bytes = units.flat_map(u16::to_le_bytes).collect();
+            part.within(bytes, Kind::Binary, 1)
+        }
+        14 if is_json => {
+            // The lines of MIME.
+            let coded = STANDARD.encode(inner);
+            let lines: Vec<&[u8]> = coded.as_bytes().chunks(76).collect();
+            let bytes = lines.join(&b"\r\n"[..]);
+            part.within(bytes, Kind::Binary, 1)
+        }
         _ if is_told_in_base64(inner) => {
             let bytes = if u.arbitrary()? {
                 STANDARD.encode(inner)
@@ -380,7 +406,7 @@ fn zlib(data: &[u8]) -> Vec<u8> {
 }
 
 /// Carriers that take JSON, or a string of JSON or of base64: what stands before and after it.
-const CARRIERS: [(&str, &str); 17] = [
+const CARRIERS: [(&str, &str); 24] = [
     (
         r#"{"version":"0","detail-type":"AWS API Call via CloudTrail","source":"aws.iam","time":"2026-01-05T18:46:26Z","detail":"#,
         "}",
@@ -437,10 +463,29 @@ const CARRIERS: [(&str, &str); 17] = [
         "}",
     ),
     (r#"{"value":"#, r#","x":1}"#),
+    (
+        r#"{"version":"1.1","host":"h","timestamp":1767638786.123,"short_message":"s","full_message":"#,
+        "}",
+    ),
+    (r#"{"_index":"i","_id":"1","_source":"#, "}"),
+    (
+        r#"{"op":"c","before":null,"after":{"id":7,"document":"#,
+        r#"},"source":{"db":"audit"}}"#,
+    ),
+    (r#"{"eventCategory":"Management","eventJson":"#, "}"),
+    (r#"{"hostname":"h","programname":"p","msg":"#, "}"),
+    (
+        r#"{"timestamp":"2026-01-05T18:46:26.123+0000","rule":{"level":3},"data":{"integration":"aws","aws":"#,
+        "}}",
+    ),
+    (
+        r#"{"version":"0","detail-type":"audit","source":"custom","detail":"#,
+        "}",
+    ),
 ];
 
 /// Carriers that take a string of base64.
-const CODED_CARRIERS: [(&str, &str); 5] = [
+const CODED_CARRIERS: [(&str, &str); 8] = [
     (r#"{"records":[{"recordId":"1","data":"#, "}]}"),
     (r#"{"kinesis":{"partitionKey":"k","data":"#, "}}"),
     (r#"{"specversion":"1.0","type":"t","data_base64":"#, "}"),
@@ -452,6 +497,25 @@ const CODED_CARRIERS: [(&str, &str); 5] = [
         r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1767638786123456789","body":{"bytesValue":"#,
         r#"},"attributes":[]}]}]}]}"#,
     ),
+    (
+        r#"{"eventSource":"aws:kafka","records":{"trail-0":[{"topic":"trail","partition":0,"value":"#,
+        "}]}}",
+    ),
+    (
+        r#"{"eventSource":"SelfManagedKafka","offset":1,"value":"#,
+        "}",
+    ),
+    (r#"{"SequenceNumber":"1","PartitionKey":"k","Data":"#, "}"),
+];
+
+/// What stands before a text in a file or a stream of logs.
+const HEADERS: [&str; 6] = [
+    "<14>Jan  5 18:46:26 h app[7]: ",
+    "<165>1 2026-01-05T18:46:26.123Z h app 7 - [x@1 a=\"b\"] ",
+    "2026-01-05T18:46:26.123456789Z stdout F ",
+    "[INFO] ",
+    "cloudtrail: ",
+    "\x1e",
 ];
 
 fn carrier(u: &mut Unstructured<'_>, part: Message) -> Result<Message> {

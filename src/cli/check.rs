@@ -5,8 +5,8 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::terminal::clean;
-use super::{Completion, ConfigFile, Failure, environment, in_one_line, print, runtime};
-use crate::config::{Action, Config, Guarantee};
+use super::{Completion, ConfigFile, Failure, environment, in_one_line, print, runtime, told};
+use crate::config::{Action, Config, Guarantee, Unusable};
 use crate::kafka::preflight::{connect, sizes};
 use crate::model::Origin;
 use crate::pipeline::{Outputs, Pipeline};
@@ -26,6 +26,8 @@ const MOST_NAMED: usize = 100;
 #[command(after_help = "\
 Prints every error to standard error, one per line, and exits with 64; or prints a summary of the settings, and exits
 with 0. A rule that requires no eventName is named, with how many synthetic records must be parsed for it.
+A rule that tests a field that CloudTrail does not have is a warning, which --strict makes an error; so is a rule that is
+left out because of detection.on_bad_rule: skip.
 Secrets are never printed. --connect writes to no topic. It also compares the size limits of the topics; what will not
 fit is a note that says what to set, not an error.
 
@@ -38,17 +40,33 @@ pub struct Check {
     /// Also ask the brokers: connection, login, topics and permissions
     #[arg(long)]
     connect: bool,
+    /// Exit with 64 if there is a warning, or a rule is skipped
+    #[arg(long)]
+    strict: bool,
 }
 
 impl Check {
     /// Checks.
     pub fn run(self) -> Result<Completion, Failure> {
-        let config = Config::load(self.config.path(), environment())
-            .map_err(|faults| Failure::Configuration(faults.to_string()))?;
-        let mut faults = Vec::new();
+        let path = self.config.path();
+        let (config, mut faults) = match Config::load_to_check(path, environment()) {
+            Ok(config) => (config, Vec::new()),
+            Err(Unusable {
+                faults,
+                config: Some(config),
+            }) => (*config, vec![faults.to_string()]),
+            Err(Unusable {
+                faults,
+                config: None,
+            }) => return Err(Failure::Configuration(faults.to_string())),
+        };
         let pipeline = Pipeline::from_config(&config);
-        if let Err(error) = &pipeline {
-            faults.push(in_one_line(error));
+        match &pipeline {
+            Err(error) => faults.push(in_one_line(error)),
+            Ok(pipeline) if self.strict => {
+                faults.extend(told(pipeline.notes()).map(|(_, fault)| fault));
+            }
+            Ok(_) => {}
         }
         if self.connect {
             match connect::check(&config) {
@@ -110,6 +128,9 @@ fn summary(config: &Config, pipeline: &Pipeline) -> String {
     let (count, costs) = rules(config, pipeline);
     line("rules", &count);
     text.push_str(&costs);
+    for (what, fault) in told(pipeline.notes()) {
+        let _ = writeln!(text, "{what:<14}{}", clean(&fault));
+    }
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<14}{}", clean(value));
     };
@@ -163,6 +184,10 @@ fn rules(config: &Config, pipeline: &Pipeline) -> (String, String) {
         };
         // Writing to a string cannot fail.
         let _ = write!(text, " ({examples} {hold})");
+    }
+    let skipped = pipeline.notes().skipped_rules;
+    if skipped > 0 {
+        let _ = write!(text, ", {skipped} skipped");
     }
     let mut lines = String::new();
     for unfiltered in detector.unfiltered_rules().take(MOST_NAMED) {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::terminal::{Colours, clean, json_for_terminal};
-use super::{Completion, ConfigFile, Failure, payloads, pipeline, print, wants_colour};
+use super::{Completion, ConfigFile, Failure, payloads, pipeline_with_notes, print, wants_colour};
 use crate::cloudtrail::record::Record;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
 use crate::finding::Finding;
@@ -18,6 +18,10 @@ use crate::pipeline::Explained;
 
 /// How many rules that did not match are told one by one, in text.
 const MOST_RULES: usize = 8;
+
+/// How much of a request is told, in text.
+const MOST_PARTS: usize = 6;
+const MOST_LETTERS: usize = 128;
 
 /// `trailtag explain`.
 #[derive(Debug, Args)]
@@ -54,7 +58,7 @@ impl Explain {
     /// Explains.
     pub fn run(self) -> Result<Completion, Failure> {
         let config = self.config.load()?;
-        let pipeline = pipeline(&config)?;
+        let pipeline = pipeline_with_notes(&config)?;
         let (topic, payload) = payloads::whole(&self.file, config.input.max_decoded_bytes)?;
         let origin = Origin {
             topic: &topic,
@@ -248,14 +252,9 @@ impl Tree {
             self.row("as", principal);
         }
         let target = facts.target;
-        self.row(
-            "what",
-            &format!(
-                "role {} out of instance profile {}",
-                target.role.unwrap_or("not said"),
-                target.instance_profile.unwrap_or("not said")
-            ),
-        );
+        if let Some(what) = what(finding) {
+            self.row("what", &what);
+        }
         self.row(
             "where",
             &format!(
@@ -415,6 +414,53 @@ impl Tree {
             }
         }
     }
+}
+
+/// What the call was about: of a removal in words, of any other call what its request names, or else what is said beside it,
+/// as of a sign-in. None where the record says nothing of it.
+fn what(finding: &Finding<'_>) -> Option<String> {
+    let record = finding.record;
+    let target = finding.detection.facts.target;
+    if record.text(&["eventName"]) == Some("RemoveRoleFromInstanceProfile") {
+        return Some(format!(
+            "role {} out of instance profile {}",
+            target.role.unwrap_or("not said"),
+            target.instance_profile.unwrap_or("not said")
+        ));
+    }
+    let mut parts: Vec<String> = [
+        ("instance profile", target.instance_profile),
+        ("role", target.role),
+    ]
+    .into_iter()
+    .filter_map(|(what, name)| Some(format!("{what} {}", name?)))
+    .collect();
+    let told = |key: &str| ["instanceProfileName", "roleName"].contains(&key);
+    for part in ["requestParameters", "additionalEventData"] {
+        let fields = record.at(&[part]).and_then(Value::as_object);
+        let said = fields.into_iter().flatten().filter_map(|(key, value)| {
+            let value = match value {
+                Value::String(text) if !text.is_empty() => shortened(text),
+                Value::Number(_) | Value::Bool(_) => value.to_string(),
+                _ => return None,
+            };
+            (!told(key)).then(|| format!("{key} {value}"))
+        });
+        parts.extend(said.take(MOST_PARTS));
+        if !parts.is_empty() {
+            break;
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn shortened(text: &str) -> String {
+    let mut letters = text.chars();
+    let mut short: String = letters.by_ref().take(MOST_LETTERS).collect();
+    if letters.next().is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// The limits of one kind that apply, each with its factor.

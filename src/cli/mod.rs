@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::model::error::chain as in_one_line;
+use crate::model::fault::Notes;
 use crate::model::visible::{self, visible};
 use crate::pipeline::Pipeline;
 
@@ -258,6 +259,26 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 fn pipeline(config: &Config) -> Result<Pipeline, Failure> {
     Pipeline::from_config(config).map_err(|error| Failure::Configuration(in_one_line(&error)))
+}
+
+/// The same for a command without a log: what should be known of it goes to standard error.
+fn pipeline_with_notes(config: &Config) -> Result<Pipeline, Failure> {
+    let pipeline = pipeline(config)?;
+    let mut out = std::io::stderr().lock();
+    for (what, fault) in told(pipeline.notes()) {
+        // Where its reader has left there is nobody to tell.
+        let _ = writeln!(out, "trailtag: {what}: {}", shown(&fault));
+    }
+    Ok(pipeline)
+}
+
+/// What should be known of rules and conditions in use, a line each, and what it is.
+fn told(notes: &Notes) -> impl Iterator<Item = (&'static str, String)> {
+    let skipped = notes.skipped.iter().map(|fault| ("skipped", fault));
+    let warnings = notes.warnings.iter().map(|fault| ("warning", fault));
+    skipped
+        .chain(warnings)
+        .map(|(what, fault)| (what, fault.to_string()))
 }
 
 /// One thread, this one, for what waits (signals, HTTP); the work has threads of its own.

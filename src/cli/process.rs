@@ -11,7 +11,7 @@ use serde_json::json;
 use super::dead_letters::{self, DeadLetters};
 use super::payloads::{self, Line, Lines, STDIN};
 use super::terminal::json_for_terminal;
-use super::{Completion, ConfigFile, Failure, pipeline};
+use super::{Completion, ConfigFile, Failure, pipeline, pipeline_with_notes, told};
 use crate::cloudtrail::envelope::Skip;
 use crate::config::Format;
 use crate::config::{Config, Route};
@@ -56,7 +56,7 @@ pub struct Process {
     /// Allow a symbolic link, such as /dev/fd/3, for --dead-letters
     #[arg(long, requires = "dead_letters")]
     follow_links: bool,
-    /// At the end, write one JSON line with the counts to standard error, and nothing else there
+    /// At the end, write one JSON line with the counts, and with notes about rules, to standard error, and nothing else there
     #[arg(long, value_enum, value_name = "FORM")]
     summary: Option<SummaryFormat>,
     /// Exit with 65 if any input could not be read
@@ -94,7 +94,12 @@ impl Process {
         };
         let limit = config.input.max_decoded_bytes;
         let mut work = Work {
-            pipeline: pipeline(&config)?,
+            // With a summary, nothing else is on standard error: it has them.
+            pipeline: if self.summary.is_some() {
+                pipeline(&config)?
+            } else {
+                pipeline_with_notes(&config)?
+            },
             // What a small payload becomes may be larger than memory: it is written as it comes.
             outputs: Outputs {
                 budget: Some(PART),
@@ -116,7 +121,13 @@ impl Process {
         }
         work.flush()?;
         if self.summary == Some(SummaryFormat::Json) {
-            let line = summary(work.messages, &work.tally);
+            let mut line = summary(work.messages, &work.tally);
+            let notes: Vec<String> = told(work.pipeline.notes())
+                .map(|(what, fault)| format!("{what}: {fault}"))
+                .collect();
+            if let Some(line) = line.as_object_mut().filter(|_| !notes.is_empty()) {
+                line.insert("notes".to_owned(), json!(notes));
+            }
             writeln!(io::stderr().lock(), "{line}").map_err(|error| Failure::Write {
                 target: "standard error".to_owned(),
                 error,

@@ -6,6 +6,7 @@
 //! where strict parsers refuse it.
 
 pub mod envelope;
+pub(crate) mod fields;
 pub mod prefilter;
 pub mod record;
 pub mod repair;

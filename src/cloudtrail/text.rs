@@ -10,19 +10,29 @@ const SHORT: usize = 64;
 
 /// The decoded beginning of a string, for comparison: long enough for every name that is looked for.
 #[derive(Debug)]
-pub struct ShortText {
-    bytes: [u8; SHORT],
-    len: usize,
+pub enum ShortText<'a> {
+    /// It has no escape: it stands for itself.
+    Plain(&'a [u8]),
+    /// It was decoded, and has so many bytes.
+    Decoded([u8; SHORT], usize),
 }
 
-impl ShortText {
+impl<'a> ShortText<'a> {
     /// Decodes what stands between a string's quotes, as far as there is room. What is no escape stands for itself.
     #[must_use]
-    pub fn decode(raw: &[u8]) -> Self {
-        let mut short = Self {
-            bytes: [0; SHORT],
-            len: 0,
-        };
+    pub fn decode(raw: &'a [u8]) -> Self {
+        let head = raw.get(..SHORT).unwrap_or(raw);
+        // Most are so short that the set-up of a vector search takes longer.
+        if head.contains(&b'\\') {
+            Self::unescape(raw)
+        } else {
+            Self::Plain(head)
+        }
+    }
+
+    fn unescape(raw: &[u8]) -> Self {
+        let mut short = [0; SHORT];
+        let mut len = 0;
         let mut at = 0;
         while let Some((unit, next)) = decode_one(raw, at) {
             let mut utf8 = [0; 4];
@@ -34,20 +44,23 @@ impl ShortText {
                 Unit::Char(char) => char.encode_utf8(&mut utf8).as_bytes(),
                 Unit::Bad => b"\xff",
             };
-            let Some(room) = short.bytes.get_mut(short.len..short.len + bytes.len()) else {
+            let Some(room) = short.get_mut(len..len + bytes.len()) else {
                 break;
             };
             room.copy_from_slice(bytes);
-            short.len += bytes.len();
+            len += bytes.len();
             at = next;
         }
-        short
+        Self::Decoded(short, len)
     }
 
     /// The decoded bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        match self {
+            Self::Plain(text) => text,
+            Self::Decoded(text, len) => text.get(..*len).unwrap_or_default(),
+        }
     }
 }
 
@@ -241,6 +254,32 @@ pub fn text_starts_with(value: &[u8], prefix: &[u8]) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_short_text_is_the_beginning_of_its_string() {
+        let long = "x".repeat(70);
+        for (raw, short) in [
+            ("", ""),
+            ("eventName", "eventName"),
+            (r"event\u004eame", "eventName"),
+            (r"\n", "\n"),
+            (&long, &long[..SHORT]),
+            (
+                &format!("{}\\n{long}", &long[..SHORT - 1]),
+                &format!("{}\n", &long[..SHORT - 1]),
+            ),
+            (
+                &format!("{}\\u00e9", &long[..SHORT - 1]),
+                &long[..SHORT - 1],
+            ),
+        ] {
+            assert_eq!(
+                ShortText::decode(raw.as_bytes()).bytes(),
+                short.as_bytes(),
+                "{raw}"
+            );
+        }
+    }
 
     #[test]
     fn escapes_are_decoded() {

@@ -62,3 +62,14 @@ pub enum Validate {
     /// All messages: broken JSON anywhere is a dead letter.
     Full,
 }
+
+/// What becomes of rules that are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadRule {
+    /// Refuse all: nothing starts, and a reload keeps the old rules.
+    #[default]
+    Refuse,
+    /// Leave out the wrong rules and use the others. The log, `check` and the metric `rules_skipped` tell of them.
+    Skip,
+}

@@ -17,6 +17,7 @@ use super::Config;
 use super::cursor::{Cursor, Path, Step};
 use super::files;
 use super::nearest::nearest;
+use super::paths;
 use super::schema::{self, Differs, SchemaCheck};
 use super::yaml::{self, Data, Name, Node};
 use crate::model::fault::{Fault, Faults, Place};
@@ -25,15 +26,46 @@ use crate::model::fault::{Fault, Faults, Place};
 const PREFIX: &str = "TRAILTAG__";
 const SEPARATOR: &str = "__";
 
+/// A configuration that may not be used.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    /// Everything that is wrong.
+    pub(crate) faults: Faults,
+    #[cfg_attr(
+        not(feature = "service"),
+        expect(dead_code, reason = "only `check` asks")
+    )]
+    /// What was meant, where all that is wrong is to what its paths are relative: so that what they name can be checked.
+    pub(crate) config: Option<Box<Config>>,
+}
+
+impl From<Faults> for Unusable {
+    fn from(faults: Faults) -> Self {
+        Self {
+            faults,
+            config: None,
+        }
+    }
+}
+
 impl Config {
     /// The configuration of a file, if there is one, and the environment's `TRAILTAG__…` variables over it.
     ///
-    /// An empty variable counts as not set. Errs with everything that is wrong, in the file, in the variables and in
-    /// what they mean together ([`Config::check`]).
+    /// An empty variable counts as not set. Relative paths in the file are relative to its folder, those in variables to
+    /// the working directory. Errs with everything that is wrong, in the file, in the variables and in what they mean
+    /// together ([`Config::check`]).
     pub fn load(
         path: Option<&FilePath>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Faults> {
+        Self::load_to_check(path, environment).map_err(|unusable| unusable.faults)
+    }
+
+    /// As [`Config::load`], with what was meant where that is known.
+    pub(crate) fn load_to_check(
+        path: Option<&FilePath>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Unusable> {
         let schema = SchemaCheck::new()?;
         let mut layers = Vec::new();
         let mut faults = Vec::new();
@@ -63,7 +95,7 @@ fn merge(
     layers: &[Layer],
     schema: &SchemaCheck,
     mut faults: Vec<Fault>,
-) -> Result<Config, Faults> {
+) -> Result<Config, Unusable> {
     let mut places = Places::new(path);
     let mut builder = config::Config::builder().add_source(defaults()?);
     for layer in layers {
@@ -83,21 +115,29 @@ fn merge(
     let merged = builder
         .build()
         .and_then(config::Config::try_deserialize::<Config>);
+    let mut meant = None;
     match merged {
-        Ok(config) => {
+        Ok(mut config) => {
+            let misplaced = paths::settle(&mut config, |key| places.place_of(key));
             let mut concluded = config.check();
             concluded.retain(|fault| faults.iter().all(|known| !explains(known, fault)));
+            let is_otherwise_right = faults.is_empty() && concluded.is_empty();
             faults.extend(concluded.into_iter().map(|fault| {
                 let place = places.place_of(&fault.key);
                 fault.at(place)
             }));
+            faults.extend(misplaced);
             if faults.is_empty() {
                 return Ok(config);
             }
+            meant = is_otherwise_right.then(|| Box::new(config));
         }
         Err(error) => faults.push(unmergeable(&error, &places)),
     }
-    Err(Faults::in_order(faults))
+    Err(Unusable {
+        faults: Faults::in_order(faults),
+        config: meant,
+    })
 }
 
 /// Whether what is wrong with one setting may be all that is wrong with another.

@@ -6,7 +6,7 @@
 //! no secret is shown.
 //!
 //! This file and `choices.rs` hold the types; `yaml.rs` reads the file, `schema.rs` compares it with the schema, `load.rs`
-//! lays the layers over each other, `check.rs`, `security.rs`, `http.rs`, `log.rs` and `properties.rs` know what settings
+//! lays the layers over each other, `paths.rs` says to what paths are relative, `check.rs`, `security.rs`, `http.rs`, `log.rs` and `properties.rs` know what settings
 //! mean together.
 
 mod check;
@@ -19,6 +19,7 @@ mod load;
 mod log;
 pub(crate) mod nearest;
 pub(crate) mod network;
+mod paths;
 mod properties;
 mod schema;
 mod security;
@@ -38,10 +39,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Level, Outcome};
 
 pub use crate::model::fault::{Fault, Faults, Place};
-pub use choices::{Detail, Format, Validate};
+pub use choices::{Detail, Format, OnBadRule, Validate};
 #[cfg(feature = "service")]
 pub use http::Certificate;
 pub use http::{Http, HttpTls};
+#[cfg(feature = "service")]
+pub(crate) use load::Unusable;
 pub use properties::TRANSACTION_TIMEOUT_MS;
 pub use schema::schema;
 pub use security::PasswordError;
@@ -333,6 +336,8 @@ pub struct Detection {
     pub severity_file: PathBuf,
     /// Additional Sigma rules: files or folders.
     pub rules: Vec<PathBuf>,
+    /// What happens when a rule or a filter in these files is wrong.
+    pub on_bad_rule: OnBadRule,
     /// The version of MITRE ATT&CK for technique ids and names in documents: 18 or 19.
     #[schemars(range(min = 18, max = 19))]
     pub attack_version: u8,
@@ -359,6 +364,7 @@ impl Default for Detection {
         Self {
             severity_file: PathBuf::new(),
             rules: Vec::new(),
+            on_bad_rule: OnBadRule::default(),
             attack_version: 18,
             allow_list: AllowList::default(),
             threat_networks_files: Vec::new(),

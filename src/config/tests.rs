@@ -456,6 +456,77 @@ fn a_byte_order_mark_is_no_part_of_a_key() {
     assert_eq!(load("\u{feff}workers: 3\n", &[]).unwrap().workers, 3);
 }
 
+#[test]
+fn paths_in_a_file_are_relative_to_its_folder_and_those_in_variables_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("rules")).unwrap();
+    for name in ["severity.yaml", "list", "profiles", "ca.pem", "crl.pem"] {
+        std::fs::write(at(name), "").unwrap();
+    }
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    let absolute = outside.path().display();
+    std::fs::write(
+        at("config.yaml"),
+        format!(
+            "detection:\n  severity_file: severity.yaml\n  rules: [rules, ./rules, {absolute}]\n  threat_networks_files: [list]\n\
+             kafka:\n  security: {{protocol: ssl, tls: {{ca_file: ca.pem}}}}\n  client: {{ssl.crl.location: crl.pem}}\n"
+        ),
+    )
+    .unwrap();
+    let variables = [("TRAILTAG__DETECTION__PROFILES_IN_USE_FILE", "Cargo.toml")];
+    let config = Config::load(Some(&at("config.yaml")), owned(&variables)).unwrap();
+    let detection = &config.detection;
+    assert_eq!(detection.severity_file, at("severity.yaml"));
+    assert_eq!(
+        detection.rules,
+        [at("rules"), at("./rules"), outside.path().to_owned()]
+    );
+    assert_eq!(detection.threat_networks_files, [at("list")]);
+    assert_eq!(config.kafka.security.tls.ca_file, at("ca.pem"));
+    let crl = &config.kafka.client["ssl.crl.location"];
+    assert_eq!(FilePath::new(crl), at("crl.pem"));
+    assert_eq!(detection.profiles_in_use_file, FilePath::new("Cargo.toml"));
+}
+
+#[test]
+fn a_path_that_was_meant_from_the_working_directory_is_refused_with_what_to_write() {
+    // The tests' working directory is that of the repository.
+    let here = std::env::current_dir().unwrap();
+    let text = "detection:\n  rules:\n    - config/rules\n  severity_file: nowhere.yaml\nremediation: {file: config/remediation.yaml}\n";
+    let told = faults(text, &[]).replace(&here.display().to_string(), "HERE");
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(
+        told[0].starts_with("config.yaml:3: detection.rules[0]: config/rules does not exist: a path in this file is relative to its folder, ")
+            && told[0].ends_with(
+                ". config/rules exists in the working directory, which does not count; write `HERE/config/rules`"
+            ),
+        "{told:#?}"
+    );
+    assert!(
+        told[1].starts_with("config.yaml:4: detection.severity_file: nowhere.yaml cannot be read"),
+        "{told:#?}"
+    );
+    assert!(
+        told[2].ends_with("write `HERE/config/remediation.yaml`"),
+        "{told:#?}"
+    );
+    // Only where that is all that is wrong it is known what was meant.
+    for (text, is_known) in [
+        ("detection: {rules: [config/rules]}\n", true),
+        ("detection: {rules: [config/rules]}\nworkres: 1\n", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        std::fs::write(&path, text).unwrap();
+        let unusable = Config::load_to_check(Some(&path), std::iter::empty()).unwrap_err();
+        let meant = unusable.config.map(|config| config.detection.rules);
+        let rules = vec![std::path::PathBuf::from("config/rules")];
+        assert_eq!(meant, is_known.then_some(rules));
+    }
+}
+
 proptest::proptest! {
     /// Whatever a file holds, it is loaded or its faults are told, each at a line that the file has.
     #[test]

@@ -13,19 +13,20 @@ use serde_json::{Value, json};
 use super::explain::Trace;
 use super::fact_equality::{FactEquality, all_hold, equalities};
 use super::facts::Facts;
+use super::sections;
 use super::sigma::{View, make_names_exact, unknown_facts, written_values};
+use crate::config::yaml::Node;
 use crate::model::fault::Faults;
 use crate::model::visible::one_line;
 
 /// One condition, and where it stands.
-#[derive(Debug)]
 pub(crate) struct When<'a> {
     /// What it belongs to, as faults name it (`factor actor.root`).
     pub(crate) subject: String,
     /// The line of what it belongs to.
     pub(crate) line: usize,
     /// The detection section; none always holds.
-    pub(crate) section: Option<&'a Value>,
+    pub(crate) section: Option<&'a Node>,
 }
 
 /// Compiled conditions, by their place.
@@ -33,8 +34,10 @@ pub(crate) struct When<'a> {
 /// Many conditions have the same selection (did the call go through?), so each distinct one is evaluated at most once a
 /// record, and conditions are formulas over the results.
 pub(crate) struct Conditions {
-    conditions: Vec<Condition>,
+    compiled: Vec<Condition>,
     selections: Vec<Selection>,
+    /// What is most likely a mistake.
+    pub(crate) warnings: Faults,
 }
 
 enum Condition {
@@ -70,17 +73,28 @@ impl Conditions {
     /// Compiles every condition of a file; those that do not compile are among the faults, and never hold.
     pub(crate) fn compile(file: &str, whens: &[When<'_>], faults: &mut Faults) -> Self {
         let mut selections = Selections::default();
+        let mut warnings = Faults::default();
         let compiled = whens.iter().map(|when| {
             let Some(section) = when.section else {
                 return Condition::Always;
             };
-            match compile(section) {
+            for remark in sections::of_condition(section) {
+                let told = if remark.is_refused {
+                    &mut *faults
+                } else {
+                    &mut warnings
+                };
+                let problem = format!("`when`: {}", remark.problem);
+                told.add(file, Some(remark.line), Some(when.subject.clone()), problem);
+            }
+            let section = section.to_value();
+            match compile(&section) {
                 Ok(Compiled {
                     rule,
                     parsed,
                     written,
                 }) => Condition::If {
-                    formula: selections.add_rule(section, &parsed, &rule),
+                    formula: selections.add_rule(&section, &parsed, &rule),
                     rule: Box::new(rule),
                     written,
                 },
@@ -97,9 +111,11 @@ impl Conditions {
                 }
             }
         });
+        let compiled = compiled.collect();
         Self {
-            conditions: compiled.collect(),
+            compiled,
             selections: selections.distinct,
+            warnings,
         }
     }
 
@@ -117,7 +133,7 @@ impl Conditions {
             Condition::Never => false,
             Condition::If { formula, .. } => evaluation.holds(formula),
         };
-        self.conditions.iter().map(holds).collect()
+        self.compiled.iter().map(holds).collect()
     }
 
     /// What decided each condition, by its place.
@@ -130,7 +146,7 @@ impl Conditions {
                 Trace::from_engine(&explain_rule(rule, &view), written)
             }
         };
-        self.conditions.iter().map(trace).collect()
+        self.compiled.iter().map(trace).collect()
     }
 }
 
@@ -309,6 +325,7 @@ fn compile(section: &Value) -> Result<Compiled, Vec<String>> {
 mod tests {
     use super::*;
     use crate::cloudtrail::record::Record;
+    use crate::config::yaml;
     use crate::detection::Context;
     use crate::detection::lists::Lists;
     use proptest::prelude::*;
@@ -363,7 +380,11 @@ mod tests {
                 .into_iter()
                 .map(|([one, two, three], condition)| json!({"s_1": one, "s_2": two, "s_3": three, "condition": condition}))
                 .collect();
-            let whens: Vec<When<'_>> = sections
+            let nodes: Vec<Node> = sections
+                .iter()
+                .map(|section| yaml::parse(&section.to_string()).unwrap().unwrap())
+                .collect();
+            let whens: Vec<When<'_>> = nodes
                 .iter()
                 .map(|section| When { subject: "x".to_owned(), line: 1, section: Some(section) })
                 .collect();
@@ -374,7 +395,7 @@ mod tests {
             let facts = Facts::from_record(&record, Context::default(), &Lists::default());
             let view = View::new(&record.value, &facts);
             let want: Vec<bool> = conditions
-                .conditions
+                .compiled
                 .iter()
                 .map(|condition| match condition {
                     Condition::If { rule, .. } => rsigma_eval::evaluate_rule(rule, &view).is_some(),

@@ -237,6 +237,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::yaml;
     use crate::detection::conditions::{Conditions, When};
     use crate::detection::facts::Facts;
     use crate::detection::lists::Lists;
@@ -244,10 +245,11 @@ mod tests {
     use serde_json::json;
 
     fn trace(section: &Value, record: &Value) -> Trace {
+        let node = yaml::parse(&section.to_string()).unwrap().unwrap();
         let when = When {
             subject: "factor x".to_owned(),
             line: 1,
-            section: Some(section),
+            section: Some(&node),
         };
         let mut faults = Faults::default();
         let conditions = Conditions::compile("x.yaml", &[when], &mut faults);

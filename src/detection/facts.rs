@@ -265,19 +265,42 @@ fn says(value: Option<&Value>) -> bool {
         .is_some_and(|fields| !fields.is_empty())
 }
 
-/// Whether the request is there, whole, and, where it is about the role in a profile, names both.
+/// The calls that say in their request what they are about: without it something is missing. Others may have none, such
+/// as a sign-in or a list.
+const SAY_WHAT_IN_REQUEST: [&str; 7] = [
+    "RemoveRoleFromInstanceProfile",
+    "AddRoleToInstanceProfile",
+    "CreateInstanceProfile",
+    "DeleteInstanceProfile",
+    "AssociateIamInstanceProfile",
+    "DisassociateIamInstanceProfile",
+    "ReplaceIamInstanceProfileAssociation",
+];
+
+/// Whether the request is whole, and there, where the call is one that has one. Where it is about the role in a profile, it
+/// must name both.
 fn says_request(record: &Record<'_>) -> bool {
     let request = record.at(&["requestParameters"]);
-    // A field that was too large for CloudTrail becomes an object that says so.
+    // A field that was too large for CloudTrail becomes an object that says so; a collector may put a mask in its place.
     let cut = record.at(&["requestParameters", "omitted"]).is_some();
-    let about_role_in_profile = matches!(
-        record.text(&["eventName"]),
-        Some("RemoveRoleFromInstanceProfile" | "AddRoleToInstanceProfile")
-    );
+    let masked = request
+        .and_then(Value::as_str)
+        .is_some_and(|text| !text.is_empty());
+    if cut || masked {
+        return false;
+    }
+    let Some(name) = record.text(&["eventName"]) else {
+        return says(request);
+    };
+    if !SAY_WHAT_IN_REQUEST.contains(&name) {
+        return true;
+    }
     let named = |key| text(record, &["requestParameters", key]).is_some();
-    says(request)
-        && !cut
-        && (!about_role_in_profile || (named("instanceProfileName") && named("roleName")))
+    let about_role_in_profile = matches!(
+        name,
+        "RemoveRoleFromInstanceProfile" | "AddRoleToInstanceProfile"
+    );
+    says(request) && (!about_role_in_profile || (named("instanceProfileName") && named("roleName")))
 }
 
 fn hash(json: &str) -> String {
@@ -401,6 +424,38 @@ mod tests {
                 ]
             );
         });
+    }
+
+    #[test]
+    fn only_a_call_that_must_say_what_it_is_about_lacks_its_request() {
+        let cut =
+            json!({"reason": "requestParameters too large", "omitted": true, "originalSize": 1});
+        for (name, request, want) in [
+            ("ConsoleLogin", json!(null), true),
+            ("CreateAccessKey", json!(null), true),
+            ("GetCallerIdentity", json!({}), true),
+            ("CreateUser", json!({"userName": "mallory"}), true),
+            ("CreateUser", cut.clone(), false),
+            ("CreateUser", json!("HIDDEN_DUE_TO_SECURITY_REASONS"), false),
+            (
+                "CreateInstanceProfile",
+                json!({"instanceProfileName": "web"}),
+                true,
+            ),
+            ("CreateInstanceProfile", json!(null), false),
+            (
+                "RemoveRoleFromInstanceProfile",
+                json!({"instanceProfileName": "web"}),
+                false,
+            ),
+            ("RemoveRoleFromInstanceProfile", json!(""), false),
+        ] {
+            let record = json!({"eventName": name, "requestParameters": request});
+            with(&record, |facts| {
+                let missing = facts.insufficient.contains(&"request_parameters");
+                assert_eq!(!missing, want, "{record}");
+            });
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The Sigma parser says neither in which line a document begins nor, mostly, where in it something is wrong.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::files::{self, RULE_FILE, Walk};
 use crate::model::fault::Faults;
@@ -16,6 +16,19 @@ pub(super) struct NamedText {
     pub(super) text: String,
 }
 
+/// The rule files that were found.
+pub(super) struct RuleFiles {
+    pub(super) read: Vec<NamedText>,
+    /// Files in folders that cannot be read. One that is named itself is a fault.
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// A file that cannot be read, and why.
+pub(super) struct Unreadable {
+    pub(super) name: String,
+    pub(super) error: String,
+}
+
 /// Whether a file in a folder of rules is one.
 pub(crate) fn is_rules(path: &Path) -> bool {
     path.extension()
@@ -23,10 +36,7 @@ pub(crate) fn is_rules(path: &Path) -> bool {
 }
 
 /// The YAML files at these paths: each a file, or those in the folder and its folders, by name.
-pub(super) fn rule_files<'p>(
-    paths: impl IntoIterator<Item = &'p std::path::PathBuf>,
-    faults: &mut Faults,
-) -> Vec<NamedText> {
+pub(super) fn rule_files(paths: &[PathBuf], faults: &mut Faults) -> RuleFiles {
     let mut walk = Walk::new(&is_rules);
     for path in paths {
         let (files, problems) = (walk.files.len(), walk.problems.len());
@@ -47,10 +57,22 @@ pub(super) fn rule_files<'p>(
         );
     }
     let mut left = MAX_RULES;
-    let mut read = Vec::new();
+    let (mut read, mut unreadable) = (Vec::new(), Vec::new());
     for path in &walk.files {
-        let Some(file) = file(path, RULE_FILE, faults) else {
-            continue;
+        let file = match files::text(path, RULE_FILE) {
+            Ok(text) => NamedText {
+                name: path.display().to_string(),
+                text,
+            },
+            Err(error) => {
+                let (name, error) = (path.display().to_string(), error.to_string());
+                if paths.contains(path) {
+                    faults.add(&name, None, None, error);
+                } else {
+                    unreadable.push(Unreadable { name, error });
+                }
+                continue;
+            }
         };
         let Some(rest) = left.checked_sub(file.text.len()) else {
             faults.add(
@@ -67,7 +89,7 @@ pub(super) fn rule_files<'p>(
         left = rest;
         read.push(file);
     }
-    read
+    RuleFiles { read, unreadable }
 }
 
 /// Reads one file of at most `limit` bytes.
@@ -172,7 +194,8 @@ mod tests {
             write(name);
         }
         let mut faults = Faults::default();
-        let files_at = |path: &Path, faults: &mut Faults| rule_files([&path.to_owned()], faults);
+        let files_at =
+            |path: &Path, faults: &mut Faults| rule_files(&[path.to_owned()], faults).read;
         let names: Vec<String> = files_at(folder.path(), &mut faults)
             .into_iter()
             .map(|file| {

@@ -13,6 +13,7 @@ pub(crate) mod files;
 pub(crate) mod lists;
 pub mod outcome;
 pub mod rules;
+mod sections;
 pub mod severity;
 mod sigma;
 pub mod time;
@@ -21,8 +22,8 @@ pub(crate) mod yaml_entry;
 use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::{EventNames, Record};
 use crate::config;
-use crate::config::yaml;
-use crate::model::fault::Faults;
+use crate::config::{OnBadRule, yaml};
+use crate::model::fault::{Faults, Notes};
 use crate::model::{Level, Origin};
 
 use attack::{AttackVersion, Technique};
@@ -30,7 +31,7 @@ use explain::{Explanation, FactorTrace};
 use facts::Facts;
 use files::NamedText;
 use lists::Lists;
-use rules::{Rule, Rules, UnfilteredRule};
+use rules::{Refusals, Rule, Rules, UnfilteredRule};
 use severity::{Severity, SeverityModel};
 
 /// The rule that is always loaded: what this program is for.
@@ -80,6 +81,7 @@ pub struct Detector {
     lists: Lists,
     severity: SeverityModel,
     attack_version: AttackVersion,
+    notes: Notes,
 }
 
 impl std::fmt::Debug for Detector {
@@ -92,7 +94,7 @@ impl std::fmt::Debug for Detector {
 
 impl Detector {
     /// Loads the built-in rule, the user's rules and lists, and the severity model. Errs with everything that is wrong in
-    /// any of them.
+    /// any of them; rules that are wrong are left out, where the settings say so.
     pub fn load(settings: &config::Detection) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let path = settings.severity_file.as_path();
@@ -108,21 +110,40 @@ impl Detector {
             name: BASE_RULE_NAME.to_owned(),
             text: BASE_RULE.to_owned(),
         }];
-        rules.extend(files::rule_files(&settings.rules, &mut faults));
+        let files = files::rule_files(&settings.rules, &mut faults);
+        rules.extend(files.read);
         let lists = Lists::load(settings, &mut faults);
         let attack_version = AttackVersion::from_number(settings.attack_version);
-        let rules = Rules::compile(&rules, attack_version, &mut faults);
+        let mut refusals = Refusals::of_files(files.unreadable);
+        let rules = Rules::compile(&rules, attack_version, &mut refusals);
+        let mut notes = Notes::default();
+        match settings.on_bad_rule {
+            OnBadRule::Refuse => faults.extend(refusals.faults),
+            OnBadRule::Skip => {
+                notes.skipped_rules = refusals.count();
+                notes.skipped = refusals.faults;
+            }
+        }
+        notes.warnings = refusals.warnings;
         let severity =
             severity.and_then(|file| SeverityModel::compile(&file.name, &file.text, &mut faults));
-        match severity {
-            Some(severity) => faults.or(Self {
-                rules,
-                lists,
-                severity,
-                attack_version,
-            }),
-            None => Err(faults),
-        }
+        let Some(severity) = severity else {
+            return Err(faults);
+        };
+        notes.warnings.extend(severity.warnings().clone());
+        faults.or(Self {
+            rules,
+            lists,
+            severity,
+            attack_version,
+            notes,
+        })
+    }
+
+    /// What should be known of the rules and the model, although they are in use.
+    #[must_use]
+    pub const fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// Values of `eventName`, or of `eventSource` for a rule that requires no name, of which a record must hold one for

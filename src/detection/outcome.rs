@@ -1,4 +1,5 @@
-//! Whether the call that a record is about went through, from `errorCode` and `errorMessage`.
+//! Whether the call that a record is about went through, from `errorCode` and `errorMessage`, and for a sign-in from its
+//! response.
 //!
 //! CloudTrail writes one error in several spellings: the exception's name (`NoSuchEntityException`), the wire code
 //! (`NoSuchEntity`), and for EC2 a prefix (`Client.UnauthorizedOperation`). [`family`] takes them together.
@@ -8,9 +9,8 @@ use serde_json::Value;
 use crate::cloudtrail::record::Record;
 use crate::model::Outcome;
 
-/// The error families that mean that the caller was not allowed to do it.
-const DENIED: [&str; 7] = [
-    "AccessDenied",
+/// The error families that mean that the caller was not allowed to do it, beside all whose name has [`ACCESS_DENIED`] in it.
+const DENIED: [&str; 6] = [
     "UnauthorizedOperation",
     "Unauthorized",
     "AuthFailure",
@@ -18,6 +18,9 @@ const DENIED: [&str; 7] = [
     "NotAuthorized",
     "Forbidden",
 ];
+
+/// Services put words around it: `VpceAccessDenied`, `KMS.AccessDeniedException`, `AccessDeniedFault`.
+const ACCESS_DENIED: &str = "AccessDenied";
 
 /// What AWS's texts say when the caller was not allowed, for records whose code is gone.
 const DENIED_TEXT: &str = "is not authorized to perform";
@@ -35,14 +38,15 @@ pub fn family(code: &str) -> &str {
 
 /// The outcome, and the family of the error where there is one.
 ///
-/// An empty code means success, as some collectors write it; a message without a code means failure.
+/// An empty code means success, as some collectors write it, and so does the code `Success`; a message without a code means
+/// failure, and so does a response that says it.
 pub(super) fn from_record<'a>(record: &'a Record<'_>) -> (Outcome, Option<&'a str>) {
     let message = record.text(&["errorMessage"]).unwrap_or_default();
     let refused = message.contains(DENIED_TEXT);
     match record.at(&["errorCode"]) {
-        Some(Value::String(code)) if !code.trim().is_empty() => {
+        Some(Value::String(code)) if !says_success(code) => {
             let family = family(code);
-            let denied = DENIED.iter().any(|name| name.eq_ignore_ascii_case(family));
+            let denied = is_denial(family);
             // A code that says nothing (a collector's mask) leaves the text to speak.
             let masked = super::facts::is_placeholder(code);
             if denied || (masked && refused) {
@@ -54,7 +58,7 @@ pub(super) fn from_record<'a>(record: &'a Record<'_>) -> (Outcome, Option<&'a st
         None | Some(Value::Null | Value::String(_)) => {
             if refused {
                 (Outcome::Denied, None)
-            } else if has_message(record) {
+            } else if has_message(record) || responds_failure(record) {
                 (Outcome::Failed, None)
             } else {
                 (Outcome::Success, None)
@@ -62,6 +66,31 @@ pub(super) fn from_record<'a>(record: &'a Record<'_>) -> (Outcome, Option<&'a st
         }
         Some(_) => (Outcome::Failed, None),
     }
+}
+
+/// Whether there is nothing in a code, or the word that it went well.
+fn says_success(code: &str) -> bool {
+    let code = code.trim();
+    code.is_empty() || code.eq_ignore_ascii_case("Success")
+}
+
+fn is_denial(family: &str) -> bool {
+    // Few records have an error, so that the search costs nothing that counts.
+    let mut parts = family.as_bytes().windows(ACCESS_DENIED.len());
+    parts.any(|part| part.eq_ignore_ascii_case(ACCESS_DENIED.as_bytes()))
+        || DENIED.iter().any(|name| name.eq_ignore_ascii_case(family))
+}
+
+/// Whether the answer says that it went wrong, as only sign-ins do: `"responseElements": {"ConsoleLogin": "Failure"}`. A
+/// failed sign-in of an unknown user has no error beside it. IAM Identity Center writes it to `serviceEventDetails`.
+fn responds_failure(record: &Record<'_>) -> bool {
+    let Some(name) = record.text(&["eventName"]) else {
+        return false;
+    };
+    ["responseElements", "serviceEventDetails"]
+        .iter()
+        .filter_map(|part| record.text(&[part, name]))
+        .any(|answer| answer.trim().eq_ignore_ascii_case("Failure"))
 }
 
 fn has_message(record: &Record<'_>) -> bool {
@@ -151,8 +180,62 @@ mod tests {
             json!({"errorCode": " "}),
             json!({"errorCode": null, "errorMessage": null}),
             json!({"errorCode": "", "errorMessage": ""}),
+            json!({"errorCode": "Success"}),
         ] {
             assert_eq!(outcome(&errors), (Outcome::Success, None), "{errors}");
+        }
+    }
+
+    #[test]
+    fn access_is_denied_whatever_a_service_writes_around_it() {
+        for code in [
+            "VpceAccessDenied",
+            "AccessDeniedFault",
+            "KMS.AccessDeniedException",
+            "KMSAccessDeniedException",
+            "AccessDeniedForDependencyException",
+            "vpceaccessdenied",
+        ] {
+            let (want, _) = outcome(&json!({"errorCode": code}));
+            assert_eq!(want, Outcome::Denied, "{code}");
+        }
+        for code in ["AccessDenie", "AccessPointNotFound", "InvalidAccess"] {
+            let (want, _) = outcome(&json!({"errorCode": code}));
+            assert_eq!(want, Outcome::Failed, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_sign_in_says_in_its_answer_that_it_failed() {
+        for (record, want) in [
+            (
+                json!({"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Failure"}}),
+                Outcome::Failed,
+            ),
+            (
+                json!({"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Success"}}),
+                Outcome::Success,
+            ),
+            (
+                json!({"eventName": "SwitchRole", "responseElements": {"SwitchRole": "failure"}}),
+                Outcome::Failed,
+            ),
+            (
+                json!({"eventName": "CredentialVerification", "responseElements": null,
+                    "serviceEventDetails": {"CredentialVerification": "Failure"}}),
+                Outcome::Failed,
+            ),
+            // What is said of something else does not count.
+            (
+                json!({"eventName": "CreateUser", "responseElements": {"ConsoleLogin": "Failure"}}),
+                Outcome::Success,
+            ),
+            (
+                json!({"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": ["Failure"]}}),
+                Outcome::Success,
+            ),
+        ] {
+            assert_eq!(outcome(&record), (want, None), "{record}");
         }
     }
 

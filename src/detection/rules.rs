@@ -7,6 +7,7 @@
 mod examples;
 mod filters;
 mod read;
+mod refusals;
 mod regexes;
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,10 +24,10 @@ use super::files::NamedText;
 use super::sigma::{make_names_exact, required, tested_facts, written_values};
 use crate::cloudtrail::record::EventNames;
 use crate::model::Level;
-use crate::model::fault::Faults;
 use crate::model::visible::one_line;
 use examples::Examples;
 use read::{DocumentLocation, RuleReader};
+pub(super) use refusals::Refusals;
 use regexes::Regexes;
 
 /// The attribute by which a rule sets what its score begins with, instead of its level.
@@ -88,15 +89,15 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Compiles the rules of all files; whatever is wrong is among the faults.
+    /// Compiles the rules of all files. What is refused is not among them, and is told.
     pub(super) fn compile(
         files: &[NamedText],
         version: AttackVersion,
-        faults: &mut Faults,
+        refusals: &mut Refusals,
     ) -> Self {
         let mut reader = RuleReader::default();
         for file in files {
-            reader.file(file, faults);
+            reader.file(file, refusals);
         }
 
         let mut compiled_rules = Vec::new();
@@ -107,15 +108,15 @@ impl Rules {
         let mut written = Vec::new();
         let mut regexes = Regexes::default();
         for (mut rule, location) in reader.rules {
-            let Some(described) = describe(&rule, version, &location, faults) else {
+            let Some(described) = describe(&rule, version, &location, refusals) else {
                 continue;
             };
             if !ids.insert(described.id.clone()) {
-                location.fault(faults, "another rule has the same `id`: give it its own");
+                refusals.refuse(&location, "another rule has the same `id`: give it its own");
                 continue;
             }
             if let Err(problem) = regexes.admit(&rule.detection) {
-                location.fault(faults, problem);
+                refusals.refuse(&location, problem);
                 continue;
             }
             let values = written_values(&rule.detection);
@@ -123,11 +124,14 @@ impl Rules {
             let compiled = match compile_rule(&rule) {
                 Ok(compiled) => compiled,
                 Err(error) => {
-                    location.fault(faults, one_line(&error.to_string()));
+                    refusals.refuse(&location, one_line(&error.to_string()));
                     continue;
                 }
             };
-            examples.check(&rule, &compiled, &values, &location.of_examples(), faults);
+            examples.check(&rule, &compiled, &values, &location, refusals);
+            if refusals.refuses(&location) {
+                continue;
+            }
             compiled_rules.push(compiled);
             required_names.push(RequiredNames {
                 names: required(&rule.detection, "eventName"),
@@ -138,16 +142,15 @@ impl Rules {
         }
         let mut engine = Engine::new();
         engine.extend_compiled_rules(compiled_rules);
-        filters::apply(reader.filters, &rules, &mut engine, faults);
+        filters::apply(reader.filters, &rules, &mut engine, refusals);
 
-        // Reading and compiling each found their own: show them as the files stand.
         let order: HashMap<&str, usize> = files
             .iter()
             .enumerate()
             .rev()
             .map(|(place, file)| (file.name.as_str(), place))
             .collect();
-        faults.sort_by_file(|file| order.get(file).copied());
+        refusals.sort(|file| order.get(file).copied());
 
         let literals = required_names
             .iter()
@@ -252,12 +255,11 @@ fn describe(
     rule: &SigmaRule,
     version: AttackVersion,
     location: &DocumentLocation,
-    faults: &mut Faults,
+    refusals: &mut Refusals,
 ) -> Option<Rule> {
-    let before = faults.len();
     let id = rule.id.as_deref().map(str::trim).unwrap_or_default();
     if id.is_empty() {
-        location.fault(faults, "it has no `id`: give it a UUID of its own");
+        refusals.refuse(location, "it has no `id`: give it a UUID of its own");
     }
     let level = rule.level.map(|level| match level {
         rsigma_parser::Level::Informational => Level::Informational,
@@ -267,24 +269,22 @@ fn describe(
         rsigma_parser::Level::Critical => Level::Critical,
     });
     if level.is_none() {
-        location.fault(
-            faults,
+        refusals.refuse(location,
             "it has no `level`, which its score begins with: informational, low, medium, high or critical",
         );
     }
     let product = rule.logsource.product.as_deref().unwrap_or("aws");
     let service = rule.logsource.service.as_deref().unwrap_or("cloudtrail");
     if !product.eq_ignore_ascii_case("aws") || !service.eq_ignore_ascii_case("cloudtrail") {
-        location.fault(
-            faults,
+        refusals.refuse(
+            location,
             format!(
                 "its `logsource` is {product}/{service}: only records of aws/cloudtrail arrive here"
             ),
         );
     }
     for field in tested_facts(&rule.detection) {
-        location.fault(
-            faults,
+        refusals.refuse(location,
             format!("it tests `{field}`, which is derived only after a rule matched: use the record's own fields"),
         );
     }
@@ -296,14 +296,14 @@ fn describe(
             .and_then(|score| u8::try_from(score).ok())
             .filter(|score| *score <= 100)
             .unwrap_or_else(|| {
-                location.fault(
-                    faults,
+                refusals.refuse(
+                    location,
                     format!("its `{BASE_SCORE}` is not a number from 0 to 100"),
                 );
                 0
             }),
     };
-    (faults.len() == before).then(|| Rule {
+    (!refusals.refuses(location)).then(|| Rule {
         id: id.to_owned(),
         title: rule.title.clone(),
         level,

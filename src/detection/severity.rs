@@ -64,7 +64,7 @@ struct FactorText {
     floor: Option<Bound>,
     cap: Option<Bound>,
     attack: Vec<LocatedText>,
-    when: Value,
+    when: Node,
 }
 
 impl FactorText {
@@ -77,7 +77,7 @@ impl FactorText {
                 entry.fault(format!("it has no `{key}`"));
             }
         }
-        let (points, when) = (entry.read("points"), entry.value("when"));
+        let (points, when) = (entry.read("points"), entry.field("when"));
         let (floor, cap) = (entry.read("floor"), entry.read("cap"));
         Some(Self {
             line: tree.line,
@@ -86,7 +86,7 @@ impl FactorText {
             points: points?,
             floor,
             cap,
-            when: when?,
+            when: when?.clone(),
         })
     }
 }
@@ -137,6 +137,11 @@ pub(super) struct SeverityModel {
 }
 
 impl SeverityModel {
+    /// What is most likely a mistake in its conditions.
+    pub(super) const fn warnings(&self) -> &Faults {
+        &self.conditions.warnings
+    }
+
     /// Compiles the text of a model; whatever is wrong is among the faults.
     pub(super) fn compile(file: &str, text: &str, faults: &mut Faults) -> Option<Self> {
         let tree = yaml_entry::tree(file, text, faults)?;
@@ -442,6 +447,17 @@ mod tests {
 "
                 .to_owned(),
                 "severity.yaml:2: factor a: `when`: unknown detection identifier: t",
+            ),
+            (
+                "factors:
+  - id: a
+    points: 1
+    when:
+      s: {userIdentity: {type: Root}}
+      condition: s
+"
+                .to_owned(),
+                "severity.yaml:5: factor a: `when`: `userIdentity` is compared with a map, which no field is equal to: write each field in it with its whole name, `userIdentity.type: Root`",
             ),
             (
                 "factors:

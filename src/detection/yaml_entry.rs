@@ -148,10 +148,6 @@ impl<'tree, 'faults> YamlEntry<'tree, 'faults> {
             .collect()
     }
 
-    pub(crate) fn value(&self, key: &str) -> Option<Value> {
-        self.field(key).map(Node::to_value)
-    }
-
     /// What a key's text is the name of.
     pub(crate) fn named<T: DeserializeOwned>(
         &mut self,

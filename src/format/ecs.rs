@@ -4,6 +4,7 @@
 //! Objects are nested, names have no dots, and nothing is null or empty. What a caller can write freely is in an index's
 //! way nowhere: a value of the wrong type is left out of its field, and the original stands whole in `event.original`.
 
+mod category;
 mod cloudtrail;
 #[cfg(test)]
 pub(super) mod samples;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use self::category::Call;
 use self::cloudtrail::Aws;
 use super::object::Object;
 use super::text::{AsText, ScoreBreakdown, Sentence, filled, text, tls_version, truth};
@@ -64,6 +66,9 @@ struct Document<'a> {
     cloud: Cloud<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<User<'a>>,
+    /// The group that the call is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Named<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Source<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,6 +166,21 @@ struct User<'a> {
     email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<[&'a str; 1]>,
+    /// The user that the call is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Named<'a>>,
+    /// What that user is called from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Named<'a>>,
+}
+
+/// A user or a group that the call is about.
+#[derive(Default, PartialEq, Serialize)]
+struct Named<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -285,6 +305,10 @@ impl<'a> Document<'a> {
                 ip: ip.map(|ip| [ip]),
             }),
             user: filled(user),
+            group: filled(Named {
+                id: text(record.at(&["responseElements", "group"]), "groupId"),
+                name: text(record.at(&["requestParameters"]), "groupName"),
+            }),
             source: address.map(|address| Source { address, ip }),
             user_agent: text(whole, "userAgent").map(|original| UserAgent { original }),
             rule: finding.rule().map(|rule| Rule {
@@ -332,6 +356,14 @@ impl<'a> Event<'a> {
         let severity = &finding.detection.severity;
         let action = text(whole, "eventName");
         let provider = text(whole, "eventSource");
+        let (category, types) = Call {
+            provider,
+            action,
+            kind: text(whole, "eventType"),
+            read_only: truth(whole, "readOnly"),
+            outcome: facts.outcome,
+        }
+        .words();
         let dataset = route.ecs_dataset.as_str();
         Self {
             kind: if severity.level >= Level::Medium {
@@ -339,8 +371,8 @@ impl<'a> Event<'a> {
             } else {
                 "event"
             },
-            category: category(provider, action),
-            types: types(action, truth(whole, "readOnly"), facts.outcome),
+            category,
+            types,
             action,
             provider,
             id: &facts.event_id,
@@ -360,32 +392,6 @@ impl<'a> Event<'a> {
     }
 }
 
-/// What a call is about, as far as its names say: EC2's calls about instance profiles are about IAM as much as IAM's own.
-fn category(provider: Option<&str>, action: Option<&str>) -> &'static [&'static str] {
-    let is_iam = matches!(provider, Some("iam.amazonaws.com" | "sts.amazonaws.com"))
-        || action.is_some_and(|action| action.contains("InstanceProfile"));
-    if is_iam { &["iam"] } else { &[] }
-}
-
-fn types(action: Option<&str>, read_only: Option<bool>, outcome: Outcome) -> Vec<&'static str> {
-    let begins = |word| action.is_some_and(|action| action.starts_with(word));
-    // Old records do not say whether they only read.
-    let reads = read_only.unwrap_or_else(|| ["Describe", "Get", "List"].into_iter().any(begins));
-    let mut types = vec![if reads {
-        "info"
-    } else if begins("Create") {
-        "creation"
-    } else if begins("Delete") {
-        "deletion"
-    } else {
-        "change"
-    }];
-    if outcome == Outcome::Denied {
-        types.push("denied");
-    }
-    types
-}
-
 impl<'a> User<'a> {
     /// The issuer's name stands before the identity's own, and a session's before both as an address, as in Elastic's
     /// integration. That knows no name of the root user and of services, which have theirs here.
@@ -396,11 +402,20 @@ impl<'a> User<'a> {
             .at(&["userIdentity", "sessionContext", "sessionIssuer"]);
         let name = text(issuer, "userName").or(actor.name);
         let is_address = |name: &&str| local_part(name).is_some();
+        let request = finding.record.at(&["requestParameters"]);
         Self {
             id: actor.principal_id,
             name,
             email: actor.session_name.into_iter().chain(name).find(is_address),
             roles: actor.role.map(|role| [role]),
+            target: filled(Named {
+                id: text(finding.record.at(&["responseElements", "user"]), "userId"),
+                name: text(request, "userName"),
+            }),
+            changes: filled(Named {
+                id: None,
+                name: text(request, "newUserName"),
+            }),
         }
     }
 }
@@ -415,7 +430,7 @@ fn local_part(name: &str) -> Option<&str> {
 /// document. The first half of an address too, since other sources know the person by that.
 fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> {
     let actor = &finding.detection.facts.actor;
-    let parameters = finding.record.at(&["requestParameters"]);
+    let named = |user: &Option<Named<'a>>| user.as_ref().and_then(|user| user.name);
     let mut users = Vec::with_capacity(6);
     for said in [
         user.name,
@@ -424,8 +439,9 @@ fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> 
         user.email.and_then(local_part),
         user.id,
         actor.arn,
-        text(parameters, "userName"),
-        text(parameters, "newUserName"),
+        named(&user.target),
+        named(&user.changes),
+        user.target.as_ref().and_then(|user| user.id),
     ] {
         if let Some(said) = said.filter(|said| !users.contains(said)) {
             users.push(said);

@@ -219,9 +219,12 @@ impl Display for Sentence<'_> {
         }
         out.write_str(" called ")?;
         shown(name, out)?;
+        let request = record.at(&["requestParameters"]);
         let about = [
             ("instance profile", target.instance_profile),
-            ("role", target.role),
+            ("role", target.role.or_else(|| text(request, "roleArn"))),
+            ("user", text(request, "userName")),
+            ("group", text(request, "groupName")),
         ];
         let mut before = " (";
         for (what, name) in about {

@@ -117,6 +117,17 @@ pub(crate) fn told(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults
 }
 
+/// What keeps nothing from being used, and should be known all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notes {
+    /// What is most likely a mistake.
+    pub warnings: Faults,
+    /// What is wrong with rules that were left out.
+    pub skipped: Faults,
+    /// How many rules and filters were left out.
+    pub skipped_rules: usize,
+}
+
 /// Everything that is wrong, one a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Faults(Vec<Fault>);

@@ -7,7 +7,7 @@ use minijinja::Environment;
 
 use super::templates::{ItemField, Step};
 use super::text::{CatalogueText, ItemText, RiskText};
-use super::{ItemTemplate, RiskTemplate};
+use super::{ItemTemplate, Reason, RiskTemplate};
 use crate::config::Detail;
 use crate::detection::conditions::When;
 use crate::detection::yaml_entry::LocatedText;
@@ -84,6 +84,7 @@ impl Loader<'_> {
             title: item.title,
             risks: item.risks,
             references: item.references,
+            events: item.events,
             when,
             console,
             cli,
@@ -116,7 +117,11 @@ impl Loader<'_> {
                         &reason.why,
                         &mut Vec::new(),
                     );
-                    Some((when, step?))
+                    Some(Reason {
+                        events: reason.events,
+                        when,
+                        why: step?,
+                    })
                 })
                 .collect(),
             id: risk.id,

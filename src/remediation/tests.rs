@@ -105,6 +105,206 @@ items:
     assert!(faults("risks: [").starts_with("remediation.yaml:"));
 }
 
+#[test]
+fn events_are_any_or_names_and_nothing_else() {
+    for (events, want) in [
+        ("any", ""),
+        ("[CreateUser]", ""),
+        ("[CreateUser, UpdateFunctionCode20150331v2]", ""),
+        ("[GetInstanceProfile, TagInstanceProfile]", ""),
+        (
+            "[]",
+            "`events` is an empty list, so that this never applies: name an event, or say `events: any`",
+        ),
+        (
+            "CreateUser",
+            "`events` must be `any`, or a list of event names such as [CreateUser, DeleteUser]",
+        ),
+        (
+            "~",
+            "`events` must be `any`, or a list of event names such as [CreateUser, DeleteUser]",
+        ),
+        (
+            "all",
+            "`events` must be `any`, or a list of event names such as [CreateUser, DeleteUser]",
+        ),
+        ("[any]", "`any` stands alone: say `events: any`"),
+        (
+            "['Create*']",
+            "`events`: \"Create*\" is no event name: write CloudTrail's `eventName` alone and whole, such as CreateUser",
+        ),
+        (
+            "['iam:CreateUser']",
+            "`events`: \"iam:CreateUser\" is no event name: write CloudTrail's `eventName` alone and whole, such as CreateUser",
+        ),
+        (
+            "[RemoveRoleFromInstanceProfil]",
+            "`events`: there is no event `RemoveRoleFromInstanceProfil`; did you mean `RemoveRoleFromInstanceProfile`?",
+        ),
+        (
+            "[addroletoinstanceprofile]",
+            "`events`: there is no event `addroletoinstanceprofile`; did you mean `AddRoleToInstanceProfile`?",
+        ),
+        ("[5]", "`events` must be text: put it in quotes"),
+    ] {
+        let text = catalogue(&format!("    events: {events}"));
+        let want_item = format!("remediation.yaml:8: item x: {want}");
+        let said = faults(&text);
+        assert_eq!(
+            said,
+            if want.is_empty() { "" } else { &want_item },
+            "{text}"
+        );
+        let text = format!(
+            "risks:\n  - id: outage\n    title: Outage\n    reasons:\n      - events: {events}\n        why: x\nitems: []\n"
+        );
+        let want_reason = format!("remediation.yaml:5: risk outage: {want}");
+        let said = faults(&text);
+        assert_eq!(
+            said,
+            if want.is_empty() { "" } else { &want_reason },
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_is_meant_for_another_event_is_not_given() {
+    let text = "
+risks:
+  - id: a
+    title: A
+    reasons:
+      - {events: [CreateUser], why: of CreateUser}
+      - {events: [CreateUser, DeleteUser], when: {s: {trailtag.outcome: denied}, condition: s}, why: denied}
+      - {why: of any}
+items:
+  - {id: old, kind: restore, title: X, risks: [a]}
+  - {id: any, kind: restore, title: X, events: any}
+  - {id: user, kind: restore, title: X, events: [CreateUser, DeleteUser]}
+  - {id: denied, kind: restore, title: X, events: [DeleteUser], when: {s: {trailtag.outcome: denied}, condition: s}}
+";
+    let catalogue = Catalogue::compile("x", text, Detail::Full).unwrap();
+    for (record, why, want) in [
+        (
+            json!({"eventName": "CreateUser"}),
+            "of CreateUser",
+            &["old", "any", "user"][..],
+        ),
+        (
+            json!({"eventName": "DeleteUser"}),
+            "of any",
+            &["old", "any", "user"],
+        ),
+        (
+            json!({"eventName": "DeleteUser", "errorCode": "AccessDenied"}),
+            "denied",
+            &["old", "any", "user", "denied"],
+        ),
+        (
+            json!({"eventName": "createuser", "errorCode": "AccessDenied"}),
+            "of any",
+            &["old", "any"],
+        ),
+        (json!({}), "of any", &["old", "any"]),
+    ] {
+        advise_by(&catalogue, &record, |advice| {
+            let ids: Vec<&str> = advice.items().iter().map(|item| item.id).collect();
+            assert_eq!(ids, want, "{record}");
+            assert_eq!(advice.risks[0].why, why, "{record}");
+        });
+    }
+}
+
+/// Every text of what is said of an event.
+fn said(advice: &Advice<'_>) -> String {
+    json!({"risks": advice.risks, "items": advice.items()}).to_string()
+}
+
+#[test]
+fn nothing_of_instance_profiles_is_said_of_another_event() {
+    let catalogue: Value = serde_saphyr::from_str(CATALOGUE).unwrap();
+    for item in catalogue["items"].as_array().unwrap() {
+        assert!(!item["events"].is_null(), "{} says no events", item["id"]);
+    }
+    let session = json!({
+        "type": "AssumedRole", "principalId": "AROACKCEVSQ6C2EXAMPLE:i-0123456789abcdef0", "accountId": "111122223333",
+        "accessKeyId": "ASIAIOSFODNN7EXAMPLE", "arn": "arn:aws:sts::111122223333:assumed-role/app/i-0123456789abcdef0",
+    });
+    let mut sso = session.clone();
+    sso["arn"] =
+        json!("arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/eve");
+    sso["principalId"] = json!("AROACKCEVSQ6C2EXAMPLE:eve");
+    let mut ids = std::collections::BTreeSet::new();
+    for identity in [
+        json!({"type": "IAMUser", "userName": "eve", "accountId": "111122223333", "accessKeyId": "AKIAIOSFODNN7EXAMPLE"}),
+        json!({"type": "IAMUser", "userName": "eve", "accountId": "111122223333"}),
+        json!({"type": "Root", "accountId": "111122223333"}),
+        json!({"type": "AWSAccount", "principalId": "AIDACKCEVSQ6C2EXAMPLE", "accountId": "444455556666"}),
+        json!({"type": "SAMLUser", "principalId": "x:eve", "userName": "eve"}),
+        session,
+        sso,
+    ] {
+        for (name, source) in [
+            ("ConsoleLogin", "signin.amazonaws.com"),
+            ("AssumeRole", "sts.amazonaws.com"),
+            ("CreateUser", "iam.amazonaws.com"),
+            ("AttachRolePolicy", "iam.amazonaws.com"),
+            ("RunInstances", "ec2.amazonaws.com"),
+        ] {
+            for (code, agent) in [
+                (Value::Null, "aws-cli"),
+                (json!("AccessDenied"), "Boto3/1.34 kali"),
+                (json!("NoSuchEntityException"), "console.amazonaws.com"),
+                (Value::Null, "Boto3/1.34 kali"),
+            ] {
+                let record = json!({
+                    "eventName": name, "eventSource": source, "errorCode": code, "userAgent": agent, "userIdentity": identity,
+                    "recipientAccountId": "111122223333", "sourceIPAddress": "203.0.113.7", "eventTime": "2026-01-05T18:46:26Z",
+                    "requestParameters": {"roleName": "ssm-admin", "iamInstanceProfile": {"name": "web"}},
+                });
+                advise(&record, |advice| {
+                    let text = said(advice).to_lowercase().replace(['-', '_', ' '], "");
+                    assert!(!text.contains("instanceprofile"), "{record}: {text}");
+                    ids.extend(advice.items().iter().map(|item| item.id.to_owned()));
+                });
+            }
+        }
+    }
+    // What is said of the caller remains.
+    for id in [
+        "investigate.actor_activity",
+        "investigate.actor_identity",
+        "investigate.actor_session",
+        "contain.access_key",
+        "contain.instance_role",
+        "contain.isolate_instances",
+        "contain.other_account",
+        "contain.root",
+        "contain.sso_sessions",
+        "contain.user",
+        "hardening.mfa",
+    ] {
+        assert!(ids.contains(id), "{id}");
+    }
+}
+
+#[test]
+fn of_a_failed_sign_in_somebody_is_asked() {
+    let record = json!({
+        "eventName": "ConsoleLogin", "eventSource": "signin.amazonaws.com", "responseElements": {"ConsoleLogin": "Failure"},
+        "userIdentity": {"type": "IAMUser", "userName": "eve", "accountId": "111122223333"}, "recipientAccountId": "111122223333",
+    });
+    advise(&record, |advice| {
+        let ids: Vec<&str> = advice.items().iter().map(|item| item.id).collect();
+        assert_eq!(ids, ["investigate.actor_identity"]);
+        assert_eq!(
+            advice.risks[0].why,
+            "The call failed. If nobody expected it, somebody may be trying to get access."
+        );
+    });
+}
+
 fn advise_by<T>(catalogue: &Catalogue, record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
     let text = record.to_string();
     let record = Record::parse(text.as_bytes()).unwrap();

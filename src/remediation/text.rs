@@ -2,9 +2,8 @@
 //!
 //! Each entry is read by itself, so that one bad entry hides no other: a file with five faults is told five faults.
 
-use serde_json::Value;
-
 use super::Kind;
+use super::events::Events;
 use super::templates::ItemField;
 use crate::config::yaml::Node;
 use crate::detection::yaml_entry::{self, LocatedText, YamlEntry};
@@ -20,7 +19,8 @@ pub(super) struct RiskText {
 
 /// Why a risk is one, and when.
 pub(super) struct ReasonText {
-    pub(super) when: Option<Value>,
+    pub(super) events: Events,
+    pub(super) when: Option<Node>,
     pub(super) why: LocatedText,
 }
 
@@ -31,7 +31,8 @@ pub(super) struct ItemText {
     pub(super) kind: Kind,
     pub(super) title: String,
     pub(super) risks: Vec<String>,
-    pub(super) when: Option<Value>,
+    pub(super) events: Events,
+    pub(super) when: Option<Node>,
     pub(super) parts: [(ItemField, Vec<LocatedText>); 4],
     pub(super) references: Vec<String>,
 }
@@ -75,10 +76,12 @@ impl RiskText {
         let reasons = list
             .iter()
             .filter_map(|tree| {
-                let mut entry = YamlEntry::open(file, tree, None, &["when", "why"], faults)?;
+                const KEYS: [&str; 3] = ["events", "when", "why"];
+                let mut entry = YamlEntry::open(file, tree, None, &KEYS, faults)?;
                 entry.subject.clone_from(&subject);
                 Some(ReasonText {
-                    when: entry.value("when"),
+                    events: Events::read(&mut entry),
+                    when: entry.field("when").cloned(),
                     why: entry.text_or_empty("why")?,
                 })
             })
@@ -94,11 +97,12 @@ impl RiskText {
 
 impl ItemText {
     fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 11] = [
             "id",
             "kind",
             "title",
             "risks",
+            "events",
             "when",
             "console",
             "cli",
@@ -118,13 +122,15 @@ impl ItemText {
         let parts = parts.map(|part| (part, entry.texts(part.as_str())));
         let plain = |lines: Vec<LocatedText>| lines.into_iter().map(|line| line.text).collect();
         let (risks, references) = (entry.texts("risks"), entry.texts("references"));
-        let when = entry.value("when");
+        let events = Events::read(&mut entry);
+        let when = entry.field("when").cloned();
         Some(Self {
             line: tree.line,
             id: id?.text,
             kind: kind?,
             title: title?.text,
             risks: plain(risks),
+            events,
             when,
             parts,
             references: plain(references),

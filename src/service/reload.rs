@@ -12,11 +12,12 @@ use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::config::files::Walk;
 use crate::detection::files::is_rules;
+use crate::model::fault::Notes;
 use crate::pipeline::Pipeline;
 use crate::telemetry::health;
 use crate::telemetry::metrics::Metrics;
@@ -101,9 +102,15 @@ async fn reload(config: &Arc<Config>, pipelines: &watch::Sender<Arc<Pipeline>>, 
     match loaded {
         Ok(pipeline) => {
             let rules = pipeline.rules();
+            let notes = pipeline.notes().clone();
             pipelines.send_replace(Arc::new(pipeline));
-            metrics.reloaded(rules, health::now());
-            info!(rules, "rules, severity, lists and remediation reloaded");
+            let skipped = notes.skipped_rules;
+            metrics.reloaded(rules, skipped, health::now());
+            info!(
+                rules,
+                skipped, "rules, severity, lists and remediation reloaded"
+            );
+            tell(&notes);
         }
         Err(refused) => {
             metrics.reload_refused();
@@ -114,6 +121,22 @@ async fn reload(config: &Arc<Config>, pipelines: &watch::Sender<Arc<Pipeline>>, 
                 );
             }
         }
+    }
+}
+
+/// Logs what should be known of what is in use.
+pub(super) fn tell(notes: &Notes) {
+    for fault in &notes.skipped {
+        warn!(
+            fault = fault.to_string(),
+            "a rule is wrong and left out: detection.on_bad_rule is skip"
+        );
+    }
+    for fault in &notes.warnings {
+        warn!(
+            fault = fault.to_string(),
+            "a rule or condition tests a field that CloudTrail does not have"
+        );
     }
 }
 
@@ -157,6 +180,7 @@ fn look_at(path: &Path) -> Look {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::OnBadRule;
 
     fn config(rules: &Path) -> Config {
         let mut config = Config::default();
@@ -196,5 +220,55 @@ mod tests {
 
         std::fs::remove_file(&mount).unwrap();
         assert!(look(&config).iter().all(|look| look.target.is_none()));
+    }
+
+    #[tokio::test]
+    async fn what_a_reload_leaves_out_is_counted_and_refused_files_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let rule = |id: &str, selection: &str| {
+            let text = format!(
+                "title: {id}\nid: {id}\nlevel: low\nlogsource: {{product: aws}}\ndetection: {{s: {selection}, condition: s}}\n"
+            );
+            std::fs::write(folder.path().join(format!("{id}.yml")), text).unwrap();
+        };
+        rule("good", "{eventName: A}");
+        let mut config = config(folder.path());
+        let metrics = Metrics::new(&[], "0").unwrap();
+        let pipeline = Arc::new(Pipeline::from_config(&config).unwrap());
+        let (pipelines, in_use) = watch::channel(pipeline);
+        let value = |name: &str| {
+            let page = String::from_utf8(metrics.scrape().unwrap()).unwrap();
+            let line = page
+                .lines()
+                .find(|line| line.starts_with(&format!("trailtag_{name} ")));
+            line.unwrap().rsplit(' ').next().unwrap().to_owned()
+        };
+
+        rule("bad", "{requestParameters: {roleName: x}}");
+        reload(&Arc::new(config.clone()), &pipelines, &metrics).await;
+        assert_eq!(in_use.borrow().rules(), 2);
+        assert_eq!(value("config_last_reload_successful"), "0");
+
+        config.detection.on_bad_rule = OnBadRule::Skip;
+        let config = Arc::new(config);
+        rule("more", "{eventName: B}");
+        reload(&config, &pipelines, &metrics).await;
+        assert_eq!(in_use.borrow().rules(), 3);
+        assert_eq!(in_use.borrow().notes().skipped_rules, 1);
+        assert_eq!(value("rules_skipped"), "1");
+        assert_eq!(value("config_last_reload_successful"), "1");
+
+        rule("bad", "{requestParameters.roleName: x}");
+        reload(&config, &pipelines, &metrics).await;
+        assert_eq!(
+            (value("rules_loaded"), value("rules_skipped")),
+            ("4".to_owned(), "0".to_owned())
+        );
+
+        // Without the folder nobody knows what was meant.
+        drop(folder);
+        reload(&config, &pipelines, &metrics).await;
+        assert_eq!(in_use.borrow().rules(), 4);
+        assert_eq!(value("config_last_reload_successful"), "0");
     }
 }

@@ -126,7 +126,9 @@ pub async fn run(
         .collect();
     routes.extend(["unmatched".to_owned(), "dead_letter".to_owned()]);
     let metrics = Arc::new(Metrics::new(&routes, &kafka::library_version())?);
-    metrics.loaded(pipeline.rules(), health::now());
+    let skipped = pipeline.notes().skipped_rules;
+    metrics.loaded(pipeline.rules(), skipped, health::now());
+    reload::tell(pipeline.notes());
     let (pipelines, pipeline) = watch::channel(pipeline);
     let number = workers(&config);
     for worker in 0..number {

@@ -56,6 +56,7 @@ pub struct Metrics {
     worker_last_poll: IntGaugeVec,
     worker_restarts: IntCounter,
     rules_loaded: IntGauge,
+    rules_skipped: IntGauge,
     config_reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     last_reload_success: IntGauge,
@@ -185,6 +186,10 @@ impl Metrics {
             )?,
             worker_restarts: new.counter("worker_restarts_total", "Restarts of workers after a fatal error.")?,
             rules_loaded: new.gauge("rules_loaded", "Rules in use.")?,
+            rules_skipped: new.gauge(
+                "rules_skipped",
+                "Rules and filters left out because they are wrong, with detection.on_bad_rule: skip.",
+            )?,
             config_reloads: new.counters(
                 "config_reloads_total",
                 "Reloads of rules, lists and remediation, by result.",
@@ -388,16 +393,17 @@ impl Metrics {
         self.worker_restarts.inc();
     }
 
-    /// Rules, lists and remediation were read and are in use, since this time in seconds since the epoch.
-    pub fn loaded(&self, rules: usize, seconds: u64) {
-        self.together(|| self.in_use(rules, seconds));
+    /// So many rules, lists and remediation were read and are in use, and so many rules left out, since this time in
+    /// seconds since the epoch.
+    pub fn loaded(&self, rules: usize, skipped: usize, seconds: u64) {
+        self.together(|| self.in_use(rules, skipped, seconds));
     }
 
     /// They were read again, with success.
-    pub fn reloaded(&self, rules: usize, seconds: u64) {
+    pub fn reloaded(&self, rules: usize, skipped: usize, seconds: u64) {
         self.together(|| {
             self.config_reloads.with_label_values(&["accepted"]).inc();
-            self.in_use(rules, seconds);
+            self.in_use(rules, skipped, seconds);
         });
     }
 
@@ -409,9 +415,10 @@ impl Metrics {
         });
     }
 
-    fn in_use(&self, rules: usize, seconds: u64) {
-        self.rules_loaded
-            .set(i64::try_from(rules).unwrap_or(i64::MAX));
+    fn in_use(&self, rules: usize, skipped: usize, seconds: u64) {
+        for (gauge, count) in [(&self.rules_loaded, rules), (&self.rules_skipped, skipped)] {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         self.last_reload_successful.set(1);
         self.last_reload_success.set(signed(seconds));
     }

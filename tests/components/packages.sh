@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the system must have, by apt, where it is missing.
-# usage: packages.sh build|test|lint|image|kubernetes      all include build; lint and kubernetes include test, and kubernetes image
+# usage: packages.sh build|test|lint|bench|image|kubernetes      all include build; lint and kubernetes include test, and kubernetes image
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -40,6 +40,7 @@ test | lint | kubernetes)
     need prometheus eval 'has promtool && has prometheus'
     ;;&
 lint) need shellcheck has shellcheck ;;
+bench) need valgrind has valgrind ;;
 kubernetes)
     need runc has runc
     need containernetworking-plugins test -x /usr/lib/cni/bridge
@@ -48,7 +49,7 @@ kubernetes)
     need wget has wget
     ;;
 image | test) ;;
-*) fail "usage: packages.sh build|test|lint|image|kubernetes" ;;
+*) fail "usage: packages.sh build|test|lint|bench|image|kubernetes" ;;
 esac
 
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -290,8 +290,23 @@ fn follows_key(text: &[u8], start: usize) -> bool {
     scan::trim_end(before).ends_with(b"\"")
 }
 
-const fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_')
+/// The letters of both alphabets of base64, by their code: asked for each byte of long words.
+#[expect(clippy::indexing_slicing, reason = "the code is below the length")]
+static BASE64: [bool; 256] = {
+    let mut letters = [false; 256];
+    let mut code = 0_u8;
+    while code < 128 {
+        letters[code as usize] =
+            code.is_ascii_alphanumeric() || matches!(code, b'+' | b'/' | b'=' | b'-' | b'_');
+        code += 1;
+    }
+    letters
+};
+
+fn is_base64(byte: u8) -> bool {
+    BASE64
+        .get(usize::from(byte))
+        .is_some_and(|is_letter| *is_letter)
 }
 
 /// Where the first word begins that is base64 of a layer or of JSON.

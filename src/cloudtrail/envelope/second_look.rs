@@ -47,7 +47,7 @@ impl Walk<'_> {
         context: WrapperContext<'_>,
     ) {
         let is_wanted = self.is_wanted(object.json);
-        if !is_wanted && recover::base64_word(object.json).is_none() {
+        if !is_wanted && !may_have_base64(object) {
             return self.skip(skip);
         }
         if is_wanted && kinds::is_whole(object, self.search.wanted) {
@@ -180,6 +180,13 @@ impl Walk<'_> {
         let wanted = self.search.wanted;
         self.unknown(object.json, context, || what_it_is(object, wanted));
     }
+}
+
+/// Whether base64 stands where a record may stand in it: nothing that is looked for can be seen there.
+fn may_have_base64(object: &Object<'_>) -> bool {
+    kinds::places(object)
+        .iter()
+        .any(|(value, _)| value.is_some_and(|value| recover::base64_word(value).is_some()))
 }
 
 /// Says what an object is that nothing is known of, so that a person sees where its record stands.

@@ -75,7 +75,8 @@ pub struct Actor<'a> {
     /// How that key lives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyLifetime>,
-    /// Whether the session was opened with MFA; calls with a long-lived key have no session, and do not say.
+    /// Whether the session was opened with MFA, or of a sign-in, whether MFA was used; calls with a long-lived key have no
+    /// session, and do not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mfa: Option<bool>,
     /// The role or user behind temporary credentials.
@@ -100,8 +101,12 @@ const EXTERNAL: [&str; 4] = ["AWSAccount", "FederatedUser", "WebIdentityUser", "
 
 impl<'a> Actor<'a> {
     pub(super) fn from_record(record: &'a Record<'_>, address: Option<&str>) -> Self {
+        let sign_in = sign_in_mfa(record);
         let Some(identity) = record.at(&["userIdentity"]).filter(|it| says(Some(it))) else {
-            return Self::default();
+            return Self {
+                mfa: sign_in,
+                ..Self::default()
+            };
         };
         let of = |key| text_in(identity, key);
         let context = identity.get("sessionContext");
@@ -145,7 +150,7 @@ impl<'a> Actor<'a> {
             sso_permission_set: role.and_then(permission_set),
             access_key_id,
             key: access_key_id.and_then(KeyLifetime::from_id),
-            mfa: context.and_then(mfa),
+            mfa: sign_in.or_else(|| context.and_then(mfa)),
             session_issuer_arn,
             is_ec2_instance: Some(
                 principal_id.is_some_and(is_instance_session)
@@ -227,6 +232,16 @@ fn permission_set(role: &str) -> Option<&str> {
     let (name, suffix) = role.strip_prefix("AWSReservedSSO_")?.rsplit_once('_')?;
     let is_suffix = suffix.len() == 16 && suffix.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_suffix && !name.is_empty()).then_some(name)
+}
+
+/// `MFAUsed`, with which a sign-in in the console says how it was done: `Yes` or `No`.
+fn sign_in_mfa(record: &Record<'_>) -> Option<bool> {
+    let used = record.at(&["additionalEventData", "MFAUsed"])?;
+    match used.as_str() {
+        Some(text) if text.eq_ignore_ascii_case("yes") => Some(true),
+        Some(text) if text.eq_ignore_ascii_case("no") => Some(false),
+        _ => truth(used),
+    }
 }
 
 /// `mfaAuthenticated`, which is a string in most records and a boolean in some.
@@ -434,6 +449,28 @@ mod tests {
         with(&json!({"sourceIPAddress": service}), |facts| {
             assert_eq!(facts.actor.is_aws_service, None, "nobody is named");
         });
+    }
+
+    #[test]
+    fn a_sign_in_says_itself_whether_mfa_was_used() {
+        let session = json!({"attributes": {"mfaAuthenticated": "false"}});
+        for (used, context, want) in [
+            (json!("Yes"), json!(null), Some(true)),
+            (json!("No"), json!(null), Some(false)),
+            (json!("yes"), session.clone(), Some(true)),
+            (json!(true), json!(null), Some(true)),
+            (json!("maybe"), session.clone(), Some(false)),
+            (json!(null), session, Some(false)),
+            (json!(null), json!(null), None),
+        ] {
+            let record = json!({"eventName": "ConsoleLogin", "additionalEventData": {"MFAUsed": used},
+                "userIdentity": {"type": "Root", "sessionContext": context}});
+            with(&record, |facts| {
+                assert_eq!(facts.actor.mfa, want, "{record}");
+            });
+        }
+        let nobody = json!({"additionalEventData": {"MFAUsed": "No"}, "userIdentity": null});
+        with(&nobody, |facts| assert_eq!(facts.actor.mfa, Some(false)));
     }
 
     #[test]

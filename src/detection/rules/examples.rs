@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::read::DocumentLocation;
+use super::refusals::Refusals;
 use crate::detection::explain::Trace;
-use crate::model::fault::Faults;
 use crate::model::visible::one_line;
 
 /// The attribute that holds them.
@@ -41,12 +41,13 @@ impl Examples {
         compiled: &CompiledRule,
         written: &[String],
         location: &DocumentLocation,
-        faults: &mut Faults,
+        refusals: &mut Refusals,
     ) {
         let Some(attribute) = rule.custom_attributes.get(EXAMPLES) else {
             return;
         };
-        let examples = lists(attribute, location, faults);
+        let location = &location.of_examples();
+        let examples = lists(attribute, location, refusals);
         let compared = examples
             .len()
             .saturating_mul(values(&rule.detection).max(1));
@@ -55,16 +56,19 @@ impl Examples {
             let problem = format!(
                 "with its examples, those of all rules are compared with more than {MOST_COMPARED} values: leave out some"
             );
-            location.fault(faults, problem);
+            refusals.refuse(location, problem);
             return;
         }
-        self.checked += examples.len();
+        let number = examples.len();
         for (name, at, example, wanted) in examples {
             let problem = record(&example)
                 .and_then(|record| holds(compiled, written, &Value::Object(record), wanted));
             if let Err(problem) = problem {
-                location.fault(faults, format!("its example {name}[{at}] {problem}"));
+                refusals.refuse(location, format!("its example {name}[{at}] {problem}"));
             }
+        }
+        if !refusals.refuses(location) {
+            self.checked += number;
         }
     }
 }
@@ -91,9 +95,9 @@ type Example = (&'static str, usize, Value, bool);
 fn lists(
     attribute: &impl Serialize,
     location: &DocumentLocation,
-    faults: &mut Faults,
+    refusals: &mut Refusals,
 ) -> Vec<Example> {
-    let mut fault = |problem: String| location.fault(faults, problem);
+    let mut fault = |problem: String| refusals.refuse(location, problem);
     let mut lists = match serde_json::to_value(attribute) {
         Ok(Value::Object(lists)) => lists,
         Ok(_) => {
@@ -170,8 +174,7 @@ fn holds(
 mod tests {
     use crate::detection::attack::AttackVersion;
     use crate::detection::files::NamedText;
-    use crate::detection::rules::Rules;
-    use crate::model::fault::Faults;
+    use crate::detection::rules::{Refusals, Rules};
 
     /// The examples that were tried, and what was wrong, less what every fault begins with.
     fn tried(detection: &str, examples: &str) -> (usize, Vec<String>) {
@@ -182,9 +185,9 @@ mod tests {
             name: "r.yml".to_owned(),
             text,
         };
-        let mut faults = Faults::default();
-        let rules = Rules::compile(&[file], AttackVersion::V18, &mut faults);
-        let said = faults.iter().map(|fault| {
+        let mut refusals = Refusals::default();
+        let rules = Rules::compile(&[file], AttackVersion::V18, &mut refusals);
+        let said = refusals.faults.iter().map(|fault| {
             let said = fault.to_string();
             let problem = said.strip_prefix("r.yml:6: rule \"T\": its ");
             problem.unwrap_or(&said).to_owned()
@@ -294,9 +297,9 @@ mod tests {
             name: "f.yml".to_owned(),
             text: "title: F\nlogsource: {product: aws}\nfilter: {rules: [t], s: {userAgent: deploy}, condition: not s}\n".to_owned(),
         };
-        let mut faults = Faults::default();
-        let rules = Rules::compile(&[filter, rule], AttackVersion::V18, &mut faults);
-        assert_eq!(faults.to_string(), "");
+        let mut refusals = Refusals::default();
+        let rules = Rules::compile(&[filter, rule], AttackVersion::V18, &mut refusals);
+        assert_eq!(refusals.faults.to_string(), "");
         assert_eq!(rules.examples(), 1);
     }
 

@@ -11,9 +11,9 @@ use rsigma_parser::{FilterRule, FilterRuleTarget, SigmaCollection};
 
 use super::Rule;
 use super::read::DocumentLocation;
+use super::refusals::Refusals;
 use super::regexes::Regexes;
 use crate::detection::sigma::{make_names_exact, tested_facts};
-use crate::model::fault::Faults;
 use crate::model::visible::one_line;
 
 /// The most filters over one rule.
@@ -30,7 +30,7 @@ pub(super) fn apply(
     filters: Vec<(FilterRule, DocumentLocation)>,
     rules: &[Rule],
     engine: &mut Engine,
-    faults: &mut Faults,
+    refusals: &mut Refusals,
 ) {
     if filters.is_empty() {
         return;
@@ -46,22 +46,29 @@ pub(super) fn apply(
     let mut bounds = Bounds::default();
     let mut collection = SigmaCollection::new();
     let mut regexes = Regexes::default();
-    for (mut filter, location) in filters {
+    let mut filters = filters.into_iter();
+    while let Some((mut filter, location)) = filters.next() {
         if let Err(problem) = regexes.admit(&filter.detection) {
-            location.fault(faults, problem);
+            refusals.refuse(&location, problem);
             continue;
         }
         if let Err(problem) = bounds.admit(&filter, rules.len(), &known) {
-            location.fault(faults, problem);
-            return;
+            refusals.refuse(&location, problem);
+            // Those behind it are not looked at, for the same reason.
+            for (_, location) in filters.by_ref() {
+                refusals.leave_out(&location);
+            }
+            break;
         }
         if let FilterRuleTarget::Specific(names) = &filter.rules {
             for name in names
                 .iter()
-                .filter(|name| !known.contains_key(name.as_str()))
+                .filter(|name| !known.contains_key(name.as_str()) && !refusals.refuses_name(name))
+                .cloned()
+                .collect::<Vec<_>>()
             {
-                location.fault(
-                    faults,
+                refusals.refuse(
+                    &location,
                     format!(
                         "it filters rule {name:?}, which is not loaded: name a rule's id or title"
                     ),
@@ -69,21 +76,25 @@ pub(super) fn apply(
             }
         }
         for field in tested_facts(&filter.detection) {
-            location.fault(
-                faults,
+            refusals.refuse(
+                &location,
                 format!("it tests `{field}`, which is derived only after a rule matched: use the record's own fields"),
             );
+        }
+        if refusals.refuses(&location) {
+            continue;
         }
         make_names_exact(&mut filter.detection);
         // Without any rule: it only says whether the filter itself can be compiled.
         match Engine::new().apply_filter(&filter) {
             Ok(()) => collection.filters.push(filter),
-            Err(error) => location.fault(faults, one_line(&error.to_string())),
+            Err(error) => refusals.refuse(&location, one_line(&error.to_string())),
         }
     }
     // All at once, since the engine makes its index anew each time.
     if let Err(error) = engine.add_collection(&collection) {
-        faults.add("filters", None, None, one_line(&error.to_string()));
+        let problem = one_line(&error.to_string());
+        refusals.faults.add("filters", None, None, problem);
     }
 }
 

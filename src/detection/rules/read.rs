@@ -5,8 +5,10 @@
 use rsigma_parser::{FilterRule, SigmaRule};
 
 use super::examples::EXAMPLES;
+use super::refusals::Refusals;
 use crate::config::yaml::{self, Data, Node};
 use crate::detection::files::{NamedText, documents, key_line, line_in, top_level};
+use crate::detection::sections;
 use crate::model::fault::Faults;
 use crate::model::visible::one_line;
 
@@ -15,6 +17,7 @@ use crate::model::visible::one_line;
 pub(super) struct RuleReader {
     pub(super) rules: Vec<(SigmaRule, DocumentLocation)>,
     pub(super) filters: Vec<(FilterRule, DocumentLocation)>,
+    documents: usize,
 }
 
 /// Where a document stands.
@@ -25,19 +28,27 @@ pub(super) struct DocumentLocation {
     /// The line of its examples; that of the document where it has none.
     examples: usize,
     subject: Option<String>,
+    /// Its number among all documents of all files.
+    pub(super) number: usize,
+    /// Its id and its title, where it has them.
+    pub(super) names: Vec<String>,
 }
 
 impl DocumentLocation {
-    pub(super) fn fault(&self, faults: &mut Faults, problem: impl Into<String>) {
+    pub(super) fn note(&self, faults: &mut Faults, problem: impl Into<String>) {
         faults.add(&self.file, Some(self.line), self.subject.clone(), problem);
+    }
+
+    fn at(&self, line: usize) -> Self {
+        Self {
+            line,
+            ..self.clone()
+        }
     }
 
     /// The same rule, where its examples stand.
     pub(super) fn of_examples(&self) -> Self {
-        Self {
-            line: self.examples,
-            ..self.clone()
-        }
+        self.at(self.examples)
     }
 }
 
@@ -50,27 +61,24 @@ const LONGEST_CONDITION: usize = 4096;
 
 impl RuleReader {
     /// Reads every document of a file.
-    pub(super) fn file(&mut self, file: &NamedText, faults: &mut Faults) {
+    pub(super) fn file(&mut self, file: &NamedText, refusals: &mut Refusals) {
         for (line, text) in documents(file.text.trim_start_matches('\u{feff}')) {
-            self.document(file, line, text, faults);
+            self.document(file, line, text, refusals);
         }
     }
 
-    fn document(&mut self, file: &NamedText, line: usize, text: &str, faults: &mut Faults) {
+    fn document(&mut self, file: &NamedText, line: usize, text: &str, refusals: &mut Refusals) {
         let key = |name: &str| key_line(text, name).map(|at| line + at);
-        let subject = top_level(text, "title").map(|title| format!("rule {title:?}"));
+        let title = top_level(text, "title");
+        let names = title.into_iter().chain(top_level(text, "id"));
+        self.documents += 1;
         let location = DocumentLocation {
             file: file.name.clone(),
             line,
             examples: key(EXAMPLES).unwrap_or(line),
-            subject,
-        };
-        let fault = |at: usize, problem: String, faults: &mut Faults| {
-            let at = DocumentLocation {
-                line: at,
-                ..location.clone()
-            };
-            at.fault(faults, problem);
+            subject: title.map(|title| format!("rule {title:?}")),
+            number: self.documents,
+            names: names.map(str::to_owned).collect(),
         };
         // The lines of a document are counted from its first.
         let in_file = |at: usize| (at + line).saturating_sub(1);
@@ -78,7 +86,7 @@ impl RuleReader {
             Ok(tree) => tree,
             Err(malformed) => {
                 let at = malformed.line().map_or(line, in_file);
-                fault(at, malformed.to_string(), faults);
+                refusals.refuse(&location.at(at), malformed.to_string());
                 return;
             }
         };
@@ -87,21 +95,24 @@ impl RuleReader {
                 "its `condition` has {length} bytes, and {LONGEST_CONDITION} is the most: use `1 of` and `all of`, or \
                  several rules"
             );
-            fault(in_file(at), problem, faults);
+            refusals.refuse(&location.at(in_file(at)), problem);
             return;
         }
         if let Some(at) = key("action") {
             let problem = "collections with `action` are not supported: write each rule out";
-            fault(at, problem.to_owned(), faults);
+            refusals.refuse(&location.at(at), problem);
             return;
         }
         let collection = match rsigma_parser::parse_sigma_yaml(text) {
             Ok(collection) => collection,
             Err(error) => {
-                location.fault(faults, one_line(&error.to_string()));
+                refusals.refuse(&location, one_line(&error.to_string()));
                 return;
             }
         };
+        if let Some(tree) = &tree {
+            remark(tree, &location, in_file, refusals);
+        }
         // Found once: there may be very many errors.
         let (condition, level) = (key("condition"), key("level"));
         let counts = counts(text);
@@ -117,17 +128,15 @@ impl RuleReader {
             } else {
                 one_line(&with_lines_in_file(error, in_file))
             };
-            fault(at, problem, faults);
+            refusals.refuse(&location.at(at), problem);
         }
         if let Some(more) = collection.errors.len().checked_sub(MOST_FAULTS + 1) {
-            location.fault(
-                faults,
-                format!("{} more things are wrong with it", more + 1),
-            );
+            let problem = format!("{} more things are wrong with it", more + 1);
+            refusals.refuse(&location, problem);
         }
         for _ in collection.correlations {
-            location.fault(
-                faults,
+            refusals.refuse(
+                &location,
                 "correlation rules are not supported: a rule here sees one record at a time",
             );
         }
@@ -137,6 +146,29 @@ impl RuleReader {
         let filters = collection.filters.into_iter();
         self.filters
             .extend(filters.map(|filter| (filter, location.clone())));
+    }
+}
+
+/// Tells of what matches no record.
+fn remark(
+    tree: &Node,
+    location: &DocumentLocation,
+    in_file: impl Fn(usize) -> usize,
+    refusals: &mut Refusals,
+) {
+    let remarks = sections::of_document(tree);
+    let (refused, doubtful): (Vec<_>, Vec<_>) =
+        remarks.into_iter().partition(|remark| remark.is_refused);
+    let more = refused.len().checked_sub(MOST_FAULTS + 1);
+    for remark in refused.into_iter().take(MOST_FAULTS) {
+        refusals.refuse(&location.at(in_file(remark.line)), remark.problem);
+    }
+    if let Some(more) = more {
+        let problem = format!("{} more things in it match no record", more + 1);
+        refusals.refuse(location, problem);
+    }
+    for remark in doubtful.into_iter().take(MOST_FAULTS) {
+        refusals.warn(&location.at(in_file(remark.line)), remark.problem);
     }
 }
 

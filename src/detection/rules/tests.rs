@@ -14,9 +14,9 @@ fn load(files: &[(&str, String)]) -> (Rules, String) {
             text: text.clone(),
         })
         .collect();
-    let mut faults = Faults::default();
-    let rules = Rules::compile(&files, AttackVersion::V18, &mut faults);
-    (rules, faults.to_string())
+    let mut refusals = Refusals::default();
+    let rules = Rules::compile(&files, AttackVersion::V18, &mut refusals);
+    (rules, refusals.faults.to_string())
 }
 
 fn faults(text: &str) -> String {
@@ -228,4 +228,86 @@ fn matches_come_in_the_order_of_loading() {
         .map(|rule| rule.id.as_str())
         .collect();
     assert_eq!(ids, ["b", "a"]);
+}
+
+/// What is loaded of these files, by id, what is refused of them, and how many documents that is.
+fn loaded(files: &[(&str, String)]) -> (Vec<String>, String, usize) {
+    let files: Vec<NamedText> = files
+        .iter()
+        .map(|(name, text)| NamedText {
+            name: (*name).to_owned(),
+            text: text.clone(),
+        })
+        .collect();
+    let mut refusals = Refusals::default();
+    let rules = Rules::compile(&files, AttackVersion::V18, &mut refusals);
+    let ids = rules.all().iter().map(|rule| rule.id.clone()).collect();
+    (ids, refusals.faults.to_string(), refusals.count())
+}
+
+#[test]
+fn what_is_refused_is_not_loaded_and_all_else_is() {
+    let good = rule("good", "{s: {eventName: A}, condition: s}");
+    for (bad, want) in [
+        (rule("bad", "{s: {a: {b: 1}}, condition: s}"), "with a map"),
+        (rule("bad", "{s: {'a[any]': 1}, condition: s}"), "sigma-version: 3"),
+        (rule("bad", "{s: {a|expand: '%b%'}, condition: s}"), "%b%"),
+        (rule("bad", "{s: {a|ends: 1}, condition: s}"), "Unknown modifier"),
+        (rule("bad", "{s: {a|re: '('}, condition: s}"), "regex"),
+        (rule("bad", "{s: {eventName: A}, condition: t}"), "unknown detection identifier"),
+        (rule("good", "{s: {eventName: A}, condition: s}"), "the same `id`"),
+        (
+            rule("bad", "{s: {eventName: A}, condition: s}\ntrailtag.examples: {match: [{eventName: B}, {eventName: A}]}"),
+            "match[0] does not match",
+        ),
+        ("title: bad\nlevel: low\n".to_owned(), ""),
+        ("title: [\n".to_owned(), "is not YAML"),
+        ("title: C\nid: c\ncorrelation: {type: event_count, rules: [x], group-by: [a], timespan: 5m, condition: {gte: 3}}\nlevel: high\n".to_owned(), "correlation rules"),
+        (
+            "title: bad\nlogsource: {product: aws}\nfilter: {rules: [good], s: {a: {b: 1}}, condition: not s}\n".to_owned(),
+            "with a map",
+        ),
+        (
+            "title: bad\nlogsource: {product: aws}\nfilter: {rules: [nobody], s: {a: 1}, condition: not s}\n".to_owned(),
+            "not loaded",
+        ),
+        (
+            "title: bad\nlogsource: {product: aws}\nfilter: {rules: [good], s: {trailtag.outcome: 1}, condition: not s}\n".to_owned(),
+            "use the record's own fields",
+        ),
+    ] {
+        let other = rule("other", "{s: {eventName: B}, condition: s}");
+        let files = [("a", good.clone()), ("b", bad.clone()), ("c", other)];
+        let (ids, told, count) = loaded(&files);
+        assert_eq!((ids, count), (vec!["good".to_owned(), "other".to_owned()], 1), "{bad}: {told}");
+        assert!(told.starts_with("b:") && told.contains(want), "{bad}: {told}");
+        // Two documents of one file are two rules.
+        let (ids, _, count) = loaded(&[("a", format!("{bad}---\n{good}"))]);
+        let twice = want.contains("the same");
+        assert_eq!((ids.len(), count), (1, 1), "{bad} {twice}");
+    }
+}
+
+#[test]
+fn a_filter_over_a_rule_that_is_refused_still_silences_the_others() {
+    let filter = "title: quiet\nlogsource: {product: aws}\nfilter:\n  rules: [good, bad]\n  s: {userAgent: x}\n  condition: not s\n";
+    let files = [
+        ("a", rule("good", "{s: {eventName: A}, condition: s}")),
+        ("b", rule("bad", "{s: {a: {b: 1}}, condition: s}")),
+        ("f", filter.to_owned()),
+    ];
+    let (_, told, count) = loaded(&files);
+    assert_eq!(count, 1, "{told}");
+    let (rules, _) = load(&files);
+    let matches = |record: Value| rules.matching(&record).len();
+    assert_eq!(matches(json!({"eventName": "A", "userAgent": "x"})), 0);
+    assert_eq!(matches(json!({"eventName": "A", "userAgent": "y"})), 1);
+}
+
+#[test]
+fn examples_of_a_rule_that_is_refused_do_not_count() {
+    let examples = "trailtag.examples: {match: [{eventName: A}, {eventName: B}]}\n";
+    let text = rule("a", "{s: {eventName: A}, condition: s}") + examples;
+    let (rules, told) = load(&[("a", text)]);
+    assert_eq!((rules.examples(), rules.all().len()), (0, 0), "{told}");
 }

@@ -50,6 +50,8 @@ struct CloudTrail<'a> {
     session_credential_from_console: Option<AsText<bool>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_identity: Option<UserIdentity<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console_login: Option<ConsoleLogin<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     resources: Vec<Resource<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +79,33 @@ struct UserIdentity<'a> {
     invoked_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_context: Option<SessionContext<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<OnBehalfOf<'a>>,
+}
+
+/// The person in IAM Identity Center for whom the call was made.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct OnBehalfOf<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_store_arn: Option<&'a str>,
+}
+
+/// How somebody signed in to the console.
+#[derive(Debug, PartialEq, Serialize)]
+struct ConsoleLogin<'a> {
+    additional_eventdata: SignIn<'a>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct SignIn<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_used: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mobile_version: Option<bool>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -107,6 +136,9 @@ struct SessionIssuer<'a> {
 struct Resource<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     arn: Option<&'a str>,
+    /// What the ARNs begin with, where a call is about many. The integration leaves CloudTrail's name as it is.
+    #[serde(rename = "ARNPrefix", skip_serializing_if = "Option::is_none")]
+    arn_prefix: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -149,6 +181,7 @@ impl<'a> Aws<'a> {
             vpc_endpoint_id: of("vpcEndpointId"),
             session_credential_from_console: spelled("sessionCredentialFromConsole"),
             user_identity: filled(UserIdentity::from_record(record)),
+            console_login: ConsoleLogin::from_record(record),
             resources: Resource::all(record),
             request_parameters: shown("requestParameters"),
             response_elements: shown("responseElements"),
@@ -173,6 +206,7 @@ impl<'a> Resource<'a> {
             .flatten()
             .map(|item| Self {
                 arn: text(Some(item), "ARN"),
+                arn_prefix: text(Some(item), "ARNPrefix"),
                 account_id: text(Some(item), "accountId"),
                 kind: text(Some(item), "type"),
             })
@@ -188,6 +222,7 @@ impl<'a> UserIdentity<'a> {
         let within = |key| context.and_then(|context| context.get(key));
         let attributes = within("attributes");
         let issuer = within("sessionIssuer");
+        let person = record.at(&["userIdentity", "onBehalfOf"]);
         Self {
             kind: text(identity, "type"),
             arn: text(identity, "arn"),
@@ -205,7 +240,40 @@ impl<'a> UserIdentity<'a> {
                     account_id: text(issuer, "accountId"),
                 }),
             }),
+            on_behalf_of: filled(OnBehalfOf {
+                user_id: text(person, "userId"),
+                identity_store_arn: text(person, "identityStoreArn"),
+            }),
         }
+    }
+}
+
+impl<'a> ConsoleLogin<'a> {
+    fn from_record(record: &'a Record<'_>) -> Option<Self> {
+        let is_sign_in = record.text(&["eventName"]) == Some("ConsoleLogin");
+        let data = record.at(&["additionalEventData"]).filter(|_| is_sign_in)?;
+        let answer = |key| data.get(key).and_then(answer);
+        filled(SignIn {
+            login_to: text(Some(data), "LoginTo"),
+            mfa_used: answer("MFAUsed"),
+            mobile_version: answer("MobileVersion"),
+        })
+        .map(|additional_eventdata| Self {
+            additional_eventdata,
+        })
+    }
+}
+
+/// What `Yes` or `No` means; as in the integration, every other text is a yes.
+fn answer(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(answer) => Some(*answer),
+        Value::String(text) if !text.is_empty() => Some(
+            !["no", "false"]
+                .iter()
+                .any(|no| no.eq_ignore_ascii_case(text)),
+        ),
+        _ => None,
     }
 }
 

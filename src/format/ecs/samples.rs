@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::model::Origin;
 use crate::remediation::Catalogue;
 
-/// What finds and advises: with the optional rules, and one that asks for no name.
+/// What finds and advises: with the optional rules, one that asks for no name, and one of a user's own.
 pub(in crate::format) struct Site {
     detector: Detector,
     catalogue: Catalogue,
@@ -30,15 +30,28 @@ detection:
   condition: selection
 ";
 
+const OF_A_USER: &str = "
+title: A call of another sort
+id: 5b1d9a34-7c0e-4f8a-9a43-1c2d3e4f5a61
+level: medium
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection:
+    eventName: [ConsoleLogin, AssumeRoleWithSAML, CreateUser, UpdateUser, CreateGroup, ListObjects]
+  condition: selection
+";
+
 impl Site {
     pub(in crate::format) fn new(attack_version: u8, detail: Detail) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let nameless = folder.path().join("nameless.yml");
         std::fs::write(&nameless, NAMELESS).unwrap();
+        let of_a_user = folder.path().join("of_a_user.yml");
+        std::fs::write(&of_a_user, OF_A_USER).unwrap();
         let optional =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rules/optional");
         let detector = Detector::load(&Detection {
-            rules: vec![optional, nameless],
+            rules: vec![optional, nameless, of_a_user],
             attack_version,
             ..Detection::default()
         })
@@ -215,6 +228,68 @@ pub(in crate::format) fn examples() -> Vec<(&'static str, String)> {
             ),
         ),
         ("nameless", json!({"awsRegion": "nowhere-1"}).to_string()),
+    ]
+    .into_iter()
+    .chain(other_events())
+    .collect()
+}
+
+/// Events that rules of a user's own find.
+fn other_events() -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "sign_in_failed",
+            with(
+                json!({"eventName": "ConsoleLogin", "eventSource": "signin.amazonaws.com", "eventType": "AwsConsoleSignIn",
+                "requestParameters": null, "responseElements": {"ConsoleLogin": "Failure"},
+                "additionalEventData": {"LoginTo": "https://console.aws.amazon.com/iam", "MobileVersion": "No", "MFAUsed": "No"},
+                "userIdentity": {"type": "IAMUser", "principalId": "AIDACKCEVSQ6C2EXAMPLE", "accountId": "111122223333",
+                    "accessKeyId": "", "userName": "eve"}}),
+            ),
+        ),
+        (
+            "role_assumed_by_saml",
+            with(
+                json!({"eventName": "AssumeRoleWithSAML", "eventSource": "sts.amazonaws.com",
+                "userIdentity": {"type": "SAMLUser", "principalId": "U2FtcGxl=:eve@example.com", "userName": "eve@example.com",
+                    "identityProvider": "U2FtcGxl="},
+                "requestParameters": {"roleArn": "arn:aws:iam::111122223333:role/ops", "roleSessionName": "eve@example.com",
+                    "principalArn": "arn:aws:iam::111122223333:saml-provider/corp"},
+                "resources": [{"ARN": "arn:aws:iam::111122223333:role/ops", "accountId": "111122223333", "type": "AWS::IAM::Role"}]}),
+            ),
+        ),
+        (
+            "user_created",
+            with(
+                json!({"eventName": "CreateUser", "requestParameters": {"userName": "mallory"},
+                "responseElements": {"user": {"path": "/", "userName": "mallory", "userId": "AIDAMALLORYEXAMPLE00"}}}),
+            ),
+        ),
+        (
+            "user_renamed",
+            with(
+                json!({"eventName": "UpdateUser", "requestParameters": {"userName": "mallory", "newUserName": "bob"}}),
+            ),
+        ),
+        (
+            "group_created",
+            with(
+                json!({"eventName": "CreateGroup", "requestParameters": {"groupName": "admins"},
+                "responseElements": {"group": {"path": "/", "groupName": "admins", "groupId": "AGPAADMINSEXAMPLE000"}}}),
+            ),
+        ),
+        (
+            "objects_listed_by_a_person",
+            with(
+                json!({"eventName": "ListObjects", "eventSource": "s3.amazonaws.com", "readOnly": true,
+                "requestParameters": {"bucketName": "logs"},
+                "userIdentity": {"type": "IdentityCenterUser", "accountId": "111122223333", "credentialId": "c",
+                    "onBehalfOf": {"userId": "94482488-3041-7026-0000-000000000000",
+                        "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-9067642ac7"}},
+                "resources": [{"type": "AWS::S3::Object", "ARNPrefix": "arn:aws:s3:::logs/"},
+                    {"accountId": "111122223333", "type": "AWS::S3::Bucket", "ARN": "arn:aws:s3:::logs"}]}),
+            ),
+        ),
     ]
 }
 
