@@ -265,9 +265,9 @@ fn says(value: Option<&Value>) -> bool {
         .is_some_and(|fields| !fields.is_empty())
 }
 
-/// The calls that say in their request what they are about: without it something is missing. Others may have none, such
-/// as a sign-in or a list.
-const SAY_WHAT_IN_REQUEST: [&str; 7] = [
+/// The calls about roles and instance profiles. They say in their request what they are about: without it something is
+/// missing. Other calls may have none, such as a sign-in or a list.
+pub(crate) const INSTANCE_PROFILE_CALLS: [&str; 7] = [
     "RemoveRoleFromInstanceProfile",
     "AddRoleToInstanceProfile",
     "CreateInstanceProfile",
@@ -292,7 +292,7 @@ fn says_request(record: &Record<'_>) -> bool {
     let Some(name) = record.text(&["eventName"]) else {
         return says(request);
     };
-    if !SAY_WHAT_IN_REQUEST.contains(&name) {
+    if !INSTANCE_PROFILE_CALLS.contains(&name) {
         return true;
     }
     let named = |key| text(record, &["requestParameters", key]).is_some();

@@ -5,22 +5,13 @@
 
 use crate::config::nearest::nearest;
 use crate::config::yaml::{Data, Node};
+use crate::detection::facts::INSTANCE_PROFILE_CALLS;
 use crate::detection::yaml_entry::YamlEntry;
 
 /// The word for every event.
 const ANY: &str = "any";
 
-/// The events that the built-in catalogue is about: a name that is nearly one of them is one of them, written wrongly.
-const KNOWN: [&str; 7] = [
-    "RemoveRoleFromInstanceProfile",
-    "AddRoleToInstanceProfile",
-    "CreateInstanceProfile",
-    "DeleteInstanceProfile",
-    "AssociateIamInstanceProfile",
-    "DisassociateIamInstanceProfile",
-    "ReplaceIamInstanceProfileAssociation",
-];
-/// The most letters in which a name written wrongly differs. Names that AWS has differ in more.
+/// The most letters in which a name written wrongly differs from that of an event which the built-in catalogue is about. Names that AWS has differ in more.
 const MOST_SLIPS: usize = 2;
 
 /// For which events an entry is meant.
@@ -95,10 +86,10 @@ fn named(entry: &mut YamlEntry<'_, '_>, tree: &Node) -> Option<String> {
 
 /// The known name that somebody meant who wrote nearly it.
 fn slip(name: &str) -> Option<&'static str> {
-    if KNOWN.contains(&name) {
+    if INSTANCE_PROFILE_CALLS.contains(&name) {
         return None;
     }
-    let meant = nearest(name, KNOWN.into_iter())?;
+    let meant = nearest(name, INSTANCE_PROFILE_CALLS.into_iter())?;
     let is_slip =
         meant.eq_ignore_ascii_case(name) || strsim::damerau_levenshtein(meant, name) <= MOST_SLIPS;
     is_slip.then_some(meant)
