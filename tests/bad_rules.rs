@@ -7,6 +7,8 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+mod cases;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -306,39 +308,26 @@ fn a_path_from_the_working_directory_is_refused_and_what_it_names_is_checked() {
     assert_eq!((done.code, done.stderr.trim_end()), (64, moved));
 }
 
-/// Beside the repository, not in it.
-const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases");
-
-/// The cases that the neighbours' users brought up: those of rules that match nothing.
+/// Those of rules that match nothing.
 #[test]
 fn the_cases_of_rules_are_refused() {
-    let cases = Path::new(CASES);
-    let Ok(manifest) = std::fs::read(cases.join("manifest.json")) else {
+    let Some(cases) = cases::all() else {
         return;
     };
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let mut tried = 0;
-    for case in manifest.as_array().unwrap() {
-        let arguments: Vec<&str> = case["args"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|argument| argument.as_str().unwrap())
-            .collect();
-        let file = case["file"].as_str().unwrap();
-        if !file.starts_with("sigma/") {
-            continue;
-        }
+    for case in cases.iter().filter(|it| it.file.starts_with("sigma/")) {
         tried += 1;
-        let done = trailtag(cases, &arguments);
+        let arguments: Vec<&str> = case.arguments.iter().map(String::as_str).collect();
+        let done = trailtag(Path::new(cases::FOLDER), &arguments);
+        let file = &case.file;
         assert_eq!(
             Some(i64::from(done.code)),
-            case["expect"]["exit"].as_i64(),
+            case.expect["exit"].as_i64(),
             "{file}"
         );
         let rule = format!("{}/r.yml:", file.trim_end_matches(".yaml"));
         let named = done.stdout.contains(&rule) || done.stderr.contains(&rule);
         assert!(named, "{file}: {}", done.stderr);
     }
-    assert_eq!(tried, 2);
+    assert!(tried >= 2, "{tried}");
 }

@@ -5,8 +5,9 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+mod cases;
+
 use std::io::Write as _;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -789,34 +790,23 @@ fn recovery_is_bounded() {
     }
 }
 
-/// Beside the repository, not in it.
-const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases");
-
-/// The cases that the neighbours' users brought up: those of envelopes.
+/// Of the cases, those of bytes, wrappers and texts in them; what a record means is for other tests.
 #[test]
 fn the_cases_are_read() {
-    let Ok(manifest) = std::fs::read(Path::new(CASES).join("manifest.json")) else {
+    let Some(cases) = cases::all() else {
         return;
     };
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let mut tried = 0;
-    for case in manifest.as_array().unwrap() {
-        let args: Vec<&str> = case["args"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|argument| argument.as_str().unwrap())
-            .collect();
-        let file = case["file"].as_str().unwrap();
-        // Of bytes, wrappers and texts in them; what a record means is for other tests.
+    for case in &cases {
+        let file = &case.file;
         let is_envelope = file.starts_with(['b', 'w', 's']) || file.starts_with("r18");
-        if args[0] != "process" || args.contains(&"--config") || !is_envelope {
+        let is_processed = case.arguments[0] == "process" && case.option("--config").is_none();
+        if !is_envelope || !is_processed {
             continue;
         }
         tried += 1;
-        let payload = std::fs::read(Path::new(CASES).join(file)).unwrap();
-        let became = process(&payload);
-        let documents = case["expect"]["documents"].as_u64().unwrap();
+        let became = process(case.payload());
+        let documents = case.expect["documents"].as_u64().unwrap();
         if documents == 0 {
             // At least a dead letter; a document is better, and only what was cut has none.
             let is_cut = file.contains("cut");
@@ -834,7 +824,7 @@ fn the_cases_are_read() {
         let Some(document) = became.documents.first() else {
             continue;
         };
-        for (field, value) in case["fields"].as_object().into_iter().flatten() {
+        for (field, value) in case.fields.as_object().into_iter().flatten() {
             let pointer = format!("/{}", field.replace('.', "/"));
             assert_eq!(document.pointer(&pointer), Some(value), "{file}: {field}");
         }

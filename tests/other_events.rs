@@ -8,15 +8,14 @@
     reason = "tests say what they expect by panicking; clippy's own exception does not reach functions beside #[test]"
 )]
 
+mod cases;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use trailtag::config::{Config, Format, Route};
 use trailtag::model::Origin;
 use trailtag::pipeline::{Outputs, Pipeline, Tally};
-
-/// Beside the repository, not in it.
-const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases");
 
 const ANYTHING: &str = "
 title: Anything
@@ -375,55 +374,35 @@ fn a_denial_by_an_endpoint_is_a_denial() {
 /// Of the cases, those of what a record means; `tests/carriers.rs` has those of how it travels.
 #[test]
 fn the_cases_mean_what_they_should() {
-    let cases = Path::new(CASES);
-    let Ok(manifest) = std::fs::read(cases.join("manifest.json")) else {
+    let Some(cases) = cases::all() else {
         return;
     };
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let folder = Path::new(cases::FOLDER);
     let mut tried = 0;
-    for case in manifest.as_array().unwrap() {
-        let file = case["file"].as_str().unwrap();
+    for case in &cases {
+        let file = &case.file;
         if !file.starts_with(['e', 'r']) || file.starts_with("r18") {
             continue;
         }
         tried += 1;
-        let arguments: Vec<&str> = case["args"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|argument| argument.as_str().unwrap())
-            .collect();
-        let option = |name| {
-            let place = arguments.iter().position(|argument| *argument == name)?;
-            arguments.get(place + 1).copied()
-        };
-        let rules = option("--config").map_or_else(Vec::new, |config| {
-            let text = std::fs::read_to_string(cases.join(config)).unwrap();
+        let rules = case.option("--config").map_or_else(Vec::new, |config| {
+            let text = std::fs::read_to_string(folder.join(config)).unwrap();
             let config: Value = serde_saphyr::from_str(&text).unwrap();
             let rules = config["detection"]["rules"].as_array().unwrap();
             rules
                 .iter()
-                .map(|path| cases.join(path.as_str().unwrap()))
+                .map(|path| folder.join(path.as_str().unwrap()))
                 .collect()
         });
-        let format = match option("--format") {
+        let format = match case.option("--format") {
             Some("ecs") => Format::Ecs,
             _ => Format::Native,
         };
-        let payload = std::fs::read(cases.join(file)).unwrap();
-        let (tally, documents) = process(&pipeline(rules, format), &payload);
-        assert_eq!(
-            json!(documents.len()),
-            case["expect"]["documents"],
-            "{file}"
-        );
+        let (tally, documents) = process(&pipeline(rules, format), &case.payload());
+        assert_eq!(json!(documents.len()), case.expect["documents"], "{file}");
         let dead_lettered = tally.records() - tally.matched - tally.ignored;
-        assert_eq!(
-            json!(dead_lettered),
-            case["expect"]["dead_lettered"],
-            "{file}"
-        );
-        for (field, value) in case["fields"].as_object().into_iter().flatten() {
+        assert_eq!(json!(dead_lettered), case.expect["dead_lettered"], "{file}");
+        for (field, value) in case.fields.as_object().into_iter().flatten() {
             let document = &documents[0];
             if field == "trailtag.severity.factors.ids-without" {
                 let factors = ids(&document["trailtag"]["severity"]["factors"]);
