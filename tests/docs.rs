@@ -164,6 +164,10 @@ fn the_page_lists_every_fact() {
     config.detection.allow_list.principals = vec!["x".to_owned()];
     config.detection.allow_list.networks = vec!["192.0.2.0/24".to_owned()];
     config.detection.threat_networks_files = vec![file("threats.txt", "203.0.113.7\n")];
+    config.detection.aws_networks_file = file(
+        "ip-ranges.json",
+        r#"{"prefixes": [{"ip_prefix": "198.51.100.0/24"}], "ipv6_prefixes": [{"ipv6_prefix": "2001:db8::/32"}]}"#,
+    );
     config.detection.profiles_in_use_file = file(
         "in_use.csv",
         "instance_profile,account,running_instances\nweb,111122223333,3\n",
@@ -186,15 +190,21 @@ fn the_page_lists_every_fact() {
         offset: 0,
         timestamp: None,
     };
-    pipeline.explain(record.to_string().as_bytes(), &origin, &mut |explained| {
-        if let trailtag::pipeline::Explained::Record {
-            finding: Some(finding),
-            ..
-        } = explained
-        {
-            facts.extend(finding.detection.facts.known().map(|(name, _)| name));
-        }
-    });
+    // No record has both an address and a service in its place.
+    let mut by_service = record.clone();
+    by_service["userIdentity"]["invokedBy"] = "ssm.amazonaws.com".into();
+    by_service["sourceIPAddress"] = "ssm.amazonaws.com".into();
+    for record in [record, by_service] {
+        pipeline.explain(record.to_string().as_bytes(), &origin, &mut |explained| {
+            if let trailtag::pipeline::Explained::Record {
+                finding: Some(finding),
+                ..
+            } = explained
+            {
+                facts.extend(finding.detection.facts.known().map(|(name, _)| name));
+            }
+        });
+    }
     assert!(facts.len() > 30, "{facts:?}");
     for fact in facts {
         assert!(

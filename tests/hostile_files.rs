@@ -333,6 +333,7 @@ fn only_regular_files_are_read() {
         format!("detection: {{severity_file: {}}}", pipe.display()),
         format!("detection: {{threat_networks_files: [{}]}}", pipe.display()),
         format!("detection: {{profiles_in_use_file: {}}}", pipe.display()),
+        format!("detection: {{aws_networks_file: {}}}", pipe.display()),
         format!("remediation: {{file: {}}}", pipe.display()),
         format!(
             "kafka: {{security: {{protocol: sasl_ssl, sasl: {{username: u, password_file: {}}}}}}}",

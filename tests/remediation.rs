@@ -180,6 +180,39 @@ fn who_did_it_is_stopped_before_anything_is_restored() {
 }
 
 #[test]
+fn a_service_that_acts_for_somebody_keeps_the_somebody() {
+    let chosen = chosen();
+    // What a stack's profile may need beside is the only difference.
+    let through = &chosen["session, through CloudFormation"];
+    let rest: Vec<&String> = through
+        .iter()
+        .filter(|id| *id != "restore.deleted_profile")
+        .collect();
+    assert!(rest.iter().copied().eq(&chosen["session"]));
+    assert_eq!(through.len(), rest.len() + 1);
+    assert_eq!(chosen["user, through Systems Manager"], chosen["user"]);
+    let pipeline = pipeline();
+    let risks = |name: &str| tagged(&pipeline, &events()[name])["risks"].clone();
+    assert_eq!(risks("user, through Systems Manager"), risks("user"));
+    let of_session = risks("session, through CloudFormation");
+    assert_eq!(of_session[0], risks("session")[0]);
+    assert_eq!(of_session[1], risks("session")[1]);
+}
+
+#[test]
+fn a_root_session_of_the_organization_is_not_the_root_user() {
+    let chosen = chosen();
+    let own = ["contain.root", "hardening.root_mfa"];
+    let assumed = &chosen["root, by the organization"];
+    assert!(!assumed.iter().any(|id| own.contains(&id.as_str())));
+    let rest: Vec<&String> = chosen["root"]
+        .iter()
+        .filter(|id| !own.contains(&id.as_str()))
+        .collect();
+    assert!(assumed.iter().eq(rest), "{assumed:?}");
+}
+
+#[test]
 fn a_principal_of_another_account_is_not_touched() {
     for name in ["another account's user", "another account's session"] {
         let ids = &chosen()[name];

@@ -28,7 +28,10 @@ mod records;
 mod simple;
 
 use examples::examples;
-use records::{CLI, Site, TERRAFORM, role, root, sso, target, user_key, user_session, with};
+use records::{
+    CLI, Site, TERRAFORM, assumed_root, instance, linked_role, role, root, sso, target, user_key,
+    user_session, with,
+};
 
 const ORIGIN: Origin<'_> = Origin {
     topic: "cloudtrail",
@@ -144,8 +147,12 @@ fn attack_ids_follow_the_version_that_is_set() {
 }
 
 fn any_identity() -> impl Strategy<Value = Value> {
-    let mut stack = role("deploy-ci", "eve");
-    stack["invokedBy"] = json!("cloudformation.amazonaws.com");
+    let invoked = |mut identity: Value, service: &str| {
+        identity["invokedBy"] = json!(service);
+        identity
+    };
+    let mut emergency = user_key();
+    emergency["userName"] = json!("firecall-1");
     prop::sample::select(vec![
         user_key(),
         user_session("true"),
@@ -153,11 +160,24 @@ fn any_identity() -> impl Strategy<Value = Value> {
         role("deploy-ci", "run-7"),
         role("ops", "deploy"),
         role("web-role", "i-0123456789abcdef0"),
+        instance(),
+        role("break-glass", "jane"),
+        role("ops", "break-glass"),
+        emergency,
         sso(),
         root(None),
         root(Some("true")),
         root(Some("false")),
-        stack,
+        assumed_root(),
+        invoked(role("deploy-ci", "eve"), "cloudformation.amazonaws.com"),
+        invoked(user_key(), "cloudformation.amazonaws.com"),
+        invoked(user_key(), "elasticbeanstalk.amazonaws.com"),
+        invoked(user_key(), "ssm.amazonaws.com"),
+        invoked(
+            role("web-role", "i-0123456789abcdef0"),
+            "states.amazonaws.com",
+        ),
+        invoked(linked_role(), "autoscaling.amazonaws.com"),
         json!({"type": "AWSService", "invokedBy": "autoscaling.amazonaws.com"}),
         json!({"type": "AWSAccount", "principalId": "AIDA", "accountId": "444455556666"}),
         json!({"type": "FederatedUser", "arn": "arn:aws:sts::111122223333:federated-user/eve", "accountId": "111122223333"}),
@@ -167,11 +187,12 @@ fn any_identity() -> impl Strategy<Value = Value> {
 }
 
 fn any_site() -> impl Strategy<Value = Site> {
-    any::<[bool; 4]>().prop_map(|[principals, networks, threats, inventory]| Site {
+    any::<[bool; 5]>().prop_map(|[principals, networks, threats, inventory, aws]| Site {
         principals,
         networks,
         threats,
         inventory,
+        aws,
     })
 }
 
@@ -185,18 +206,22 @@ prop_compose! {
     fn any_record()(
         identity in any_identity(),
         code in words(&["", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation", "NoSuchEntity", "ThrottlingException"]),
-        address in words(&["198.51.100.7", "203.0.113.66", "203.0.113.7", "AWS Internal", "cloudformation.amazonaws.com", "2001:db8::7"]),
-        agent in words(&[TERRAFORM, CLI, "Pacu", "Boto3 kali Terraform", "aws-cli exec-env/CloudShell", "Terraform exec-env/CloudShell", "signin.amazonaws.com", "cloudformation.amazonaws.com", "Mozilla/5.0"]),
+        address in words(&["198.51.100.7", "203.0.113.66", "203.0.113.7", "AWS Internal", "cloudformation.amazonaws.com", "2001:db8::7", "192.0.2.7", "2001:db8:a::7", "10.0.0.7"]),
+        endpoint in words(&["", "vpce-0123456789abcdef0"]),
+        agent in words(&[TERRAFORM, CLI, "Pacu", "Boto3 kali Terraform", "aws-cli exec-env/CloudShell", "Terraform exec-env/CloudShell", "signin.amazonaws.com", "cloudformation.amazonaws.com", "Mozilla/5.0",
+            "Boto3/1.9 Linux/6.1.0-1parrot1-amd64", "parrot-ai-sdk/2.3", "my-kalibrate-agent/1.0",
+            "aws-sdk-go-v2/1.36.3 karpenter.sh-1.4.0", "aws-sdk-go-v2/1.36.3 aws.cluster.x-k8s.io/v2.8.1"]),
         console in words(&["true", "false"]),
         profile in words(&["web", "idle", "ssm-agent", "fleet", "fleet-49", "other"]),
-        role_name in words(&["web-role", "OrgAdminRole", "falcon-sensor", "deploy-backup"]),
+        role_name in words(&["web-role", "OrgAdminRole", "falcon-sensor", "deploy-backup",
+            "rootless", "org-root", "deployment-test", "DeepSecurityAgent", "OrganizationAccountAccessRole", "elastic-agent"]),
         recipient in words(&["111122223333", "444455556666"]),
         request in any::<bool>(),
     ) -> Value {
         let request = if request { json!({"instanceProfileName": profile, "roleName": role_name}) } else { Value::Null };
         with(&json!({
             "userIdentity": identity, "errorCode": code, "sourceIPAddress": address, "userAgent": agent,
-            "sessionCredentialFromConsole": console, "recipientAccountId": recipient, "requestParameters": request,
+            "vpcEndpointId": endpoint, "sessionCredentialFromConsole": console, "recipientAccountId": recipient, "requestParameters": request,
         }))
     }
 }

@@ -15,7 +15,7 @@ use super::{files, laws, memory};
 const MEMORY: usize = 64 << 20;
 
 /// Files by their names in the folder, with states in which they are good.
-const FILES: [(&str, &[&str]); 6] = [
+const FILES: [(&str, &[&str]); 7] = [
     (
         "rules/a.yml",
         &[
@@ -44,6 +44,13 @@ const FILES: [(&str, &[&str]); 6] = [
         &[
             "instance_profile,account,running_instances\nweb-prod,111122223333,3\n",
             "instance_profile,account,running_instances\n",
+        ],
+    ),
+    (
+        "ip-ranges.json",
+        &[
+            r#"{"prefixes": [{"ip_prefix": "198.51.100.0/24"}], "ipv6_prefixes": [{"ipv6_prefix": "2001:db8::/32"}]}"#,
+            r#"{"prefixes": [{"ip_prefix": "0.0.0.0/0"}], "ipv6_prefixes": [{"ipv6_prefix": "::/0"}]}"#,
         ],
     ),
 ];
@@ -126,6 +133,7 @@ fn of(folder: &files::Folder) -> Config {
     config.detection.severity_file = folder.path("severity.yaml");
     config.detection.threat_networks_files = vec![folder.path("networks.txt")];
     config.detection.profiles_in_use_file = folder.path("profiles.csv");
+    config.detection.aws_networks_file = folder.path("ip-ranges.json");
     config.remediation.file = folder.path("remediation.yaml");
     config
 }

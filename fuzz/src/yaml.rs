@@ -1,6 +1,7 @@
 //! The other files of operators, through their loaders: the severity model, the catalogue of remediation, lists.
 //!
-//! The first line says which of them it is: `#remediation`, `#networks` or `#profiles`; anything else is a severity model.
+//! The first line says which of them it is: `#remediation`, `#networks` or `#profiles`; what begins with `{` is AWS's networks,
+//! and anything else a severity model.
 
 use super::{files, laws};
 
@@ -18,6 +19,8 @@ pub fn run(data: &[u8]) {
         config.detection.threat_networks_files = vec![path];
     } else if data.starts_with(b"#profiles") {
         config.detection.profiles_in_use_file = path;
+    } else if data.starts_with(b"{") {
+        config.detection.aws_networks_file = path;
     } else {
         config.detection.severity_file = path;
     }

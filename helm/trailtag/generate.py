@@ -82,6 +82,7 @@ VALUES = {
         severity=FILE,
         remediation=FILE,
         profilesInUse=FILE,
+        awsNetworks=FILE,
         rules=NAMES,
         threatNetworks={
             "type": "array",

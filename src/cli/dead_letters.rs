@@ -174,6 +174,7 @@ pub(super) fn protected_files(
     let single = [
         &detection.severity_file,
         &detection.profiles_in_use_file,
+        &detection.aws_networks_file,
         &config.remediation.file,
         &security.sasl.password_file,
         &security.tls.ca_file,

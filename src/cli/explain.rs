@@ -265,6 +265,9 @@ impl Tree {
             ),
         );
         self.row("from", facts.client.address.unwrap_or("not said"));
+        if let Some(service) = facts.client.via_service {
+            self.row("through", &format!("{service}, on the caller's behalf"));
+        }
         let agent = finding.record.text(&["userAgent"]);
         self.row("with", agent.unwrap_or("not said"));
         let error = facts

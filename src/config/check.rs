@@ -126,6 +126,11 @@ impl Config {
                 &detection.profiles_in_use_file,
                 csv,
             ),
+            (
+                "detection.aws_networks_file".to_owned(),
+                &detection.aws_networks_file,
+                "name a copy of AWS's ip-ranges.json that this user may read, or nothing",
+            ),
         ];
         files.retain(|(_, path, _)| !path.as_os_str().is_empty());
         for (index, path) in detection.threat_networks_files.iter().enumerate() {
@@ -151,6 +156,8 @@ impl Config {
         }
         for (list, globs) in [
             ("allow_list.principals", &detection.allow_list.principals),
+            ("sensitive_principals", &detection.sensitive_principals),
+            ("provisioning_services", &detection.provisioning_services),
             ("privileged_roles", &detection.privileged_roles),
             ("security_tooling", &detection.security_tooling),
             ("iac_user_agents", &detection.iac_user_agents),
@@ -160,7 +167,7 @@ impl Config {
             ),
         ] {
             for (index, glob) in globs.iter().enumerate() {
-                if glob.trim().is_empty() {
+                if glob.strip_prefix('!').unwrap_or(glob).trim().is_empty() {
                     faults.push(Fault::new(
                         format!("detection.{list}[{index}]"),
                         "is empty",

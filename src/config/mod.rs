@@ -5,7 +5,7 @@
 //! everything that is wrong, each with its place and what to do. Unknown keys are faults. Nothing is connected to, and
 //! no secret is shown.
 //!
-//! This file and `choices.rs` hold the types; `yaml.rs` reads the file, `schema.rs` compares it with the schema, `load.rs`
+//! This file and `choices.rs` hold the types, `names.rs` the lists of names that are the defaults; `yaml.rs` reads the file, `schema.rs` compares it with the schema, `load.rs`
 //! lays the layers over each other, `paths.rs` says to what paths are relative, `check.rs`, `security.rs`, `http.rs`, `log.rs` and `properties.rs` know what settings
 //! mean together.
 
@@ -17,6 +17,7 @@ mod http;
 mod load;
 #[cfg(feature = "service")]
 mod log;
+mod names;
 pub(crate) mod nearest;
 pub(crate) mod network;
 mod paths;
@@ -345,13 +346,20 @@ pub struct Detection {
     pub allow_list: AllowList,
     /// Files of known bad addresses (Tor exits, threat intelligence): one address or network per line.
     pub threat_networks_files: Vec<PathBuf>,
-    /// Names of roles with far-reaching permissions, as globs.
+    /// AWS's published `ip-ranges.json`. With it, instance credentials that are used from a public address outside AWS are
+    /// told apart.
+    pub aws_networks_file: PathBuf,
+    /// Users, roles and permission sets that are meant to be used rarely, such as for emergencies, as globs.
+    pub sensitive_principals: Vec<String>,
+    /// AWS services through which people and pipelines change infrastructure as usual, by name.
+    pub provisioning_services: Vec<String>,
+    /// Names of roles with far-reaching permissions, as globs, or as words of a name.
     pub privileged_roles: Vec<String>,
-    /// Names of roles and instance profiles that security agents and backups use, as globs.
+    /// Names of roles and instance profiles that security agents and backups use, as globs, or as words of a name.
     pub security_tooling: Vec<String>,
-    /// User agents of infrastructure-as-code tools, as globs. A user agent can be forged.
+    /// User agents of infrastructure-as-code tools, as globs, or as names of programs. A user agent can be forged.
     pub iac_user_agents: Vec<String>,
-    /// User agents of attack tools, as globs.
+    /// User agents of attack tools, and of systems that are made for attacks, as globs, or as names of programs.
     pub attack_tool_user_agents: Vec<String>,
     /// A CSV file with the instance profiles that running instances use; its header is
     /// `instance_profile,account,running_instances`.
@@ -360,7 +368,6 @@ pub struct Detection {
 
 impl Default for Detection {
     fn default() -> Self {
-        let globs = |words: &[&str]| words.iter().map(|word| format!("*{word}*")).collect();
         Self {
             severity_file: PathBuf::new(),
             rules: Vec::new(),
@@ -368,52 +375,13 @@ impl Default for Detection {
             attack_version: 18,
             allow_list: AllowList::default(),
             threat_networks_files: Vec::new(),
-            privileged_roles: globs(&[
-                "admin",
-                "poweruser",
-                "root",
-                "break*glass",
-                "security",
-                "audit",
-                "orgmaster",
-                "deploy",
-            ]),
-            security_tooling: globs(&[
-                "ssm",
-                "guardduty",
-                "falcon",
-                "crowdstrike",
-                "cloudwatch",
-                "backup",
-                "inspector",
-                "logging",
-                "siem",
-                "sentinel",
-                "wazuh",
-            ]),
-            iac_user_agents: globs(&[
-                "terraform",
-                "pulumi",
-                "cloudformation",
-                "aws-cdk",
-                "crossplane",
-                "opentofu",
-                "hashicorp",
-                "eksctl",
-                "ansible",
-            ]),
-            attack_tool_user_agents: globs(&[
-                "pacu",
-                "cloudgoat",
-                "stratus-red-team",
-                "kali",
-                "parrot",
-                "pentoo",
-                "enumerate-iam",
-                "cloudfox",
-                "scoutsuite",
-                "trufflehog",
-            ]),
+            aws_networks_file: PathBuf::new(),
+            sensitive_principals: names::of(names::SENSITIVE_PRINCIPALS),
+            provisioning_services: names::of(names::PROVISIONING_SERVICES),
+            privileged_roles: names::of(names::PRIVILEGED_ROLES),
+            security_tooling: names::of(names::SECURITY_TOOLING),
+            iac_user_agents: names::of(names::IAC_USER_AGENTS),
+            attack_tool_user_agents: names::of(names::ATTACK_TOOL_USER_AGENTS),
             profiles_in_use_file: PathBuf::new(),
         }
     }

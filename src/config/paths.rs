@@ -86,6 +86,10 @@ fn each(config: &mut Config, take: &mut dyn FnMut(&str, &mut PathBuf)) {
             "detection.profiles_in_use_file",
             &mut detection.profiles_in_use_file,
         ),
+        (
+            "detection.aws_networks_file",
+            &mut detection.aws_networks_file,
+        ),
         ("remediation.file", &mut config.remediation.file),
         ("http.token_file", &mut config.http.token_file),
         ("http.tls.cert_file", &mut config.http.tls.cert_file),

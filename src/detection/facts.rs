@@ -6,6 +6,7 @@
 
 mod actor;
 mod client;
+mod service;
 mod target;
 
 use std::borrow::Cow;
@@ -75,7 +76,7 @@ pub(super) enum Fact<'a> {
 }
 
 /// The facts that conditions can test, each under `trailtag.`.
-pub(super) const NAMES: [&str; 34] = [
+pub(super) const NAMES: [&str; 38] = [
     "outcome",
     "error",
     "cross_account",
@@ -94,12 +95,16 @@ pub(super) const NAMES: [&str; 34] = [
     "actor.session_issuer_arn",
     "actor.is_ec2_instance",
     "actor.is_external",
+    "actor.is_assumed_root",
+    "actor.is_sensitive",
     "actor.is_aws_service",
     "actor.allow_listed",
     "client",
+    "client.via_service",
     "source.address",
     "source.allow_listed",
     "source.threat_listed",
+    "source.outside_aws",
     "target.instance_profile",
     "target.role",
     "target.account",
@@ -121,10 +126,7 @@ impl<'a> Facts<'a> {
         let mut actor = Actor::from_record(record, client.address);
         actor.check(lists, client.allow_listed);
         let target = Target::from_record(record, &actor, lists);
-        let cross_account = actor
-            .account
-            .zip(text(record, &["recipientAccountId"]))
-            .map(|(actors, trails)| actors != trails);
+        let cross_account = actor::cross_account(record, actor.account);
         let event_id = text(record, &["eventID"]).filter(|id| id.len() <= MOST_ID_BYTES);
         let event_time = EventTime::from_record(text(record, &["eventTime"]), context);
 
@@ -206,12 +208,16 @@ impl<'a> Facts<'a> {
             "actor.session_issuer_arn" => actor.session_issuer_arn,
             "actor.is_ec2_instance" => return actor.is_ec2_instance.map(Fact::Truth),
             "actor.is_external" => return actor.is_external.map(Fact::Truth),
+            "actor.is_assumed_root" => return actor.is_assumed_root.map(Fact::Truth),
+            "actor.is_sensitive" => return actor.is_sensitive.map(Fact::Truth),
             "actor.is_aws_service" => return actor.is_aws_service.map(Fact::Truth),
             "actor.allow_listed" => return actor.allow_listed.map(Fact::Truth),
             "client" => return Some(Fact::Texts(&client.kinds)),
+            "client.via_service" => client.via_service,
             "source.address" => client.address,
             "source.allow_listed" => return client.allow_listed.map(Fact::Truth),
             "source.threat_listed" => return client.threat_listed.map(Fact::Truth),
+            "source.outside_aws" => return client.outside_aws.map(Fact::Truth),
             "target.instance_profile" => target.instance_profile,
             "target.role" => target.role,
             "target.account" => target.account,
@@ -483,8 +489,12 @@ mod tests {
             path.display().to_string()
         };
         let settings = format!(
-            "{{threat_networks_files: ['{}'], profiles_in_use_file: '{}', allow_list: {{principals: [x], networks: [192.0.2.0/24]}}}}",
+            "{{threat_networks_files: ['{}'], aws_networks_file: '{}', profiles_in_use_file: '{}', allow_list: {{principals: [x], networks: [192.0.2.0/24]}}}}",
             file("tor.txt", "203.0.113.0/24\n"),
+            file(
+                "ip-ranges.json",
+                r#"{"prefixes": [{"ip_prefix": "198.51.100.0/24"}], "ipv6_prefixes": [{"ipv6_prefix": "2001:db8::/32"}]}"#
+            ),
             file(
                 "in_use.csv",
                 "instance_profile,account,running_instances\nweb,111122223333,2\n"
@@ -503,11 +513,19 @@ mod tests {
             },
             "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
         });
-        with_lists(&record, &settings, |facts| {
-            for name in NAMES {
-                assert!(facts.fact(name).is_some(), "{name}");
-            }
-            assert_eq!(facts.fact("no.such"), None);
-        });
+        // No record has both an address and a service in its place.
+        let mut by_service = record.clone();
+        by_service["userIdentity"]["invokedBy"] = json!("ssm.amazonaws.com");
+        by_service["sourceIPAddress"] = json!("ssm.amazonaws.com");
+        let known = |record| {
+            with_lists(record, &settings, |facts| {
+                assert_eq!(facts.fact("no.such"), None);
+                NAMES.map(|name| facts.fact(name).is_some())
+            })
+        };
+        let (first, second) = (known(&record), known(&by_service));
+        for (at, name) in NAMES.iter().enumerate() {
+            assert!(first[at] || second[at], "{name}");
+        }
     }
 }

@@ -146,6 +146,7 @@ fn look(config: &Config) -> Vec<Look> {
     let single = [
         &detection.severity_file,
         &detection.profiles_in_use_file,
+        &detection.aws_networks_file,
         &config.remediation.file,
     ];
     let many = detection
@@ -186,6 +187,29 @@ mod tests {
         let mut config = Config::default();
         config.detection.rules = vec![rules.to_owned()];
         config
+    }
+
+    #[test]
+    fn each_file_that_detection_names_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "one").unwrap();
+            path
+        };
+        let mut config = Config::default();
+        let detection = &mut config.detection;
+        detection.severity_file = file("severity.yaml");
+        detection.threat_networks_files = vec![file("tor.txt")];
+        detection.aws_networks_file = file("ip-ranges.json");
+        detection.profiles_in_use_file = file("in_use.csv");
+        config.remediation.file = file("remediation.yaml");
+        for path in std::fs::read_dir(folder.path()).unwrap() {
+            let path = path.unwrap().path();
+            let before = look(&config);
+            std::fs::write(&path, "another").unwrap();
+            assert_ne!(before, look(&config), "{}", path.display());
+        }
     }
 
     #[test]

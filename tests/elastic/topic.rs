@@ -102,6 +102,10 @@ fn detection(folder: &Path) -> Value {
     json!({
         "allow_list": {"principals": [PRINCIPALS], "networks": ["198.51.100.0/24"]},
         "threat_networks_files": [file("threats.txt", "203.0.113.66\n")],
+        "aws_networks_file": file(
+            "ip-ranges.json",
+            r#"{"prefixes": [{"ip_prefix": "192.0.2.0/24"}], "ipv6_prefixes": [{"ipv6_prefix": "2001:db8:a::/48"}]}"#,
+        ),
         "profiles_in_use_file": file(
             "in_use.csv",
             "instance_profile,account,running_instances\nweb,111122223333,3\nidle,111122223333,0\n",

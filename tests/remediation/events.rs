@@ -94,9 +94,6 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
     let denied = json!({"errorCode": "AccessDenied", "errorMessage": "not authorized"});
     let acting = session("benign-acting", "benign-session");
     let request = |profile: &str, role: &str| json!({"requestParameters": {"instanceProfileName": profile, "roleName": role}});
-    let mut by_service = acting.clone();
-    by_service["invokedBy"] = json!("cloudformation.amazonaws.com");
-    let service = json!({"sourceIPAddress": "cloudformation.amazonaws.com", "userAgent": "cloudformation.amazonaws.com"});
     let of_another_account = |identity: &Value| -> Value {
         let text = identity.to_string().replace("111122223333", "444455556666");
         let mut identity: Value = serde_json::from_str(&text).unwrap();
@@ -105,7 +102,7 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
     };
     let other_user = of_another_account(&user(LONG_LIVED));
     let other_session = of_another_account(&acting);
-    BTreeMap::from([
+    let mut events = BTreeMap::from([
         ("user", event(&user(LONG_LIVED), &json!({}))),
         ("user, denied", event(&user(LONG_LIVED), &denied)),
         (
@@ -140,7 +137,6 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
                 &json!({}),
             ),
         ),
-        ("service", event(&by_service, &service)),
         ("another account's user", event(&other_user, &json!({}))),
         (
             "another account's session",
@@ -158,13 +154,6 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
             ),
         ),
         (
-            "root",
-            event(
-                &json!({"type": "Root", "arn": "arn:aws-cn:iam::111122223333:root", "accessKeyId": TEMPORARY}),
-                &json!({}),
-            ),
-        ),
-        (
             "privileged",
             event(
                 &user(LONG_LIVED),
@@ -178,5 +167,47 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
                 &request("benign-profile", "benign-role-ssm"),
             ),
         ),
-    ])
+    ]);
+    events.extend(of_services_and_root());
+    events
+}
+
+/// Services by themselves and for somebody, and the root user by itself and through its organization.
+fn of_services_and_root() -> [(&'static str, Value); 5] {
+    let linked = session("AWSServiceRoleForAutoScaling", "AutoScaling");
+    let through = |service: &str, identity: &Value| {
+        let mut identity = identity.clone();
+        identity["invokedBy"] = json!(service);
+        event(
+            &identity,
+            &json!({"sourceIPAddress": service, "userAgent": service}),
+        )
+    };
+    let acting = session("benign-acting", "benign-session");
+    [
+        ("service", through("autoscaling.amazonaws.com", &linked)),
+        (
+            "session, through CloudFormation",
+            through("cloudformation.amazonaws.com", &acting),
+        ),
+        (
+            "user, through Systems Manager",
+            through("ssm.amazonaws.com", &user(LONG_LIVED)),
+        ),
+        (
+            "root",
+            event(
+                &json!({"type": "Root", "arn": "arn:aws-cn:iam::111122223333:root", "accessKeyId": TEMPORARY}),
+                &json!({}),
+            ),
+        ),
+        (
+            "root, by the organization",
+            event(
+                &json!({"type": "Root", "arn": "arn:aws-cn:iam::111122223333:root", "accessKeyId": TEMPORARY,
+                    "sessionContext": {"assumedRoot": "true", "attributes": {"mfaAuthenticated": "false"}}}),
+                &json!({}),
+            ),
+        ),
+    ]
 }

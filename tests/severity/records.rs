@@ -16,6 +16,7 @@ pub(crate) struct Site {
     pub(crate) networks: bool,
     pub(crate) threats: bool,
     pub(crate) inventory: bool,
+    pub(crate) aws: bool,
 }
 
 pub(crate) const PRINCIPALS: &str = "arn:aws:iam::*:role/deploy*";
@@ -34,6 +35,19 @@ impl Site {
             let path = folder.join("threats.txt");
             std::fs::write(&path, "# exits\n203.0.113.66\n").unwrap();
             detection.threat_networks_files = vec![path];
+        }
+        if self.aws {
+            let path = folder.join("ip-ranges.json");
+            let ranges = json!({
+                "syncToken": "1767638941", "createDate": "2026-01-05-18-49-01",
+                "prefixes": [
+                    {"ip_prefix": "192.0.2.0/25", "region": "us-east-1", "service": "AMAZON", "network_border_group": "us-east-1"},
+                    {"ip_prefix": "192.0.2.0/26", "region": "us-east-1", "service": "EC2", "network_border_group": "us-east-1"},
+                ],
+                "ipv6_prefixes": [{"ipv6_prefix": "2001:db8:a::/48", "region": "us-east-1", "service": "EC2", "network_border_group": "us-east-1"}],
+            });
+            std::fs::write(&path, ranges.to_string()).unwrap();
+            detection.aws_networks_file = path;
         }
         if self.inventory {
             let path = folder.join("in_use.csv");
@@ -116,12 +130,39 @@ pub(crate) fn root(mfa: Option<&str>) -> Value {
     root
 }
 
-/// CloudFormation, in the name of whoever started it.
-pub(crate) fn stack() -> Value {
-    let service = "cloudformation.amazonaws.com";
-    let mut identity = role("ops", "eve");
+/// A session of the root user that the organization's management account opened with `sts:AssumeRoot`.
+pub(crate) fn assumed_root() -> Value {
+    let mut root = root(Some("false"));
+    root["accessKeyId"] = json!("ASIAIOSFODNN7EXAMPLE");
+    root["sessionContext"]["assumedRoot"] = json!("true");
+    root
+}
+
+/// A role that only Auto Scaling can assume.
+pub(crate) fn linked_role() -> Value {
+    let mut identity = role("AWSServiceRoleForAutoScaling", "AutoScaling");
+    identity["sessionContext"]["sessionIssuer"]["arn"] = json!(
+        "arn:aws:iam::111122223333:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    );
+    identity
+}
+
+/// The credentials that an instance gets for its role.
+pub(crate) fn instance() -> Value {
+    let mut instance = role("web-role", "i-0123456789abcdef0");
+    instance["sessionContext"]["ec2RoleDelivery"] = json!("2.0");
+    instance
+}
+
+/// A call that a service makes for whoever drives it.
+pub(crate) fn through(service: &str, mut identity: Value) -> Value {
     identity["invokedBy"] = json!(service);
     json!({"userIdentity": identity, "sourceIPAddress": service, "userAgent": service})
+}
+
+/// CloudFormation, in the name of whoever started it.
+pub(crate) fn stack() -> Value {
+    through("cloudformation.amazonaws.com", role("ops", "eve"))
 }
 
 pub(crate) const TERRAFORM: &str = "APN/1.0 HashiCorp/1.0 Terraform/1.5.7 (+https://www.terraform.io) terraform-provider-aws/5.31.0";

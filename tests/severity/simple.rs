@@ -16,6 +16,13 @@ fn has_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
+/// Whether one of the words stands in the text with no letter at its sides.
+fn has_word(text: &str, words: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    let letters = text.split(|next: char| !next.is_ascii_alphabetic());
+    letters.into_iter().any(|found| words.contains(&found))
+}
+
 fn is_service(text: &str) -> bool {
     text.ends_with(".amazonaws.com")
 }
@@ -40,6 +47,13 @@ pub(crate) fn score(site: Site, record: &Value) -> (Vec<(String, i64)>, i64) {
     let is_denied = code.starts_with("AccessDenied") || code.ends_with("UnauthorizedOperation");
     let is_success = code.is_empty();
 
+    let called_by_service = is_service(invoked_by) && is_service(address);
+    let arn = text(record, "/userIdentity/arn");
+    let is_own = kind == "AWSService" || arn.contains(":assumed-role/AWSServiceRoleFor");
+    let account = text(record, "/userIdentity/accountId");
+    let recipient = text(record, "/recipientAccountId");
+    let is_cross = !account.is_empty() && !recipient.is_empty() && account != recipient;
+
     factors.push(match (is_success, is_denied) {
         (true, _) => ("outcome.success", 35),
         (_, true) => ("outcome.denied", 25),
@@ -48,7 +62,7 @@ pub(crate) fn score(site: Site, record: &Value) -> (Vec<(String, i64)>, i64) {
     if kind == "Root" {
         factors.push(("actor.root", if is_denied { 20 } else { 40 }));
         floors.push(if is_denied { 40 } else { 65 });
-        if mfa != "true" {
+        if mfa != "true" && record["userIdentity"]["sessionContext"]["assumedRoot"] != "true" {
             factors.push(("actor.root_no_mfa", 15));
         }
     }
@@ -58,35 +72,24 @@ pub(crate) fn score(site: Site, record: &Value) -> (Vec<(String, i64)>, i64) {
     if kind == "IAMUser" && mfa == "false" {
         factors.push(("actor.no_mfa", 15));
     }
-    if text(record, "/userIdentity/principalId").contains(":i-0") {
+    let is_instance = text(record, "/userIdentity/principalId").contains(":i-0");
+    if is_instance {
         factors.push(("actor.ec2_instance_credentials", 25));
     }
-    if ["AWSAccount", "FederatedUser", "WebIdentityUser", "SAMLUser"].contains(&kind) {
+    if arn.contains("role/break-glass") || text(record, "/userIdentity/userName") == "firecall-1" {
+        factors.push(("actor.sensitive_principal", 30));
+    }
+    if is_cross || ["AWSAccount", "FederatedUser", "WebIdentityUser", "SAMLUser"].contains(&kind) {
         factors.push(("actor.external_identity", 10));
     }
-    let account = text(record, "/userIdentity/accountId");
-    let recipient = text(record, "/recipientAccountId");
-    if !account.is_empty() && !recipient.is_empty() && account != recipient {
+    if is_cross {
         factors.push(("actor.cross_account", 20));
     }
     let is_cloudshell = has_any(agent, &["exec-env/cloudshell"]);
     let is_console = record["sessionCredentialFromConsole"] == json!("true")
         || has_any(agent, &["signin.amazonaws.com", "console.amazonaws.com"]);
-    let is_tool = has_any(
-        agent,
-        &[
-            "pacu",
-            "cloudgoat",
-            "stratus-red-team",
-            "kali",
-            "parrot",
-            "pentoo",
-            "enumerate-iam",
-            "cloudfox",
-            "scoutsuite",
-            "trufflehog",
-        ],
-    );
+    // Of the user agents that are tried, `parrot` alone is a word of one that is no attack tool.
+    let is_tool = has_word(agent, &["pacu", "kali"]) || has_any(agent, &["1parrot1"]);
     if is_cloudshell {
         factors.push(("client.cloudshell", 10));
     }
@@ -103,40 +106,38 @@ pub(crate) fn score(site: Site, record: &Value) -> (Vec<(String, i64)>, i64) {
         factors.push(("network.threat_listed", 30));
         floors.push(65);
     }
+    let has_endpoint = !text(record, "/vpcEndpointId").is_empty();
     let is_address = address.parse::<std::net::IpAddr>().is_ok();
     if site.networks && is_address && !is_allowed_address && !is_threat {
         factors.push(("network.not_allow_listed", 15));
     }
-    if is_success
-        && has_any(
-            role_name,
-            &[
-                "admin",
-                "poweruser",
-                "root",
-                "security",
-                "audit",
-                "orgmaster",
-                "deploy",
-            ],
-        )
-    {
+    if site.aws && is_instance && !has_endpoint && is_address && (is_success || is_denied) {
+        let is_private = address.starts_with("10.");
+        let is_in_aws = address.starts_with("192.0.2.") || address.starts_with("2001:db8:a:");
+        if !is_private && !is_in_aws {
+            factors.push(("network.outside_aws", 25));
+            floors.push(if is_success { 65 } else { 40 });
+        }
+    }
+    let is_privileged =
+        has_any(role_name, &["admin", "accountaccess"]) || has_word(role_name, &["root", "deploy"]);
+    if is_success && is_privileged {
         factors.push(("target.privileged_role", 10));
     }
-    let tools = [
-        "ssm",
-        "guardduty",
-        "falcon",
-        "crowdstrike",
-        "cloudwatch",
-        "backup",
-        "inspector",
-        "logging",
-        "siem",
-        "sentinel",
-        "wazuh",
-    ];
-    if is_success && (has_any(role_name, &tools) || has_any(profile, &tools)) {
+    let is_tooling = |name| {
+        has_word(name, &["ssm"])
+            || has_any(
+                name,
+                &[
+                    "falcon",
+                    "backup",
+                    "deepsecurity",
+                    "datadog",
+                    "elastic-agent",
+                ],
+            )
+    };
+    if is_success && (is_tooling(role_name) || is_tooling(profile)) {
         factors.push(("target.security_tooling", 15));
     }
     let trail = if recipient.is_empty() {
@@ -160,9 +161,13 @@ pub(crate) fn score(site: Site, record: &Value) -> (Vec<(String, i64)>, i64) {
     if profile.is_empty() || role_name.is_empty() {
         factors.push(("insufficient.request_parameters", 0));
     }
-    let called_by_service = is_service(invoked_by) && is_service(address);
-    if called_by_service {
+    let is_of_aws = is_service(address) || address == "AWS Internal";
+    if is_own && is_of_aws {
         factors.push(("actor.aws_service", -25));
+    }
+    let provisioning = ["cloudformation.", "elasticbeanstalk."];
+    if !is_own && called_by_service && provisioning.iter().any(|it| invoked_by.starts_with(it)) {
+        factors.push(("client.provisioning_service", -25));
     }
     let unknown_address_of_service = is_service(invoked_by) && address.is_empty();
     let iac = [
@@ -175,6 +180,8 @@ pub(crate) fn score(site: Site, record: &Value) -> (Vec<(String, i64)>, i64) {
         "hashicorp",
         "eksctl",
         "ansible",
+        "karpenter.sh-",
+        "aws.cluster.x-k8s.io/",
     ];
     if has_any(agent, &iac) && !is_tool && !called_by_service && !unknown_address_of_service {
         factors.push(("client.iac_user_agent", -10));

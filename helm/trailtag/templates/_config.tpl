@@ -39,6 +39,9 @@
 {{- if .profilesInUse.configMap }}
 {{- include "trailtag.mounted" (dict "of" $config.detection "key" "profiles_in_use_file" "name" "config.detection.profiles_in_use_file" "value" (printf "%s/profiles-in-use/%s" $folder .profilesInUse.key) "by" "files.profilesInUse.configMap") }}
 {{- end }}
+{{- if .awsNetworks.configMap }}
+{{- include "trailtag.mounted" (dict "of" $config.detection "key" "aws_networks_file" "name" "config.detection.aws_networks_file" "value" (printf "%s/aws-networks/%s" $folder .awsNetworks.key) "by" "files.awsNetworks.configMap") }}
+{{- end }}
 {{- range $index, $_ := .rules }}
 {{- $_ := set $config.detection "rules" (append $config.detection.rules (printf "%s/rules-%d" $folder $index)) }}
 {{- end }}

@@ -6,7 +6,7 @@
   configMap:
     name: {{ include "trailtag.fullname" . }}
 {{- with .Values.files }}
-{{- range $name, $map := dict "severity" .severity.configMap "remediation" .remediation.configMap "profiles-in-use" .profilesInUse.configMap }}
+{{- range $name, $map := dict "severity" .severity.configMap "remediation" .remediation.configMap "profiles-in-use" .profilesInUse.configMap "aws-networks" .awsNetworks.configMap }}
 {{- if $map }}
 - name: {{ $name }}
   configMap:
@@ -77,6 +77,7 @@
 {{- if .severity.configMap }}{{ $names = append $names "severity" }}{{ end }}
 {{- if .remediation.configMap }}{{ $names = append $names "remediation" }}{{ end }}
 {{- if .profilesInUse.configMap }}{{ $names = append $names "profiles-in-use" }}{{ end }}
+{{- if .awsNetworks.configMap }}{{ $names = append $names "aws-networks" }}{{ end }}
 {{- range $index, $_ := .rules }}{{ $names = append $names (printf "rules-%d" $index) }}{{ end }}
 {{- range $index, $_ := .threatNetworks }}{{ $names = append $names (printf "threat-networks-%d" $index) }}{{ end }}
 {{- end }}

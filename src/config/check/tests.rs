@@ -184,6 +184,24 @@ fn something_leaves_and_each_route_has_a_name_and_a_topic() {
 }
 
 #[test]
+fn an_entry_of_a_list_of_names_says_something() {
+    let what = "write a name in which `*` stands for any characters and `?` for one, or remove it";
+    assert_eq!(
+        changed(|config| {
+            let detection = &mut config.detection;
+            detection.privileged_roles = vec!["root".into(), " ".into()];
+            detection.sensitive_principals = vec!["!".into(), "!*glass*".into()];
+            detection.provisioning_services = vec![String::new()];
+        }),
+        format!(
+            "detection.sensitive_principals[0]: is empty; {what}\n\
+             detection.provisioning_services[0]: is empty; {what}\n\
+             detection.privileged_roles[1]: is empty; {what}"
+        )
+    );
+}
+
+#[test]
 fn files_are_there() {
     let folder = tempfile::tempdir().unwrap();
     let there = folder.path().join("there");
@@ -196,6 +214,7 @@ fn files_are_there() {
         config.detection.severity_file = folder.path().to_owned();
         config.detection.rules = vec![there.clone(), folder.path().to_owned(), missing.clone()];
         config.remediation.file.clone_from(&missing);
+        config.detection.aws_networks_file.clone_from(&missing);
     });
     assert_eq!(
         told.replace(&folder.path().display().to_string(), "…"),
@@ -203,6 +222,7 @@ fn files_are_there() {
          kafka.security.tls.key_file: is empty, but there is a certificate; name its key\n\
          detection.severity_file: … is a folder; name a YAML file that this user may read, or nothing for the built-in one\n\
          remediation.file: …/missing cannot be read: No such file or directory (os error 2); name a YAML file that this user may read, or nothing for the built-in one\n\
+         detection.aws_networks_file: …/missing cannot be read: No such file or directory (os error 2); name a copy of AWS's ip-ranges.json that this user may read, or nothing\n\
          detection.rules[2]: …/missing cannot be read: No such file or directory (os error 2); name a Sigma rule file or a folder of them"
     );
     let told = changed(|config| config.kafka.security.tls.key_file.clone_from(&there));

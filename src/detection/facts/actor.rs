@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{says, text_in};
+use super::service::{acts_for_itself, is_of_aws};
+use super::{says, text, text_in};
 use crate::cloudtrail::record::{Record, truth};
 use crate::detection::lists::Lists;
 
@@ -88,7 +89,15 @@ pub struct Actor<'a> {
     /// Whether the identity comes from outside of the account's IAM: another account, or a federation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_external: Option<bool>,
-    /// Whether an AWS service made the call: it names itself, and so does the address, which a caller cannot forge.
+    /// Whether the call was made in a session of the root user that its organization opened (`sts:AssumeRoot`), and not
+    /// with the root user's own password or key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_assumed_root: Option<bool>,
+    /// Whether the user, role or permission set is on the list of those that are meant to be used rarely.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_sensitive: Option<bool>,
+    /// Whether an AWS service made the call by itself, and on nobody's behalf: the identity is a service's, and so is the
+    /// address, which a caller cannot forge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_aws_service: Option<bool>,
     /// Whether the principal is on the allow list, and calls from a network on it where there are any.
@@ -114,6 +123,7 @@ impl<'a> Actor<'a> {
         let of_issuer = |key| issuer.and_then(|issuer| text_in(issuer, key));
         let kind = of("type");
         let arn = of("arn");
+        let account = of("accountId");
         // Of a user of IAM Identity Center, the id in its directory is all that there is.
         let directory_id = identity
             .get("onBehalfOf")
@@ -134,7 +144,7 @@ impl<'a> Actor<'a> {
             arn,
             principal_arn: principal_arn(arn, session.as_ref(), session_issuer_arn),
             principal_id,
-            account: of("accountId"),
+            account,
             // A federated user before its issuer, who made the credentials for it and does not use them.
             name: of("userName")
                 .or(federated)
@@ -156,15 +166,25 @@ impl<'a> Actor<'a> {
                 principal_id.is_some_and(is_instance_session)
                     || context.is_some_and(has_role_delivery),
             ),
-            is_external: kind.map(|kind| EXTERNAL.contains(&kind)),
+            is_external: is_external(record, kind, account),
+            is_assumed_root: Some(kind == Some("Root") && context.is_some_and(is_assumed_root)),
+            is_sensitive: None,
             is_aws_service: address
-                .map(|address| is_service(address) && invoked_by.is_some_and(is_service)),
+                .zip(acts_for_itself(record))
+                .map(|(address, itself)| itself && is_of_aws(address)),
             allow_listed: None,
         }
     }
 
-    /// Holds the principal against the allow list. An address that is not known, or that is no address, is on no list.
+    /// Holds the principal against the lists. An address that is not known, or that is no address, is on no allow list.
     pub(super) fn check(&mut self, lists: &Lists, address_allowed: Option<bool>) {
+        // The name of a session is none of these: whoever takes a role chooses it.
+        let names = [self.name, self.role, self.sso_permission_set];
+        self.is_sensitive = lists
+            .sensitive_principals
+            .as_ref()
+            .filter(|_| names.iter().any(Option::is_some))
+            .map(|globs| names.iter().flatten().any(|name| globs.matches(name)));
         self.allow_listed = lists
             .allowed_principals
             .as_ref()
@@ -263,292 +283,25 @@ fn has_role_delivery(context: &Value) -> bool {
         .is_some_and(|version| !version.is_null())
 }
 
-/// Whether a text is the host name under which an AWS service calls.
-pub(super) fn is_service(text: &str) -> bool {
-    [".amazonaws.com", ".amazonaws.com.cn"]
-        .iter()
-        .any(|suffix| {
-            text.strip_suffix(suffix)
-                .is_some_and(|name| !name.is_empty())
-        })
+/// Whether an identity is of another account than the one whose trail this is, or of a federation.
+fn is_external(record: &Record<'_>, kind: Option<&str>, account: Option<&str>) -> Option<bool> {
+    if cross_account(record, account) == Some(true) {
+        return Some(true);
+    }
+    kind.map(|kind| EXTERNAL.contains(&kind))
+}
+
+/// Whether the identity's account is not the one whose trail this is.
+pub(super) fn cross_account(record: &Record<'_>, account: Option<&str>) -> Option<bool> {
+    account
+        .zip(text(record, &["recipientAccountId"]))
+        .map(|(actors, trails)| actors != trails)
+}
+
+/// `assumedRoot`, with which a session says that `sts:AssumeRoot` opened it: a string, as `mfaAuthenticated` is.
+fn is_assumed_root(context: &Value) -> bool {
+    context.get("assumedRoot").and_then(truth) == Some(true)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{with, with_lists};
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn an_actor_is_named_by_user_issuer_or_service() {
-        let role = json!({"userIdentity": {
-            "type": "AssumedRole", "arn": "arn:aws:sts::111122223333:assumed-role/deploy/ci",
-            "sessionContext": {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/ops/deploy", "userName": "deploy"}},
-        }});
-        with(&role, |facts| {
-            assert_eq!(facts.actor.name, Some("deploy"));
-            assert_eq!(facts.actor.role, Some("deploy"));
-            assert_eq!(facts.actor.session_name, Some("ci"));
-            assert_eq!(
-                facts.actor.session_issuer_arn,
-                Some("arn:aws:iam::111122223333:role/ops/deploy")
-            );
-        });
-        let service = json!({"userIdentity": {"type": "AWSService", "invokedBy": "cloudformation.amazonaws.com"}});
-        with(&service, |facts| {
-            assert_eq!(facts.actor.name, Some("cloudformation.amazonaws.com"));
-        });
-        for (identity, name, session) in [
-            (
-                json!({"type": "FederatedUser", "arn": "arn:aws:sts::111122223333:federated-user/bob",
-                    "sessionContext": {"sessionIssuer": {"type": "IAMUser", "userName": "broker"}}}),
-                Some("bob"),
-                Some("bob"),
-            ),
-            (
-                json!({"type": "Root", "arn": "arn:aws:iam::111122223333:root"}),
-                Some("root"),
-                None,
-            ),
-            (
-                json!({"type": "IdentityCenterUser", "onBehalfOf": {"userId": "94482488-3041-7026", "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-9067642ac7"}}),
-                Some("94482488-3041-7026"),
-                None,
-            ),
-            (
-                json!({"type": "AssumedRole", "arn": "arn:aws:sts::111122223333:assumed-role/deploy/"}),
-                None,
-                None,
-            ),
-        ] {
-            with(&json!({"userIdentity": identity}), |facts| {
-                assert_eq!(facts.actor.name, name, "{identity}");
-                assert_eq!(facts.actor.session_name, session, "{identity}");
-            });
-        }
-    }
-
-    #[test]
-    fn the_principal_is_the_role_and_never_its_session() {
-        let session =
-            "arn:aws-cn:sts::111122223333:assumed-role/deploy/arn:aws:iam::111122223333:role/admin";
-        for (identity, want) in [
-            (
-                json!({"arn": session, "sessionContext": {"sessionIssuer": {"arn": "arn:aws-cn:iam::111122223333:role/ops/deploy"}}}),
-                Some("arn:aws-cn:iam::111122223333:role/ops/deploy"),
-            ),
-            (
-                json!({"arn": session}),
-                Some("arn:aws-cn:iam::111122223333:role/deploy"),
-            ),
-            (
-                json!({"arn": "arn:aws:iam::111122223333:user/eve"}),
-                Some("arn:aws:iam::111122223333:user/eve"),
-            ),
-            (
-                json!({"arn": "arn:aws:iam::111122223333:root"}),
-                Some("arn:aws:iam::111122223333:root"),
-            ),
-            (
-                json!({"arn": "arn:aws:sts::111122223333:federated-user/eve", "sessionContext": {"sessionIssuer": {"arn": "arn:aws:iam::111122223333:user/bot"}}}),
-                Some("arn:aws:sts::111122223333:federated-user/eve"),
-            ),
-            (json!({"type": "AWSAccount", "accountId": "1"}), None),
-        ] {
-            with(&json!({"userIdentity": identity}), |facts| {
-                assert_eq!(facts.actor.principal_arn.as_deref(), want, "{identity}");
-            });
-        }
-    }
-
-    #[test]
-    fn keys_and_mfa_are_known_or_not_said() {
-        for (identity, key, mfa) in [
-            (
-                json!({"accessKeyId": "AKIAIOSFODNN7EXAMPLE"}),
-                Some(KeyLifetime::LongLived),
-                None,
-            ),
-            (
-                json!({"accessKeyId": "ASIAIOSFODNN7EXAMPLE", "sessionContext": {"attributes": {"mfaAuthenticated": "false"}}}),
-                Some(KeyLifetime::Temporary),
-                Some(false),
-            ),
-            (
-                json!({"accessKeyId": "", "sessionContext": {"attributes": {"mfaAuthenticated": "True"}}}),
-                None,
-                Some(true),
-            ),
-            (
-                json!({"sessionContext": {"attributes": {"mfaAuthenticated": true}}}),
-                None,
-                Some(true),
-            ),
-            (
-                json!({"accessKeyId": "é", "sessionContext": {"attributes": {"mfaAuthenticated": "maybe"}}}),
-                None,
-                None,
-            ),
-            (
-                json!({"accessKeyId": 7, "sessionContext": null}),
-                None,
-                None,
-            ),
-        ] {
-            with(&json!({"userIdentity": identity}), |facts| {
-                assert_eq!((facts.actor.key, facts.actor.mfa), (key, mfa), "{identity}");
-            });
-        }
-    }
-
-    #[test]
-    fn instance_credentials_are_known_by_session_or_delivery() {
-        for (identity, want) in [
-            (
-                json!({"principalId": "AROAEXAMPLE:i-0123456789abcdef0"}),
-                Some(true),
-            ),
-            (json!({"principalId": "AROAEXAMPLE:i-01234567"}), Some(true)),
-            (json!({"principalId": "AROAEXAMPLE:i-notes"}), Some(false)),
-            (json!({"principalId": "AROAEXAMPLE:ci"}), Some(false)),
-            (
-                json!({"principalId": "AROAEXAMPLE:x", "sessionContext": {"ec2RoleDelivery": "2.0"}}),
-                Some(true),
-            ),
-            (json!({"type": "IAMUser"}), Some(false)),
-            (Value::Null, None),
-            (json!({}), None),
-        ] {
-            with(&json!({"userIdentity": identity}), |facts| {
-                assert_eq!(facts.actor.is_ec2_instance, want, "{identity}");
-            });
-        }
-    }
-
-    #[test]
-    fn an_aws_service_names_itself_and_so_does_its_address() {
-        let service = "cloudformation.amazonaws.com";
-        for (invoked_by, address, want) in [
-            (json!(service), json!(service), Some(true)),
-            (
-                json!("cloudformation.amazonaws.com.cn"),
-                json!("cloudformation.amazonaws.com.cn"),
-                Some(true),
-            ),
-            (json!(service), json!("198.51.100.7"), Some(false)),
-            (Value::Null, json!(service), Some(false)),
-            (json!("AWS Internal"), json!("AWS Internal"), Some(false)),
-            (json!(".amazonaws.com"), json!(service), Some(false)),
-            (json!(service), Value::Null, None),
-        ] {
-            let record = json!({"userIdentity": {"type": "AssumedRole", "invokedBy": invoked_by}, "sourceIPAddress": address});
-            with(&record, |facts| {
-                assert_eq!(facts.actor.is_aws_service, want, "{record}");
-            });
-        }
-        with(&json!({"sourceIPAddress": service}), |facts| {
-            assert_eq!(facts.actor.is_aws_service, None, "nobody is named");
-        });
-    }
-
-    #[test]
-    fn a_sign_in_says_itself_whether_mfa_was_used() {
-        let session = json!({"attributes": {"mfaAuthenticated": "false"}});
-        for (used, context, want) in [
-            (json!("Yes"), json!(null), Some(true)),
-            (json!("No"), json!(null), Some(false)),
-            (json!("yes"), session.clone(), Some(true)),
-            (json!(true), json!(null), Some(true)),
-            (json!("maybe"), session.clone(), Some(false)),
-            (json!(null), session, Some(false)),
-            (json!(null), json!(null), None),
-        ] {
-            let record = json!({"eventName": "ConsoleLogin", "additionalEventData": {"MFAUsed": used},
-                "userIdentity": {"type": "Root", "sessionContext": context}});
-            with(&record, |facts| {
-                assert_eq!(facts.actor.mfa, want, "{record}");
-            });
-        }
-        let nobody = json!({"additionalEventData": {"MFAUsed": "No"}, "userIdentity": null});
-        with(&nobody, |facts| assert_eq!(facts.actor.mfa, Some(false)));
-    }
-
-    #[test]
-    fn permission_sets_are_read_from_the_names_that_identity_center_gives() {
-        for (role, want) in [
-            (
-                "AWSReservedSSO_AdministratorAccess_0123456789abcdef",
-                Some("AdministratorAccess"),
-            ),
-            (
-                "AWSReservedSSO_Data_Team_0123456789abcdef",
-                Some("Data_Team"),
-            ),
-            ("AWSReservedSSO_AdministratorAccess_0123", None),
-            ("AWSReservedSSO__0123456789abcdef", None),
-            ("deploy", None),
-        ] {
-            let record = json!({"userIdentity": {"type": "AssumedRole", "arn": format!("arn:aws:sts::111122223333:assumed-role/{role}/eve")}});
-            with(&record, |facts| {
-                assert_eq!(facts.actor.sso_permission_set, want, "{role}");
-            });
-        }
-    }
-
-    #[test]
-    fn outsiders_are_told_from_the_accounts_own() {
-        for (kind, want) in [
-            (json!("AWSAccount"), Some(true)),
-            (json!("FederatedUser"), Some(true)),
-            (json!("SAMLUser"), Some(true)),
-            (json!("WebIdentityUser"), Some(true)),
-            (json!("AssumedRole"), Some(false)),
-            (Value::Null, None),
-        ] {
-            with(
-                &json!({"userIdentity": {"type": kind, "accountId": "1"}}),
-                |facts| {
-                    assert_eq!(facts.actor.is_external, want, "{kind}");
-                },
-            );
-        }
-    }
-
-    #[test]
-    fn an_allowed_principal_must_come_from_an_allowed_network_where_there_are_any() {
-        let record = |address: Value| {
-            json!({
-                "userIdentity": {"type": "AssumedRole", "arn": "arn:aws:sts::111122223333:assumed-role/deploy/ci"},
-                "sourceIPAddress": address,
-            })
-        };
-        let with_principals = "allow_list: {principals: ['arn:aws:iam::*:role/dep*']}";
-        let with_both =
-            "allow_list: {principals: ['arn:aws:iam::*:role/dep*'], networks: [192.0.2.0/24]}";
-        for (settings, address, want) in [
-            ("{}", json!("192.0.2.7"), None),
-            (with_principals, json!("203.0.113.7"), Some(true)),
-            (with_principals, Value::Null, Some(true)),
-            (
-                "allow_list: {principals: ['*:assumed-role/*']}",
-                json!("192.0.2.7"),
-                Some(false),
-            ),
-            (with_both, json!("192.0.2.7"), Some(true)),
-            (with_both, json!("203.0.113.7"), Some(false)),
-            (with_both, Value::Null, Some(false)),
-            (
-                with_both,
-                json!("cloudformation.amazonaws.com"),
-                Some(false),
-            ),
-        ] {
-            with_lists(&record(address.clone()), settings, |facts| {
-                assert_eq!(facts.actor.allow_listed, want, "{settings} {address}");
-            });
-        }
-        with_lists(&json!({}), with_principals, |facts| {
-            assert_eq!(facts.actor.allow_listed, None, "nobody is named");
-        });
-    }
-}
+mod tests;

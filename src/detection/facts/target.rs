@@ -312,4 +312,46 @@ mod tests {
             },
         );
     }
+
+    #[test]
+    fn a_name_of_a_role_counts_and_its_letters_do_not() {
+        for (role, privileged, tooling) in [
+            ("rootless", false, false),
+            ("root-access", true, false),
+            ("OrgRootRole", true, false),
+            ("deployment-test", false, false),
+            ("CodeDeployServiceRole", true, false),
+            ("DeepSecurityAgent", false, true),
+            ("deep-security-agent", false, true),
+            ("platform-security-role", true, false),
+            ("SecurityAudit", true, false),
+            ("OrganizationAccountAccessRole", true, false),
+            ("AWSControlTowerExecution", true, false),
+            ("stacksets-exec-0123456789abcdef", true, false),
+            ("AmazonSSMManagedInstanceCore", false, true),
+            ("assessment", false, false),
+            ("datadog-agent", false, true),
+            ("QualysScanner", false, true),
+            ("lacework-agentless", false, true),
+            ("SysdigAgent", false, true),
+            ("falco", false, true),
+            ("CarbonBlackCloud", false, true),
+            ("carbon-black", false, true),
+            ("carbon-footprint-blackbox", false, false),
+            ("splunk-forwarder", false, true),
+            ("ElasticAgent", false, true),
+            ("elastic-agent", false, true),
+            ("elastic-beanstalk", false, false),
+        ] {
+            let record =
+                json!({"requestParameters": {"instanceProfileName": "web", "roleName": role}});
+            with_lists(&record, "{}", |facts| {
+                assert_eq!(
+                    (facts.target.privileged_role, facts.target.security_tooling),
+                    (Some(privileged), Some(tooling)),
+                    "{role}"
+                );
+            });
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
+use super::names;
 use crate::config;
 use crate::model::fault::Faults;
 
@@ -12,30 +13,67 @@ use crate::model::fault::Faults;
 /// some hundred times as much.
 const MOST_IN_A_TABLE: usize = 64 * 1024;
 
-/// Patterns of names: `*` stands for any characters, `?` for one, the rest for itself. Case does not count.
+/// Patterns of names: `*` stands for any characters, `?` for one, the rest for itself. Case does not count. What a pattern
+/// with a `!` before it matches is an exception from all others.
 #[derive(Debug)]
 pub(in crate::detection) struct Globs {
     /// Patterns of the form `*word*`, which are most: one pass over a name finds them all.
     words: Option<AhoCorasick>,
+    /// Patterns without `*` and `?`, where these stand for words in a name.
+    names: Option<AhoCorasick>,
     others: Option<RegexSet>,
+    exceptions: Option<Box<Globs>>,
+}
+
+/// What a pattern without `*` and `?` stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// The whole name.
+    Whole,
+    /// Words of the name, as [`names::are_words`] tells them from letters of longer ones.
+    Words,
 }
 
 impl Globs {
     /// None where there are no patterns, which means that nobody said.
-    pub(super) fn new(key: &str, globs: &[String], faults: &mut Faults) -> Option<Self> {
+    pub(super) fn new(
+        key: &str,
+        globs: &[String],
+        plain: Plain,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        let (exceptions, globs) = without_exceptions(globs);
         if globs.is_empty() {
             return None;
         }
-        let (words, others) = apart(globs);
+        let apart = Apart::new(&globs, plain);
         Some(Self {
-            words: words_anywhere(key, words, faults),
-            others: whole_names(key, &others, faults),
+            words: anywhere(key, &apart.words, faults),
+            names: anywhere(key, &apart.names, faults),
+            others: whole_names(key, &apart.others, faults),
+            exceptions: Self::new(key, &exceptions, plain, faults).map(Box::new),
         })
     }
 
     pub(in crate::detection) fn matches(&self, name: &str) -> bool {
         let words = self.words.as_ref();
-        words.is_some_and(|words| words.is_match(name)) || matches_whole(self.others.as_ref(), name)
+        let matches = words.is_some_and(|words| words.is_match(name))
+            || self.names_words(name)
+            || matches_whole(self.others.as_ref(), name);
+        matches && !self.excepts(name)
+    }
+
+    fn names_words(&self, name: &str) -> bool {
+        self.names.as_ref().is_some_and(|names| {
+            names
+                .find_overlapping_iter(name)
+                .any(|found| names::are_words(name.as_bytes(), found.start(), found.end()))
+        })
+    }
+
+    fn excepts(&self, name: &str) -> bool {
+        let exceptions = self.exceptions.as_ref();
+        exceptions.is_some_and(|exceptions| exceptions.matches(name))
     }
 }
 
@@ -44,9 +82,19 @@ impl Globs {
 pub(in crate::detection) struct UserAgents {
     words: Option<AhoCorasick>,
     /// What each of the words means, by its place.
-    meanings: Vec<AgentKind>,
+    meanings: Vec<Meaning>,
     iac: Option<RegexSet>,
     attack_tools: Option<RegexSet>,
+    not_iac: Option<Globs>,
+    not_attack_tools: Option<Globs>,
+}
+
+/// What a word in a user agent means.
+#[derive(Debug, Clone, Copy)]
+struct Meaning {
+    kind: AgentKind,
+    /// Whether it counts as the name of a program only, and not as letters of another one.
+    is_name: bool,
 }
 
 /// What a program is by its user agent.
@@ -73,27 +121,41 @@ pub(in crate::detection) struct AgentKinds {
 
 impl UserAgents {
     pub(super) fn new(settings: &config::Detection, faults: &mut Faults) -> Self {
-        let (iac, other_iac) = apart(&settings.iac_user_agents);
-        let (tools, other_tools) = apart(&settings.attack_tool_user_agents);
-        let mut meanings = vec![AgentKind::Iac; iac.len()];
-        meanings.extend(tools.iter().map(|_| AgentKind::AttackTool));
-        meanings.extend([
-            AgentKind::CloudShell,
-            AgentKind::Console,
-            AgentKind::Console,
-        ]);
-        let mut words = iac;
-        words.extend(tools);
-        words.extend([
+        let mut words = Vec::new();
+        let mut meanings = Vec::new();
+        let (not_iac, iac) = without_exceptions(&settings.iac_user_agents);
+        let (not_tools, tools) = without_exceptions(&settings.attack_tool_user_agents);
+        let iac = Apart::new(&iac, Plain::Words);
+        let tools = Apart::new(&tools, Plain::Words);
+        let consoles = [
             "exec-env/cloudshell",
             "signin.amazonaws.com",
             "console.amazonaws.com",
-        ]);
+        ];
+        let (shell, signs) = consoles.split_at(1);
+        for (kind, is_name, of) in [
+            (AgentKind::Iac, false, iac.words.as_slice()),
+            (AgentKind::Iac, true, &iac.names),
+            (AgentKind::AttackTool, false, &tools.words),
+            (AgentKind::AttackTool, true, &tools.names),
+            (AgentKind::CloudShell, false, shell),
+            (AgentKind::Console, false, signs),
+        ] {
+            words.extend(of);
+            meanings.extend(of.iter().map(|_| Meaning { kind, is_name }));
+        }
         Self {
-            words: words_anywhere("iac_user_agents", words, faults),
+            words: anywhere("iac_user_agents", &words, faults),
             meanings,
-            iac: whole_names("iac_user_agents", &other_iac, faults),
-            attack_tools: whole_names("attack_tool_user_agents", &other_tools, faults),
+            iac: whole_names("iac_user_agents", &iac.others, faults),
+            attack_tools: whole_names("attack_tool_user_agents", &tools.others, faults),
+            not_iac: Globs::new("iac_user_agents", &not_iac, Plain::Words, faults),
+            not_attack_tools: Globs::new(
+                "attack_tool_user_agents",
+                &not_tools,
+                Plain::Words,
+                faults,
+            ),
         }
     }
 
@@ -108,28 +170,68 @@ impl UserAgents {
             .iter()
             .flat_map(|words| words.find_overlapping_iter(agent));
         for word in found {
-            match self.meanings.get(word.pattern().as_usize()) {
-                Some(AgentKind::Iac) => kinds.iac = true,
-                Some(AgentKind::AttackTool) => kinds.attack_tool = true,
-                Some(AgentKind::CloudShell) => kinds.cloudshell = true,
-                Some(AgentKind::Console) => kinds.console = true,
-                None => {}
+            let Some(meaning) = self.meanings.get(word.pattern().as_usize()) else {
+                continue;
+            };
+            if meaning.is_name && !names::is_program(agent.as_bytes(), word.start(), word.end()) {
+                continue;
+            }
+            match meaning.kind {
+                AgentKind::Iac => kinds.iac = true,
+                AgentKind::AttackTool => kinds.attack_tool = true,
+                AgentKind::CloudShell => kinds.cloudshell = true,
+                AgentKind::Console => kinds.console = true,
             }
         }
+        let excepted = |globs: Option<&Globs>| globs.is_some_and(|globs| globs.matches(agent));
+        kinds.iac &= !excepted(self.not_iac.as_ref());
+        kinds.attack_tool &= !excepted(self.not_attack_tools.as_ref());
         kinds
     }
 }
 
-/// The words of globs that ask for one anywhere, and the other globs.
-fn apart(globs: &[String]) -> (Vec<&str>, Vec<&str>) {
-    let (words, others): (Vec<&str>, Vec<&str>) = globs
-        .iter()
-        .map(String::as_str)
-        .partition(|glob| word_of(glob).is_some());
-    (words.into_iter().filter_map(word_of).collect(), others)
+/// The exceptions among globs, without their `!`, and the globs that are none.
+fn without_exceptions(globs: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut exceptions, mut others) = (Vec::new(), Vec::new());
+    for glob in globs {
+        match glob.strip_prefix('!') {
+            Some(exception) => exceptions.push(exception.to_owned()),
+            None => others.push(glob.clone()),
+        }
+    }
+    (exceptions, others)
 }
 
-fn words_anywhere(key: &str, words: Vec<&str>, faults: &mut Faults) -> Option<AhoCorasick> {
+/// Globs by how they are looked for.
+struct Apart<'a> {
+    /// The words of globs that ask for one anywhere.
+    words: Vec<&'a str>,
+    /// Those without `*` and `?`, where these stand for words.
+    names: Vec<&'a str>,
+    others: Vec<&'a str>,
+}
+
+impl<'a> Apart<'a> {
+    fn new(globs: &'a [String], plain: Plain) -> Self {
+        let (mut words, mut names, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for glob in globs {
+            if let Some(word) = word_of(glob) {
+                words.push(word);
+            } else if plain == Plain::Words && !glob.is_empty() && !glob.contains(['*', '?']) {
+                names.push(glob.as_str());
+            } else {
+                others.push(glob.as_str());
+            }
+        }
+        Self {
+            words,
+            names,
+            others,
+        }
+    }
+}
+
+fn anywhere(key: &str, words: &[&str], faults: &mut Faults) -> Option<AhoCorasick> {
     if words.is_empty() {
         return None;
     }
@@ -205,7 +307,7 @@ mod tests {
 
     fn globs(patterns: &[&str]) -> Globs {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        Globs::new("x", &patterns, &mut Faults::default()).unwrap()
+        Globs::new("x", &patterns, Plain::Whole, &mut Faults::default()).unwrap()
     }
 
     #[test]
@@ -242,7 +344,7 @@ mod tests {
                 assert!(!compiled.matches(miss), "{glob} should not match {miss:?}");
             }
         }
-        assert!(Globs::new("x", &[], &mut Faults::default()).is_none());
+        assert!(Globs::new("x", &[], Plain::Whole, &mut Faults::default()).is_none());
         assert!(globs(&["x", "*b"]).matches("ab"));
     }
 
