@@ -287,12 +287,15 @@ fn try_out(templates: &Environment<'_>, name: &str, part: ItemField) -> Result<V
         .map_err(|error| describe(&error))?;
     let name_of = |place: &usize| values::NAMES.get(*place).copied();
     if let ItemField::Query(language) = part {
-        let query = template
-            .render(Values::probe().context())
-            .map_err(|error| describe(&error))?;
-        let literals = language
-            .literals(&query)
-            .ok_or("a quote or a comment in it has no end")?;
+        let query = |values: Values<'_>| {
+            let query = template.render(values.context());
+            query.map_err(|error| describe(&error))
+        };
+        if language.literals(&query(Values::sample())?).is_none() {
+            return Err("a quote or a comment in it has no end".to_owned());
+        }
+        let query = query(Values::probe())?;
+        let literals = language.literals(&query).unwrap_or_default();
         for name in used.iter().filter_map(name_of) {
             let probe = values::probe_of(name);
             let arrived = literals.iter().filter(|text| **text == probe).count();
