@@ -389,7 +389,8 @@ fn of_a_failed_sign_in_somebody_is_asked() {
 fn advise_by<T>(catalogue: &Catalogue, record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
     let text = record.to_string();
     let record = Record::parse(text.as_bytes()).unwrap();
-    let facts = Facts::from_record(&record, Context::default(), &Lists::default());
+    let lists = Lists::default();
+    let facts = Facts::from_record(&record, Context::default(), &lists);
     look(&catalogue.select(&record, &facts))
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::federation::Federation;
 use super::{says, text_in};
 use crate::cloudtrail::record::{Record, truth};
 use crate::detection::lists::Lists;
@@ -94,6 +95,9 @@ pub struct Actor<'a> {
     /// Whether the principal is on the allow list, and calls from a network on it where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_listed: Option<bool>,
+    /// Who stands behind the identity.
+    #[serde(flatten)]
+    pub federation: Federation<'a>,
 }
 
 /// The identity types of those who come from elsewhere.
@@ -114,10 +118,9 @@ impl<'a> Actor<'a> {
         let of_issuer = |key| issuer.and_then(|issuer| text_in(issuer, key));
         let kind = of("type");
         let arn = of("arn");
+        let federation = Federation::from_identity(identity);
         // Of a user of IAM Identity Center, the id in its directory is all that there is.
-        let directory_id = identity
-            .get("onBehalfOf")
-            .and_then(|person| text_in(person, "userId"));
+        let directory_id = federation.on_behalf_of;
         let principal_id = of("principalId").or(directory_id);
         let session_issuer_arn = of_issuer("arn");
         let issuer_name = of_issuer("userName");
@@ -160,6 +163,7 @@ impl<'a> Actor<'a> {
             is_aws_service: address
                 .map(|address| is_service(address) && invoked_by.is_some_and(is_service)),
             allow_listed: None,
+            federation,
         }
     }
 
