@@ -278,6 +278,7 @@ fn what_goes_where_is_as_the_page_for_developers_says() {
             "A SASL mechanism",
             "A command",
             "A remediation item",
+            "A language of queries",
             "A chart value",
         ]
     );
