@@ -27,6 +27,7 @@ test: build-tools ## Every test, on a real Kafka, Elasticsearch and OpenSearch t
 	$(install)/opensearch.sh
 	$(install)/botocore.sh
 	$(install)/moto.sh
+	$(install)/queries.sh
 	$(install)/victorialogs.sh
 	$(install)/chart.sh
 	$(install)/test.sh
@@ -35,6 +36,7 @@ test: build-tools ## Every test, on a real Kafka, Elasticsearch and OpenSearch t
 test-quick: build-tools ## The tests that need no broker
 	$(install)/botocore.sh
 	$(install)/moto.sh
+	$(install)/queries.sh
 	$(install)/victorialogs.sh
 	cargo test --lib --bins $(quick)
 	cargo test --doc

@@ -45,11 +45,12 @@ pub struct Finding<'a> {
     pub received: Option<i64>,
 }
 
-/// What is left out, step by step, of a document that is too large.
-pub const TRIMS: [&[Steps]; 3] = [
+/// What is left out, step by step, of a document that is too large: first what says the same again in another form.
+pub const TRIMS: [&[Steps]; 4] = [
     &[Steps::Console],
-    &[Steps::Console, Steps::Boto3],
-    &[Steps::Console, Steps::Boto3, Steps::Cli],
+    &[Steps::Console, Steps::Queries],
+    &[Steps::Console, Steps::Queries, Steps::Boto3],
+    &[Steps::Console, Steps::Queries, Steps::Boto3, Steps::Cli],
 ];
 
 impl<'a> Finding<'a> {

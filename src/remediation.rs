@@ -1,16 +1,16 @@
 //! What to do about a finding: the catalogue of steps, filled in with the event's values.
 //!
 //! In flow the catalogue (`config/remediation.yaml` or the user's file) and, for a record, its facts; out flows
-//! [`Advice`]: the items whose conditions hold, with console, CLI and boto3 steps that can be pasted, and the risks that
-//! they answer, each with the reason for which it is one here. Nothing here is ever run. The values come from a log that
-//! an attacker can write to, so each is held twice: against the characters that AWS takes in it, and by quotes for the
-//! shell or for Python; a value that fails the first leaves a placeholder and a note.
+//! [`Advice`]: the items whose conditions hold, with console, CLI and boto3 steps and queries that can be pasted, and the
+//! risks that they answer, each with the reason for which it is one here. Nothing here is ever run. The values come from a
+//! log that an attacker can write to, so each is held twice: against the characters that AWS takes in it, and by quotes for
+//! the shell, for Python or for a query's language; a value that fails the first leaves a placeholder and a note.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use minijinja::Environment;
-use serde::ser::SerializeStruct as _;
+use serde::ser::{SerializeMap as _, SerializeStruct as _};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -23,6 +23,7 @@ use crate::model::fault::Faults;
 mod compile;
 mod events;
 mod prepared;
+mod query;
 mod quote;
 mod templates;
 mod text;
@@ -34,6 +35,8 @@ use prepared::{ItemParts, PreparedItem};
 use templates::{ItemField, Step, environment};
 use text::CatalogueText;
 use values::Values;
+
+pub use query::Language;
 
 const CATALOGUE: &str = include_str!("../config/remediation.yaml");
 const CATALOGUE_NAME: &str = "built-in config/remediation.yaml";
@@ -82,6 +85,8 @@ pub struct Item<'a> {
     pub cli: Vec<Cow<'a, str>>,
     /// Lines of Python.
     pub boto3: Vec<Cow<'a, str>>,
+    /// A query of where CloudTrail is kept, by its language.
+    pub queries: Queries<'a>,
     /// What to know before doing it, and which values are left to fill in.
     pub notes: Vec<Cow<'a, str>>,
     /// Further reading.
@@ -90,9 +95,23 @@ pub struct Item<'a> {
     pub detail: Detail,
 }
 
+/// Queries by their language; in JSON an object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Queries<'a>(pub Vec<(Language, Cow<'a, str>)>);
+
+impl Serialize for Queries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut queries = serializer.serialize_map(Some(self.0.len()))?;
+        for (language, query) in &self.0 {
+            queries.serialize_entry(language, query)?;
+        }
+        queries.end()
+    }
+}
+
 impl Serialize for Item<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut item = serializer.serialize_struct("Item", 9)?;
+        let mut item = serializer.serialize_struct("Item", 10)?;
         item.serialize_field("id", self.id)?;
         if self.detail == Detail::Ids {
             return item.end();
@@ -106,11 +125,16 @@ impl Serialize for Item<'_> {
             ("console", &self.console),
             ("cli", &self.cli),
             ("boto3", &self.boto3),
-            ("notes", &self.notes),
         ] {
             if !steps.is_empty() {
                 item.serialize_field(key, steps)?;
             }
+        }
+        if !self.queries.0.is_empty() {
+            item.serialize_field("queries", &self.queries)?;
+        }
+        if !self.notes.is_empty() {
+            item.serialize_field("notes", &self.notes)?;
         }
         if !self.references.is_empty() {
             item.serialize_field("references", self.references)?;
@@ -140,6 +164,8 @@ pub enum Steps {
     Cli,
     /// Lines of Python.
     Boto3,
+    /// Queries of where CloudTrail is kept.
+    Queries,
 }
 
 impl<'a> Advice<'a> {
@@ -208,8 +234,6 @@ impl<'a> Advice<'a> {
 
     /// Appends the items as a JSON list, which is what serialising [`Advice::items`] would give.
     pub fn write_items(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        let leaves_out = [Steps::Console, Steps::Cli, Steps::Boto3]
-            .map(|steps| self.leaves_out.contains(&steps));
         out.push(b'[');
         for (place, template) in self.chosen.iter().enumerate() {
             if place > 0 {
@@ -219,7 +243,7 @@ impl<'a> Advice<'a> {
             let written = template
                 .prepared
                 .as_ref()
-                .and_then(|item| item.write(&self.values, &template.uses, leaves_out, out));
+                .and_then(|item| item.write(&self.values, &template.uses, self.leaves_out, out));
             if written.is_none() {
                 out.truncate(start);
                 serde_json::to_writer(&mut *out, &self.fill(template))?;
@@ -236,6 +260,7 @@ impl<'a> Advice<'a> {
                 Steps::Console => item.console.clear(),
                 Steps::Cli => item.cli.clear(),
                 Steps::Boto3 => item.boto3.clear(),
+                Steps::Queries => item.queries.0.clear(),
             }
         }
         item
@@ -272,6 +297,7 @@ struct ItemTemplate {
     console: Vec<Step>,
     cli: Vec<Step>,
     boto3: Vec<Step>,
+    queries: Vec<(Language, Step)>,
     notes: Vec<Step>,
     /// The places of the values that its templates use, where documents carry what is made of them.
     uses: Vec<usize>,
@@ -311,6 +337,7 @@ impl ItemTemplate {
             console: Vec::new(),
             cli: Vec::new(),
             boto3: Vec::new(),
+            queries: Queries::default(),
             notes: Vec::new(),
             references: &self.references,
             detail,
@@ -320,6 +347,7 @@ impl ItemTemplate {
     fn prepare(&mut self, detail: Detail) {
         if detail != Detail::Full {
             self.uses.clear();
+            self.queries.clear();
             for steps in [
                 &mut self.console,
                 &mut self.cli,
@@ -343,6 +371,7 @@ impl ItemTemplate {
                     ("cli", &self.cli),
                     ("boto3", &self.boto3),
                 ],
+                queries: &self.queries,
                 notes: &self.notes,
                 references,
             })
@@ -488,7 +517,7 @@ impl Catalogue {
                     // Loading tried every template; should one fail all the same, its absence is said.
                     Err(error) => {
                         let part = part.as_str();
-                        missing.push(format!("A {part} step is left out: {error}.").into());
+                        missing.push(format!("A step of {part} is left out: {error}.").into());
                     }
                 }
             }
@@ -497,6 +526,17 @@ impl Catalogue {
         item.console = fill(ItemField::Console, &template.console);
         item.cli = fill(ItemField::Cli, &template.cli);
         item.boto3 = fill(ItemField::Boto3, &template.boto3);
+        item.queries = Queries(
+            template
+                .queries
+                .iter()
+                .filter_map(|(language, query)| {
+                    let part = ItemField::Query(*language);
+                    let filled = fill(part, std::slice::from_ref(query)).pop();
+                    Some((*language, filled?))
+                })
+                .collect(),
+        );
         item.notes = fill(ItemField::Notes, &template.notes);
         item.notes
             .extend(values.notes(&template.uses).map(Cow::Owned));

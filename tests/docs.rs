@@ -170,7 +170,7 @@ fn the_page_lists_every_fact() {
     );
     config.detection.profiles_in_use_file = file(
         "in_use.csv",
-        "instance_profile,account,running_instances\nweb,111122223333,3\n",
+        "instance_profile,account,running_instances,instance_ids\nweb,111122223333,3,i-0abcdef1\n",
     );
     let pipeline = trailtag::pipeline::Pipeline::from_config(&config).unwrap();
     let record = serde_json::json!({
@@ -180,7 +180,9 @@ fn the_page_lists_every_fact() {
         "userIdentity": {
             "type": "AssumedRole", "principalId": "AROAEXAMPLE:eve", "accountId": "111122223333", "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
             "arn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Ops_0123456789abcdef/eve",
-            "sessionContext": {"attributes": {"mfaAuthenticated": "false"}, "sessionIssuer": {"arn": "arn:aws:iam::111122223333:role/ops", "userName": "ops"}},
+            "sessionContext": {"attributes": {"mfaAuthenticated": "false"}, "sessionIssuer": {"arn": "arn:aws:iam::111122223333:role/ops", "userName": "ops"},
+                "sourceIdentity": "eve", "webIdFederationData": {"federatedProvider": "idp.example", "attributes": {"idp.example:sub": "eve"}}},
+            "onBehalfOf": {"userId": "1", "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-1"},
         },
         "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
     });
@@ -286,6 +288,7 @@ fn what_goes_where_is_as_the_page_for_developers_says() {
             "A SASL mechanism",
             "A command",
             "A remediation item",
+            "A language of queries",
             "A chart value",
         ]
     );

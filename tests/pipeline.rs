@@ -209,8 +209,9 @@ fn a_document_that_is_too_large_loses_steps_before_anything_else_and_never_the_o
     for parts in [
         json!(null),
         json!(["console"]),
-        json!(["console", "boto3"]),
-        json!(["console", "boto3", "cli"]),
+        json!(["console", "queries"]),
+        json!(["console", "queries", "boto3"]),
+        json!(["console", "queries", "boto3", "cli"]),
     ] {
         let (tally, outputs) = under(max_bytes);
         assert_eq!(tally.matched, 1, "{max_bytes}");

@@ -42,7 +42,7 @@ const FILES: [(&str, &[&str]); 7] = [
     (
         "profiles.csv",
         &[
-            "instance_profile,account,running_instances\nweb-prod,111122223333,3\n",
+            "instance_profile,account,running_instances,instance_ids\nweb-prod,111122223333,3,i-0123456789abcdef0\n",
             "instance_profile,account,running_instances\n",
         ],
     ),

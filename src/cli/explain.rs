@@ -139,7 +139,13 @@ fn object(
             .advice
             .items()
             .iter()
-            .map(|item| json!({"id": item.id, "kind": item.kind, "title": item.title}))
+            .map(|item| {
+                let mut said = json!({"id": item.id, "kind": item.kind, "title": item.title});
+                if !item.queries.0.is_empty() {
+                    said["queries"] = json!(item.queries);
+                }
+                said
+            })
             .collect();
         members.extend([
             ("event_id".to_owned(), json!(detection.facts.event_id)),
@@ -251,7 +257,15 @@ impl Tree {
         {
             self.row("as", principal);
         }
-        let target = facts.target;
+        let behind: Vec<String> = actor
+            .federation
+            .said()
+            .map(|(name, said)| format!("{name} {said}"))
+            .collect();
+        if !behind.is_empty() {
+            self.row("behind", &behind.join(", "));
+        }
+        let target = &facts.target;
         if let Some(what) = what(finding) {
             self.row("what", &what);
         }
@@ -264,6 +278,14 @@ impl Tree {
                 target.partition
             ),
         );
+        if !target.instance_ids.is_empty() {
+            let more = match target.more_instances {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let ids = target.instance_ids.join(", ");
+            self.row("affects", &format!("{ids}{more}"));
+        }
         self.row("from", facts.client.address.unwrap_or("not said"));
         if let Some(service) = facts.client.via_service {
             self.row("through", &format!("{service}, on the caller's behalf"));
@@ -423,7 +445,7 @@ impl Tree {
 /// as of a sign-in. None where the record says nothing of it.
 fn what(finding: &Finding<'_>) -> Option<String> {
     let record = finding.record;
-    let target = finding.detection.facts.target;
+    let target = &finding.detection.facts.target;
     if record.text(&["eventName"]) == Some("RemoveRoleFromInstanceProfile") {
         return Some(format!(
             "role {} out of instance profile {}",

@@ -362,7 +362,7 @@ pub struct Detection {
     /// User agents of attack tools, and of systems that are made for attacks, as globs, or as names of programs.
     pub attack_tool_user_agents: Vec<String>,
     /// A CSV file with the instance profiles that running instances use; its header is
-    /// `instance_profile,account,running_instances`.
+    /// `instance_profile,account,running_instances`, and may have `instance_ids` too.
     pub profiles_in_use_file: PathBuf,
 }
 

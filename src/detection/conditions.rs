@@ -392,7 +392,8 @@ mod tests {
             let conditions = Conditions::compile("x.yaml", &whens, &mut faults);
             prop_assert_eq!(faults.to_string(), "");
             let record = Record::parse(record.as_bytes()).unwrap();
-            let facts = Facts::from_record(&record, Context::default(), &Lists::default());
+            let lists = Lists::default();
+            let facts = Facts::from_record(&record, Context::default(), &lists);
             let view = View::new(&record.value, &facts);
             let want: Vec<bool> = conditions
                 .compiled

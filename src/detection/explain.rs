@@ -256,11 +256,8 @@ mod tests {
         assert_eq!(faults.to_string(), "");
         let text = record.to_string();
         let record = crate::cloudtrail::record::Record::parse(text.as_bytes()).unwrap();
-        let facts = Facts::from_record(
-            &record,
-            crate::detection::Context::default(),
-            &Lists::default(),
-        );
+        let lists = Lists::default();
+        let facts = Facts::from_record(&record, crate::detection::Context::default(), &lists);
         let held = conditions.hold(&record.value, &facts);
         let trace = conditions.explain(&record.value, &facts).remove(0);
         assert_eq!(held, [trace.holds], "{section}");

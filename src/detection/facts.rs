@@ -6,6 +6,7 @@
 
 mod actor;
 mod client;
+mod federation;
 mod service;
 mod target;
 
@@ -25,6 +26,7 @@ use crate::model::Outcome;
 
 pub use actor::{Actor, KeyLifetime};
 pub use client::Client;
+pub use federation::Federation;
 pub use target::Target;
 
 /// Where a document's id comes from.
@@ -70,13 +72,13 @@ pub struct Facts<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fact<'a> {
     Text(&'a str),
-    Texts(&'a [&'static str]),
+    Texts(&'a [&'a str]),
     Truth(bool),
     Number(u64),
 }
 
 /// The facts that conditions can test, each under `trailtag.`.
-pub(super) const NAMES: [&str; 38] = [
+pub(super) const NAMES: [&str; 44] = [
     "outcome",
     "error",
     "cross_account",
@@ -93,6 +95,11 @@ pub(super) const NAMES: [&str; 38] = [
     "actor.key",
     "actor.mfa",
     "actor.session_issuer_arn",
+    "actor.source_identity",
+    "actor.identity_provider",
+    "actor.identity_subject",
+    "actor.on_behalf_of",
+    "actor.identity_store_arn",
     "actor.is_ec2_instance",
     "actor.is_external",
     "actor.is_assumed_root",
@@ -113,6 +120,7 @@ pub(super) const NAMES: [&str; 38] = [
     "target.privileged_role",
     "target.security_tooling",
     "target.running_instances",
+    "target.instance_ids",
     "event_time_source",
     "insufficient",
 ];
@@ -120,7 +128,7 @@ pub(super) const NAMES: [&str; 38] = [
 impl<'a> Facts<'a> {
     /// Derives every fact of a record.
     #[must_use]
-    pub(crate) fn from_record(record: &'a Record<'_>, context: Context, lists: &Lists) -> Self {
+    pub(crate) fn from_record(record: &'a Record<'_>, context: Context, lists: &'a Lists) -> Self {
         let (outcome, error) = outcome::from_record(record);
         let client = Client::from_record(record, lists);
         let mut actor = Actor::from_record(record, client.address);
@@ -206,6 +214,11 @@ impl<'a> Facts<'a> {
             "actor.key" => actor.key.map(KeyLifetime::as_str),
             "actor.mfa" => return actor.mfa.map(Fact::Truth),
             "actor.session_issuer_arn" => actor.session_issuer_arn,
+            "actor.source_identity" => actor.federation.source_identity,
+            "actor.identity_provider" => actor.federation.identity_provider,
+            "actor.identity_subject" => actor.federation.identity_subject,
+            "actor.on_behalf_of" => actor.federation.on_behalf_of,
+            "actor.identity_store_arn" => actor.federation.identity_store_arn,
             "actor.is_ec2_instance" => return actor.is_ec2_instance.map(Fact::Truth),
             "actor.is_external" => return actor.is_external.map(Fact::Truth),
             "actor.is_assumed_root" => return actor.is_assumed_root.map(Fact::Truth),
@@ -226,6 +239,10 @@ impl<'a> Facts<'a> {
             "target.privileged_role" => return target.privileged_role.map(Fact::Truth),
             "target.security_tooling" => return target.security_tooling.map(Fact::Truth),
             "target.running_instances" => return target.running_instances.map(Fact::Number),
+            "target.instance_ids" => {
+                return (!target.instance_ids.is_empty())
+                    .then_some(Fact::Texts(&target.instance_ids));
+            }
             "event_time_source" => self.event_time.map(|at| at.source.as_str()),
             "insufficient" => return Some(Fact::Texts(&self.insufficient)),
             _ => None,
@@ -497,7 +514,7 @@ mod tests {
             ),
             file(
                 "in_use.csv",
-                "instance_profile,account,running_instances\nweb,111122223333,2\n"
+                "instance_profile,account,running_instances,instance_ids\nweb,111122223333,2,i-0123456789abcdef0\n"
             ),
         );
         let record = json!({
@@ -509,7 +526,10 @@ mod tests {
                 "sessionContext": {
                     "sessionIssuer": {"arn": "arn:aws:iam::111122223333:role/deploy", "userName": "deploy"},
                     "attributes": {"mfaAuthenticated": "false"},
+                    "sourceIdentity": "eve",
+                    "webIdFederationData": {"federatedProvider": "idp.example", "attributes": {"idp.example:sub": "eve"}},
                 },
+                "onBehalfOf": {"userId": "1", "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-1"},
             },
             "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
         });

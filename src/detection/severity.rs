@@ -382,11 +382,8 @@ mod tests {
             let model = SeverityModel::compile("severity.yaml", &text, &mut faults);
             assert_eq!(faults.to_string(), "", "{text}");
             let record = crate::cloudtrail::record::Record::parse(b"{}").unwrap();
-            let facts = Facts::from_record(
-                &record,
-                crate::detection::Context::default(),
-                &crate::detection::lists::Lists::default(),
-            );
+            let lists = crate::detection::lists::Lists::default();
+            let facts = Facts::from_record(&record, crate::detection::Context::default(), &lists);
             let model = model.unwrap();
             let applying = model.applying(&record.value, &facts).into_iter();
             assert_eq!(add_up(0, applying).score, want, "{text}");

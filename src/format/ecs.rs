@@ -210,6 +210,9 @@ struct Related<'a> {
     user: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<[&'a str; 1]>,
+    /// The instances that lose their role's credentials.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    hosts: &'a [&'a str],
 }
 
 #[derive(Serialize)]
@@ -303,6 +306,7 @@ impl<'a> Document<'a> {
             related: filled(Related {
                 user: related_users(finding, &user),
                 ip: ip.map(|ip| [ip]),
+                hosts: &facts.target.instance_ids,
             }),
             user: filled(user),
             group: filled(Named {
@@ -431,6 +435,7 @@ fn local_part(name: &str) -> Option<&str> {
 fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> {
     let actor = &finding.detection.facts.actor;
     let named = |user: &Option<Named<'a>>| user.as_ref().and_then(|user| user.name);
+    let behind = &actor.federation;
     let mut users = Vec::with_capacity(6);
     for said in [
         user.name,
@@ -439,6 +444,9 @@ fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> 
         user.email.and_then(local_part),
         user.id,
         actor.arn,
+        behind.source_identity,
+        behind.identity_subject,
+        behind.on_behalf_of,
         named(&user.target),
         named(&user.changes),
         user.target.as_ref().and_then(|user| user.id),

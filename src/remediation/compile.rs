@@ -76,6 +76,15 @@ impl Loader<'_> {
         let [console, cli, boto3, notes] = item
             .parts
             .map(|(part, lines)| self.steps(&subject, part, &lines, &mut uses));
+        let queries = item
+            .queries
+            .into_iter()
+            .filter_map(|(language, query)| {
+                let part = ItemField::Query(language);
+                let step = self.step(&subject, part, 0, &query, &mut uses)?;
+                Some((language, step))
+            })
+            .collect();
         uses.sort_unstable();
         uses.dedup();
         let mut template = ItemTemplate {
@@ -89,6 +98,7 @@ impl Loader<'_> {
             console,
             cli,
             boto3,
+            queries,
             notes,
             uses,
             prepared: None,
@@ -157,12 +167,15 @@ impl Loader<'_> {
                 Some(step)
             }
             Err(problem) => {
-                let part = part.as_str();
+                let what = match part {
+                    ItemField::Query(_) => format!("{} query", part.as_str()),
+                    _ => format!("{} step {}", part.as_str(), place + 1),
+                };
                 self.faults.add(
                     self.file,
                     Some(line.line),
                     Some(subject.to_owned()),
-                    format!("{part} step {}: {problem}", place + 1),
+                    format!("{what}: {problem}"),
                 );
                 None
             }

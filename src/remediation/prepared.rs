@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+use super::Steps;
+use super::query::Language;
 use super::templates::{Piece, Step};
 use super::values::{Quoting, Values};
 
@@ -64,6 +66,8 @@ pub(super) struct PreparedItem {
     head: SplicedText,
     /// Each with its key and the comma before it, in the order of documents; empty where there are no steps.
     steps: [SplicedText; 3],
+    /// The queries, as the steps.
+    queries: SplicedText,
     /// What stands in the list of notes, without brackets.
     notes: SplicedText,
     /// From the references to the brace.
@@ -75,6 +79,7 @@ pub(super) struct ItemParts<'a> {
     /// The members before the steps, as an object.
     pub(super) head: String,
     pub(super) steps: [(&'static str, &'a [Step]); 3],
+    pub(super) queries: &'a [(Language, Step)],
     pub(super) notes: &'a [Step],
     pub(super) references: &'a [String],
 }
@@ -104,6 +109,16 @@ impl PreparedItem {
                 cut.text("]");
             }
         }
+        let mut queries = SplicedText::default();
+        for (place, (language, step)) in parts.queries.iter().enumerate() {
+            queries.text(if place == 0 { ",\"queries\":{" } else { "," });
+            queries.json(language.as_str())?;
+            queries.text(":");
+            queries.step(step)?;
+        }
+        if !parts.queries.is_empty() {
+            queries.text("}");
+        }
         let mut notes = SplicedText::default();
         for (place, step) in parts.notes.iter().enumerate() {
             if place > 0 {
@@ -120,6 +135,7 @@ impl PreparedItem {
         Some(Self {
             head,
             steps,
+            queries,
             notes,
             tail,
         })
@@ -131,12 +147,14 @@ impl PreparedItem {
         &self,
         values: &Values<'_>,
         uses: &[usize],
-        leaves_out: [bool; 3],
+        leaves_out: &[Steps],
         out: &mut Vec<u8>,
     ) -> Option<()> {
         self.head.write(values, out)?;
-        for (steps, left_out) in self.steps.iter().zip(leaves_out) {
-            if !left_out {
+        let kinds = [Steps::Console, Steps::Cli, Steps::Boto3, Steps::Queries];
+        let all = self.steps.iter().chain([&self.queries]);
+        for (steps, kind) in all.zip(kinds) {
+            if !leaves_out.contains(&kind) {
                 steps.write(values, out)?;
             }
         }

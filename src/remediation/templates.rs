@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 
 use minijinja::value::Value as Filled;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, State, UndefinedBehavior};
 
-use super::quote;
+use super::query::Language;
 use super::values::{self, Quoting, Values};
 use crate::model::visible::one_line;
 
@@ -19,6 +19,7 @@ pub(super) enum ItemField {
     Console,
     Cli,
     Boto3,
+    Query(Language),
     Notes,
     Why,
 }
@@ -29,57 +30,98 @@ impl ItemField {
             Self::Console => "console",
             Self::Cli => "cli",
             Self::Boto3 => "boto3",
+            Self::Query(language) => language.as_str(),
             Self::Notes => "notes",
             Self::Why => "why",
         }
     }
 
-    /// The filter through which every value must go there.
-    fn filter_of(template: &str) -> Option<&'static str> {
-        match template.split('\n').next() {
-            Some("cli") => Some("sh"),
-            Some("boto3") => Some("py"),
-            _ => None,
+    /// The ways of which every value there must be quoted in one, the usual one first; none where people read it.
+    const fn quotings(self) -> &'static [Quoting] {
+        match self {
+            Self::Console | Self::Notes | Self::Why => &[],
+            Self::Cli => &[Quoting::Shell],
+            Self::Boto3 => &[Quoting::Python],
+            Self::Query(Language::Athena) => &[Quoting::Sql],
+            Self::Query(Language::Lake) => &[Quoting::Sql, Quoting::SqlTime],
+            Self::Query(Language::Spl) => &[Quoting::Spl, Quoting::SplTime],
+            Self::Query(Language::Esql) => &[Quoting::Esql],
+            Self::Query(Language::Kql) => &[Quoting::Kql],
         }
+    }
+
+    /// The ways in which values must be quoted in a template of this name.
+    fn quotings_of(template: &str) -> &'static [Quoting] {
+        let part = template.split('\n').next().unwrap_or_default();
+        [Self::Cli, Self::Boto3]
+            .into_iter()
+            .chain(Language::ALL.map(Self::Query))
+            .find(|field| field.as_str() == part)
+            .map_or(&[], Self::quotings)
     }
 }
 
 /// The most instructions that one template takes for one record: loops within loops end.
 const FUEL: u64 = 2_000;
 
-/// Templates with two filters, no functions, and no way to leave a value unquoted where it would be run.
+/// Templates with a filter for each way of quoting, no functions, and no way to leave a value unquoted where it would be
+/// run, or to quote it as another language does.
 pub(super) fn environment() -> Environment<'static> {
     let mut templates = Environment::empty();
     templates.set_fuel(Some(FUEL));
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    templates.add_filter("sh", |text: &str| {
-        quote::shell(text)
-            .map(|word| Filled::from_safe_string(word.into_owned()))
-            .ok_or_else(|| {
-                minijinja::Error::new(
-                    ErrorKind::InvalidOperation,
-                    "a NUL byte cannot be part of a shell word",
-                )
-            })
-    });
-    templates.add_filter("py", |text: &str| {
-        Filled::from_safe_string(quote::python(text))
-    });
+    for quoting in Quoting::ALL {
+        templates.add_filter(
+            quoting.filter(),
+            move |state: &State<'_, '_>, text: &str| {
+                let wanted = ItemField::quotings_of(state.name());
+                if !wanted.is_empty() && !wanted.contains(&quoting) {
+                    return Err(must_go_through(wanted));
+                }
+                quoting
+                    .apply(text)
+                    .map(|quoted| Filled::from_safe_string(quoted.into_owned()))
+                    .ok_or_else(|| invalid(unquotable(quoting)))
+            },
+        );
+    }
     templates.set_formatter(|out, state, value| {
         if value.is_undefined() {
             return Err(minijinja::Error::from(ErrorKind::UndefinedError));
         }
-        if let Some(filter) = ItemField::filter_of(state.name())
-            && !value.is_safe()
-        {
-            return Err(minijinja::Error::new(
-                ErrorKind::InvalidOperation,
-                format!("a value must go through `| {filter}` here"),
-            ));
+        let wanted = ItemField::quotings_of(state.name());
+        if !wanted.is_empty() && !value.is_safe() {
+            return Err(must_go_through(wanted));
         }
         minijinja::escape_formatter(out, state, value)
     });
     templates
+}
+
+fn invalid(problem: impl Into<Cow<'static, str>>) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, problem)
+}
+
+fn must_go_through(wanted: &[Quoting]) -> minijinja::Error {
+    let filters: Vec<String> = wanted
+        .iter()
+        .map(|quoting| format!("`| {}`", quoting.filter()))
+        .collect();
+    invalid(format!(
+        "a value must go through {} here",
+        filters.join(" or ")
+    ))
+}
+
+/// Why a text cannot be quoted in this way.
+const fn unquotable(quoting: Quoting) -> &'static str {
+    match quoting {
+        Quoting::Shell => "a NUL byte cannot be part of a shell word",
+        Quoting::Spl | Quoting::SplTime => {
+            "SPL has no way to write a `*`, a backtick, or a character that is not printable ASCII"
+        }
+        _ => "a character that is not printable ASCII cannot be part of a query",
+    }
 }
 
 /// A part of a template that is ready to be written down.
@@ -173,7 +215,7 @@ impl Step {
     }
 }
 
-/// Cuts a template at its values; none where it holds anything but `{{ name }}`, `{{ name | sh }}`, `{{ name | py }}`.
+/// Cuts a template at its values; none where it holds anything but `{{ name }}` and `{{ name | filter }}`.
 fn cut(source: &str) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut rest = source;
@@ -194,11 +236,11 @@ fn cut(source: &str) -> Option<Vec<Piece>> {
         let (expression, after) = after.split_once("}}")?;
         let (name, quoting) = match expression.split_once('|') {
             None => (expression, Quoting::Plain),
-            Some((name, filter)) => match filter.trim() {
-                "sh" => (name, Quoting::Shell),
-                "py" => (name, Quoting::Python),
-                _ => return None,
-            },
+            Some((name, filter)) => {
+                let mut all = Quoting::ALL.into_iter();
+                let quoting = all.find(|quoting| quoting.filter() == filter.trim())?;
+                (name, quoting)
+            }
         };
         let place = values::place(name.trim())?;
         pieces.push(Piece::Value { place, quoting });
@@ -243,14 +285,39 @@ fn try_out(templates: &Environment<'_>, name: &str, part: ItemField) -> Result<V
     template
         .render(Values::sample().context())
         .map_err(|error| describe(&error))?;
+    let name_of = |place: &usize| values::NAMES.get(*place).copied();
+    if let ItemField::Query(language) = part {
+        let query = |values: Values<'_>| {
+            let query = template.render(values.context());
+            query.map_err(|error| describe(&error))
+        };
+        if language.literals(&query(Values::sample())?).is_none() {
+            return Err("a quote or a comment in it has no end".to_owned());
+        }
+        let query = query(Values::probe())?;
+        let literals = language.literals(&query).unwrap_or_default();
+        for name in used.iter().filter_map(name_of) {
+            let probe = values::probe_of(name);
+            let arrived = literals.iter().filter(|text| **text == probe).count();
+            // Wherever a value is put in, its probe's first word is.
+            if arrived != query.matches(&format!("<{name}>")).count() {
+                let filter = part
+                    .quotings()
+                    .first()
+                    .map_or("", |quoting| quoting.filter());
+                return Err(format!(
+                    "`{name}` does not arrive whole: keep `{{{{ {name} | {filter} }}}}` outside quotes and comments of the query's own"
+                ));
+            }
+        }
+    }
     if part == ItemField::Cli {
         // A value that a shell would take apart shows whether the template's own quotes undo those of the filter.
         let line = template
             .render(Values::probe().context())
             .map_err(|error| describe(&error))?;
         let words = shlex::split(&line).unwrap_or_default();
-        let names = used.iter().filter_map(|place| values::NAMES.get(*place));
-        for name in names {
+        for name in used.iter().filter_map(name_of) {
             let probe = values::probe_of(name);
             if !words.iter().any(|word| word.contains(&probe)) {
                 return Err(format!(
@@ -325,6 +392,15 @@ mod tests {
                 "of {{ role }}",
                 Body::Pieces(vec![text("of "), value("role", Quoting::Plain)]),
             ),
+            (
+                ItemField::Query(Language::Lake),
+                "{{ role | sql }} {{ event_time | sql_time }}",
+                Body::Pieces(vec![
+                    value("role", Quoting::Sql),
+                    text(" "),
+                    value("event_time", Quoting::SqlTime),
+                ]),
+            ),
             (ItemField::Notes, "of {{ role }}\n", Body::Template),
             (ItemField::Notes, "of {{- role }}", Body::Template),
             (
@@ -350,14 +426,13 @@ mod tests {
         let part = prop_oneof![
             Just(ItemField::Notes),
             Just(ItemField::Boto3),
-            Just(ItemField::Why)
+            Just(ItemField::Why),
+            proptest::sample::select(&Language::ALL).prop_map(ItemField::Query),
         ];
         (part, proptest::collection::vec(piece, 0..6)).prop_map(|(part, pieces)| {
-            let filter = if part == ItemField::Boto3 {
-                " | py"
-            } else {
-                ""
-            };
+            let quoting = part.quotings().last();
+            let filter =
+                quoting.map_or_else(String::new, |quoting| format!(" | {}", quoting.filter()));
             let mut source = pieces.concat();
             for (place, name) in values::NAMES.iter().enumerate() {
                 source =

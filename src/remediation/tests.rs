@@ -30,7 +30,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("    cli: ['aws {{ role | sh }}']", ""),
         (
             "    cli:\n      - 'aws {{ rolle | sh }}'",
-            "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_account, actor_role, principal_arn, home_region, event_id, event_time, window_start, window_end",
+            "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_account, actor_role, principal_arn, home_region, event_id, event_time, window_start, window_end, session_since, history_since",
         ),
         (
             "    cli:\n      - 'aws'\n      - 'aws {{ role }}'",
@@ -43,6 +43,10 @@ fn what_is_wrong_is_said_with_its_line() {
         (
             "    cli:\n      - \"aws --query 'x=={{ role | sh }}'\"",
             "remediation.yaml:9: item x: cli step 1: `role` does not arrive whole: keep `{{ role | sh }}` outside quotes of the step's own",
+        ),
+        (
+            "    cli: ['aws {{ role | py }}']",
+            "remediation.yaml:8: item x: cli step 1: invalid operation: a value must go through `| sh` here",
         ),
         (
             "    when: {s: {trailtag.nothing: 1}, condition: s}",
@@ -58,6 +62,83 @@ fn what_is_wrong_is_said_with_its_line() {
     );
     let unsafe_filter = faults(&catalogue("    cli: ['{{ role | safe }}']"));
     assert!(unsafe_filter.contains("unknown filter"), "{unsafe_filter}");
+}
+
+#[test]
+fn a_query_without_its_languages_quoting_is_refused() {
+    let wants = |language: &str, filter: &str| {
+        format!("{language} query: invalid operation: a value must go through {filter} here")
+    };
+    let not_whole = |language: &str, filter: &str| {
+        format!(
+            "{language} query: `role` does not arrive whole: keep `{{{{ role | {filter} }}}}` outside quotes and comments of the query's own"
+        )
+    };
+    for (query, want) in [
+        ("athena: 'a = {{ role | sql }}'", String::new()),
+        (
+            "lake: 'a = {{ role | sql }} AND b > {{ event_time | sql_time }}'",
+            String::new(),
+        ),
+        (
+            "spl: 'a={{ role | spl }} earliest={{ event_time | spl_time }}'",
+            String::new(),
+        ),
+        ("esql: 'a == {{ role | esql }}'", String::new()),
+        ("kql: 'a == {{ role | kql }}'", String::new()),
+        ("athena: 'a = {{ role }}'", wants("athena", "`| sql`")),
+        (
+            "lake: 'a = {{ role | kql }}'",
+            wants("lake", "`| sql` or `| sql_time`"),
+        ),
+        (
+            "spl: 'a={{ role | esql }}'",
+            wants("spl", "`| spl` or `| spl_time`"),
+        ),
+        ("esql: 'a == {{ role | sh }}'", wants("esql", "`| esql`")),
+        ("kql: 'a == {{ role | py }}'", wants("kql", "`| kql`")),
+        (
+            "athena: \"a = '{{ role | sql }}'\"",
+            not_whole("athena", "sql"),
+        ),
+        (
+            "lake: 'a = {{ role | sql }} -- {{ role | sql }}'",
+            not_whole("lake", "sql"),
+        ),
+        ("spl: 'a=\"x {{ role | spl }}\"'", not_whole("spl", "spl")),
+        ("spl: \"a='{{ role | spl }}'\"", not_whole("spl", "spl")),
+        ("esql: '// {{ role | esql }}'", not_whole("esql", "esql")),
+        (
+            "esql: 'a == \"\"\"{{ role | esql }}\"\"\"'",
+            not_whole("esql", "esql"),
+        ),
+        ("kql: 'a == @\"{{ role | kql }}\"'", not_whole("kql", "kql")),
+        (
+            "athena: \"a = '\"",
+            "athena query: a quote or a comment in it has no end".to_owned(),
+        ),
+        (
+            "odbc: x",
+            "unknown key `odbc`; the keys here are athena, lake, spl, esql, kql".to_owned(),
+        ),
+        ("kql: ''", "its `kql` is empty".to_owned()),
+        (
+            "kql: [x]",
+            "`kql` must be text: put it in quotes".to_owned(),
+        ),
+    ] {
+        let said = faults(&catalogue(&format!("    queries:\n      {query}")));
+        let want = if want.is_empty() {
+            want
+        } else {
+            format!("remediation.yaml:9: item x: {want}")
+        };
+        assert_eq!(said, want, "{query}");
+    }
+    assert_eq!(
+        faults(&catalogue("    queries: [x]")),
+        "remediation.yaml:8: item x: this must be a mapping with the keys athena, lake, spl, esql, kql"
+    );
 }
 
 #[test]
@@ -308,7 +389,8 @@ fn of_a_failed_sign_in_somebody_is_asked() {
 fn advise_by<T>(catalogue: &Catalogue, record: &Value, look: impl FnOnce(&Advice<'_>) -> T) -> T {
     let text = record.to_string();
     let record = Record::parse(text.as_bytes()).unwrap();
-    let facts = Facts::from_record(&record, Context::default(), &Lists::default());
+    let lists = Lists::default();
+    let facts = Facts::from_record(&record, Context::default(), &lists);
     look(&catalogue.select(&record, &facts))
 }
 
@@ -420,14 +502,14 @@ fn the_detail_decides_what_documents_carry() {
     let text = "
 risks: [{id: outage, title: Outage, reasons: [{why: x}]}]
 items:
-  - {id: x, kind: restore, title: X, risks: [outage], cli: ['aws {{ role | sh }}'], notes: [note], references: [page]}
+  - {id: x, kind: restore, title: X, risks: [outage], cli: ['aws {{ role | sh }}'], notes: [note], references: [page], queries: {kql: 'a == {{ role | kql }}', athena: x}}
   - {id: z, kind: prevent, title: Z}
 ";
     for (detail, want) in [
         (
             Detail::Full,
             json!([
-                {"id": "x", "kind": "restore", "title": "X", "risks": ["outage"], "cli": ["aws r"], "notes": ["note"], "references": ["page"]},
+                {"id": "x", "kind": "restore", "title": "X", "risks": ["outage"], "cli": ["aws r"], "queries": {"athena": "x", "kql": "a == \"r\""}, "notes": ["note"], "references": ["page"]},
                 {"id": "z", "kind": "prevent", "title": "Z"},
             ]),
         ),
@@ -459,7 +541,7 @@ proptest! {
         texts in prop::array::uniform3(prop_oneof![any::<String>(), "[A-Za-z0-9_+=,.@-]{1,12}"]),
         kind in prop::sample::select(vec!["IAMUser", "Root", "AssumedRole"]),
         detail in prop::sample::select(vec![Detail::Full, Detail::Summary, Detail::Ids]),
-        leaves_out in prop::sample::select(vec![&[][..], &[Steps::Console], &[Steps::Console, Steps::Boto3, Steps::Cli]]),
+        leaves_out in prop::sample::select(vec![&[][..], &[Steps::Console], &[Steps::Console, Steps::Queries], &[Steps::Console, Steps::Queries, Steps::Boto3, Steps::Cli]]),
     ) {
         let [profile, role, name] = texts;
         let mut record = request(&json!(profile), &json!(role));

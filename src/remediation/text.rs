@@ -4,6 +4,7 @@
 
 use super::Kind;
 use super::events::Events;
+use super::query::Language;
 use super::templates::ItemField;
 use crate::config::yaml::Node;
 use crate::detection::yaml_entry::{self, LocatedText, YamlEntry};
@@ -34,6 +35,8 @@ pub(super) struct ItemText {
     pub(super) events: Events,
     pub(super) when: Option<Node>,
     pub(super) parts: [(ItemField, Vec<LocatedText>); 4],
+    /// The query of each language, where there is one.
+    pub(super) queries: Vec<(Language, LocatedText)>,
     pub(super) references: Vec<String>,
 }
 
@@ -97,7 +100,7 @@ impl RiskText {
 
 impl ItemText {
     fn read(file: &str, tree: &Node, faults: &mut Faults) -> Option<Self> {
-        const KEYS: [&str; 11] = [
+        const KEYS: [&str; 12] = [
             "id",
             "kind",
             "title",
@@ -107,6 +110,7 @@ impl ItemText {
             "console",
             "cli",
             "boto3",
+            "queries",
             "notes",
             "references",
         ];
@@ -124,6 +128,10 @@ impl ItemText {
         let (risks, references) = (entry.texts("risks"), entry.texts("references"));
         let events = Events::read(&mut entry);
         let when = entry.field("when").cloned();
+        let subject = entry.subject.clone();
+        let queries = entry.field("queries").map_or_else(Vec::new, |tree| {
+            queries(file, tree, subject.as_deref(), faults)
+        });
         Some(Self {
             line: tree.line,
             id: id?.text,
@@ -133,7 +141,29 @@ impl ItemText {
             events,
             when,
             parts,
+            queries,
             references: plain(references),
         })
     }
+}
+
+/// The queries of an item, by language; what is wrong with one hides no other.
+fn queries(
+    file: &str,
+    tree: &Node,
+    subject: Option<&str>,
+    faults: &mut Faults,
+) -> Vec<(Language, LocatedText)> {
+    let keys = Language::ALL.map(Language::as_str);
+    let Some(mut entry) = YamlEntry::open(file, tree, subject, &keys, faults) else {
+        return Vec::new();
+    };
+    let mut queries = Vec::new();
+    for language in Language::ALL {
+        if entry.field(language.as_str()).is_some() {
+            let query = entry.text(language.as_str());
+            queries.extend(query.map(|query| (language, query)));
+        }
+    }
+    queries
 }

@@ -1,17 +1,17 @@
 //! The event's values as templates see them, each held against the characters that AWS takes in it.
 //!
-//! In flow a record's facts; out flows a text for every name, quoted in three ways: as it is, as one word of a shell, as
-//! a literal of Python. Each is made when the first step asks for it, and then kept for the others.
+//! In flow a record's facts; out flows a text for every name, as it is and quoted: as one word of a shell, as a literal of
+//! Python or of a query's language. Each is made when the first step asks for it, and then kept for the others.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use super::quote;
+use super::{query, quote};
 use crate::detection::facts::{Facts, is_iam_name};
 use crate::detection::time::EventTime;
 
 /// Every value that templates can use.
-pub(super) const NAMES: [&str; 16] = [
+pub(super) const NAMES: [&str; 18] = [
     "instance_profile",
     "role",
     "account",
@@ -28,10 +28,18 @@ pub(super) const NAMES: [&str; 16] = [
     "event_time",
     "window_start",
     "window_end",
+    "session_since",
+    "history_since",
 ];
 
 /// How far before and after the event one looks for what belongs to it.
 const WINDOW_MILLIS: i64 = 3_600_000;
+
+/// The longest that temporary credentials live: 36 hours.
+const SESSION_MILLIS: i64 = 36 * 3_600_000;
+
+/// How far back CloudTrail's event history goes: 90 days.
+const HISTORY_MILLIS: i64 = 90 * 24 * 3_600_000;
 
 /// What stands in for a value, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +59,70 @@ pub(super) enum Quoting {
     Shell,
     /// `| py`
     Python,
+    /// `| sql`
+    Sql,
+    /// `| sql_time`
+    SqlTime,
+    /// `| spl`
+    Spl,
+    /// `| spl_time`
+    SplTime,
+    /// `| esql`
+    Esql,
+    /// `| kql`
+    Kql,
+}
+
+impl Quoting {
+    /// Every one that is asked for by a filter.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Shell,
+        Self::Python,
+        Self::Sql,
+        Self::SqlTime,
+        Self::Spl,
+        Self::SplTime,
+        Self::Esql,
+        Self::Kql,
+    ];
+
+    /// The filter that asks for it.
+    pub(super) const fn filter(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Shell => "sh",
+            Self::Python => "py",
+            Self::Sql => "sql",
+            Self::SqlTime => "sql_time",
+            Self::Spl => "spl",
+            Self::SplTime => "spl_time",
+            Self::Esql => "esql",
+            Self::Kql => "kql",
+        }
+    }
+
+    /// The text quoted in this way; none where it cannot be.
+    pub(super) fn apply(self, text: &str) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Plain => Cow::Borrowed(text),
+            Self::Shell => return quote::shell(text),
+            Self::Python => Cow::Owned(quote::python(text)),
+            Self::Sql => Cow::Owned(query::sql(text)?),
+            Self::SqlTime => Cow::Owned(query::sql(&query::timestamp(text))?),
+            Self::Spl => Cow::Owned(query::spl(text)?),
+            Self::SplTime => Cow::Owned(query::spl(&query::seconds(text))?),
+            Self::Esql | Self::Kql => Cow::Owned(query::backslashed(text)?),
+        })
+    }
+
+    /// The marks between which the text may stand as it is.
+    const fn marks(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Shell => "",
+            Self::Python | Self::Sql | Self::SqlTime => "'",
+            Self::Spl | Self::SplTime | Self::Esql | Self::Kql => "\"",
+        }
+    }
 }
 
 /// One value, with what was made of it so far.
@@ -58,8 +130,8 @@ pub(super) enum Quoting {
 struct Text<'a> {
     plain: Cow<'a, str>,
     gap: Option<Gap>,
-    shell: OnceCell<Quoted>,
-    python: OnceCell<Quoted>,
+    /// By the way of quoting, in the order of [`Quoting::ALL`].
+    quoted: [OnceCell<Quoted>; Quoting::ALL.len()],
     /// Whether it stands in a JSON string as it is.
     is_plain_json: OnceCell<bool>,
 }
@@ -67,8 +139,8 @@ struct Text<'a> {
 /// A value in quotes.
 #[derive(Debug, Clone)]
 enum Quoted {
-    /// It needs no change but these marks around it.
-    Within(&'static str),
+    /// It needs no change but the marks around it.
+    Within,
     /// It had to be rewritten.
     Rewritten(String),
     /// It cannot be quoted in this way.
@@ -80,34 +152,45 @@ impl<'a> Text<'a> {
         Self {
             plain,
             gap,
-            shell: OnceCell::new(),
-            python: OnceCell::new(),
+            quoted: [const { OnceCell::new() }; Quoting::ALL.len()],
             is_plain_json: OnceCell::new(),
         }
     }
 
     /// The marks around the text, and the text; none where it cannot be quoted in this way.
     fn quoted(&self, quoting: Quoting) -> Option<(&'static str, &str)> {
-        let quoted = match quoting {
-            Quoting::Plain => return Some(("", &self.plain)),
-            Quoting::Shell => self.shell.get_or_init(|| match quote::shell(&self.plain) {
-                Some(word) if word == self.plain => Quoted::Within(""),
+        let place = Quoting::ALL.iter().position(|known| *known == quoting);
+        let Some(cell) = place.and_then(|place| self.quoted.get(place)) else {
+            return Some(("", &self.plain));
+        };
+        let quoted = cell.get_or_init(|| {
+            if stands_as_it_is(quoting, &self.plain) {
+                return Quoted::Within;
+            }
+            match quoting.apply(&self.plain) {
+                Some(Cow::Borrowed(word)) if word == self.plain => Quoted::Within,
                 Some(word) => Quoted::Rewritten(word.into_owned()),
                 None => Quoted::Impossible,
-            }),
-            Quoting::Python => self.python.get_or_init(|| {
-                if quote::is_plain_python(&self.plain) {
-                    Quoted::Within("'")
-                } else {
-                    Quoted::Rewritten(quote::python(&self.plain))
-                }
-            }),
-        };
+            }
+        });
         match quoted {
-            Quoted::Within(marks) => Some((marks, &self.plain)),
+            Quoted::Within => Some((quoting.marks(), &self.plain)),
             Quoted::Rewritten(text) => Some(("", text)),
             Quoted::Impossible => None,
         }
+    }
+}
+
+/// Whether marks around a text are all that it needs: nearly every value is of this kind, and is then not copied.
+fn stands_as_it_is(quoting: Quoting, text: &str) -> bool {
+    let is_plain = || {
+        text.bytes()
+            .all(|byte| matches!(byte, b' '..=b'~') && !b"'\"\\`*".contains(&byte))
+    };
+    match quoting {
+        Quoting::Plain | Quoting::Shell | Quoting::SqlTime | Quoting::SplTime => false,
+        Quoting::Python => quote::is_plain_python(text),
+        Quoting::Sql | Quoting::Spl | Quoting::Esql | Quoting::Kql => is_plain(),
     }
 }
 
@@ -147,6 +230,8 @@ impl<'a> Values<'a> {
             (time(0), always),
             (time(-WINDOW_MILLIS), always),
             (time(WINDOW_MILLIS), always),
+            (time(-SESSION_MILLIS), always),
+            (time(-HISTORY_MILLIS), always),
         ];
         let mut names = NAMES.into_iter();
         Self(values.map(|(value, takes)| {
@@ -206,6 +291,7 @@ impl<'a> Values<'a> {
         if !value.is_plain_json.get_or_init(plain) || (is_rewritten && !is_plain_json(text)) {
             return None;
         }
+        let marks = if marks == "\"" { "\\\"" } else { marks };
         for part in [marks, text, marks] {
             out.extend_from_slice(part.as_bytes());
         }

@@ -35,6 +35,8 @@ test | lint | kubernetes)
     need unzip has unzip
     need python3 has python3
     need python3-pip python3 -m pip --version
+    need nodejs has node
+    need npm has npm
     need golang-go has go
     # Under systemd the package also starts a server on port 9090; the tests start their own.
     need prometheus eval 'has promtool && has prometheus'

@@ -108,7 +108,7 @@ fn detection(folder: &Path) -> Value {
         ),
         "profiles_in_use_file": file(
             "in_use.csv",
-            "instance_profile,account,running_instances\nweb,111122223333,3\nidle,111122223333,0\n",
+            "instance_profile,account,running_instances,instance_ids\nweb,111122223333,3,i-0123456789abcdef0 i-0abcdef1\nidle,111122223333,0,\n",
         ),
         "rules": [Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rules/optional")],
     })

@@ -70,7 +70,11 @@ TIMES = "%Y-%m-%dT%H:%M:%SZ"
 def lookup_events(request, records, region):
     """As CloudTrail answers: one attribute, a region, a span of time."""
     wanted = {one["AttributeKey"]: one["AttributeValue"] for one in request.get("LookupAttributes", [])}
-    fields = {"EventName": ("eventName",), "AccessKeyId": ("userIdentity", "accessKeyId"), "Username": ("userIdentity", "userName")}
+    # Of the resources that it lists with an event, the key that an AssumeRole made is all that steps ask for.
+    fields = {
+        "EventName": ("eventName",), "AccessKeyId": ("userIdentity", "accessKeyId"), "Username": ("userIdentity", "userName"),
+        "ResourceName": ("responseElements", "credentials", "accessKeyId"),
+    }
     events = []
     for record in records:
         at = datetime.strptime(record["eventTime"], TIMES).replace(tzinfo=timezone.utc).timestamp()
@@ -612,11 +616,24 @@ def look_ups_find_whole_names(account, part):
     records = records[:3] + [
         record("RemoveRoleFromInstanceProfile", None, errorMessage=message.format("web-prod"), eventID="ours-6"),
         record("RemoveRoleFromInstanceProfile", None, errorMessage=message.format("web-prod-batch"), eventID="other-6"),
-        record("DeleteInstanceProfile", {"instanceProfileName": "web-prod"}, at="2026-01-06T18:50:00Z", eventID="other-7"),
+        record("DeleteInstanceProfile", {"instanceProfileName": "web-prod"}, at="2026-01-06T18:50:00Z", eventID="ours-7"),
+        record("DeleteInstanceProfile", {"instanceProfileName": "web-prod"}, at="2025-09-06T18:50:00Z", eventID="other-7"),
     ]
     account.records(records)
     found = account.run(part, "user, tool", "investigate.profile_activity")
-    account.check("ours-1" in found and "ours-6" in found and "other-" not in found, f"who else: {found}")
+    for name in ("ours-1", "ours-6", "ours-7"):
+        account.check(name in found, f"who else: no {name} in {found}")
+    account.check("other-" not in found, f"who else: {found}")
+
+    made = lambda key: {"responseElements": {"credentials": {"accessKeyId": key}}}
+    account.records([
+        record("AssumeRole", None, region, "2026-01-05T10:46:26Z", eventID="ours-8", **made("ASIAIOSFODNN7EXAMPLE")),
+        record("AssumeRole", None, region, "2026-01-05T10:46:26Z", eventID="other-8", **made("ASIAIOSFODNN7EXAMPLF")),
+        record("AssumeRole", None, region, "2026-01-03T10:46:26Z", eventID="other-9", **made("ASIAIOSFODNN7EXAMPLE")),
+        record("GetCallerIdentity", None, region, "2026-01-05T10:46:26Z", eventID="other-10"),
+    ])
+    found = account.run(part, "session", "investigate.session_origin")
+    account.check("ours-8" in found and "other-" not in found, f"who got the credentials: {found}")
 
 
 @scenario

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -37,6 +37,29 @@ pub(crate) fn program(name: &str) -> PathBuf {
 
 /// Runs Python over JSON; it prints what is wrong.
 pub(crate) fn python(script: &str, arguments: &[&Path], input: &Value) -> String {
+    let output = started(script, arguments, input);
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        output.status.success(),
+        said.trim().is_empty(),
+        "{script}: {said}"
+    );
+    said
+}
+
+/// Runs Python over JSON; what it answers is JSON too.
+pub(crate) fn answer(script: &str, arguments: &[&Path], input: &Value) -> Value {
+    let output = started(script, arguments, input);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn started(script: &str, arguments: &[&Path], input: &Value) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/remediation")
         .join(script);
@@ -49,25 +72,10 @@ pub(crate) fn python(script: &str, arguments: &[&Path], input: &Value) -> String
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.to_string().as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(
-        output.status.success(),
-        said.trim().is_empty(),
-        "{}: {said}",
-        script.display()
-    );
-    said
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
 }
 
 /// What a shell line called: the words of each call, in no order, since a pipe's two sides start together.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::federation::Federation;
 use super::service::{acts_for_itself, is_of_aws};
 use super::{says, text, text_in};
 use crate::cloudtrail::record::{Record, truth};
@@ -103,6 +104,9 @@ pub struct Actor<'a> {
     /// Whether the principal is on the allow list, and calls from a network on it where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_listed: Option<bool>,
+    /// Who stands behind the identity.
+    #[serde(flatten)]
+    pub federation: Federation<'a>,
 }
 
 /// The identity types of those who come from elsewhere.
@@ -124,10 +128,9 @@ impl<'a> Actor<'a> {
         let kind = of("type");
         let arn = of("arn");
         let account = of("accountId");
+        let federation = Federation::from_identity(identity);
         // Of a user of IAM Identity Center, the id in its directory is all that there is.
-        let directory_id = identity
-            .get("onBehalfOf")
-            .and_then(|person| text_in(person, "userId"));
+        let directory_id = federation.on_behalf_of;
         let principal_id = of("principalId").or(directory_id);
         let session_issuer_arn = of_issuer("arn");
         let issuer_name = of_issuer("userName");
@@ -173,6 +176,7 @@ impl<'a> Actor<'a> {
                 .zip(acts_for_itself(record))
                 .map(|(address, itself)| itself && is_of_aws(address)),
             allow_listed: None,
+            federation,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::cloudtrail::record::Record;
 use crate::detection::lists::Lists;
 
 /// What the call was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Target<'a> {
     /// The instance profile's name, from the request or else from the error's text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,16 +34,39 @@ pub struct Target<'a> {
     /// How many running instances use the profile, where the inventory lists it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_instances: Option<u64>,
+    /// Which instances use the profile now, as far as the inventory names them: the first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instance_ids: Vec<&'a str>,
+    /// How many more the inventory names.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_instances: u64,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes every field by reference"
+)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn from_record(record: &'a Record<'_>, actor: &Actor<'a>, lists: &Lists) -> Self {
+    pub(super) fn from_record(record: &'a Record<'_>, actor: &Actor<'a>, lists: &'a Lists) -> Self {
         let region = text(record, &["awsRegion"]);
         let instance_profile = text(record, &["requestParameters", "instanceProfileName"])
             .or_else(|| profile_of_association(record.at(&["requestParameters"])?))
             .or_else(|| profile_in_error(record.text(&["errorMessage"])?));
         let role = text(record, &["requestParameters", "roleName"]);
         let account = text(record, &["recipientAccountId"]).or(actor.account);
+        let used = lists
+            .profiles_in_use
+            .as_ref()
+            .zip(instance_profile)
+            .and_then(|(in_use, profile)| in_use.of(profile, account));
+        let (running_instances, instance_ids, more_instances) = used
+            .map_or((None, Vec::new(), 0), |used| {
+                (Some(used.running), used.ids, used.more)
+            });
         Self {
             instance_profile,
             role,
@@ -68,11 +91,9 @@ impl<'a> Target<'a> {
                     (None, None) => None,
                 }
             }),
-            running_instances: lists
-                .profiles_in_use
-                .as_ref()
-                .zip(instance_profile)
-                .and_then(|(in_use, profile)| in_use.running(profile, account)),
+            running_instances,
+            instance_ids,
+            more_instances,
         }
     }
 }
@@ -288,7 +309,7 @@ mod tests {
         ] {
             let record = json!({"recipientAccountId": "111122223333", "requestParameters": {"instanceProfileName": profile, "roleName": role}});
             with_lists(&record, &settings, |facts| {
-                let target = facts.target;
+                let target = &facts.target;
                 assert_eq!(
                     (
                         target.privileged_role,

@@ -41,6 +41,10 @@ detection:
   condition: selection
 ";
 
+const IN_USE: &str = "instance_profile,account,running_instances,instance_ids
+fleet,111122223333,2,i-0123456789abcdef0 i-0abcdef1
+";
+
 impl Site {
     pub(in crate::format) fn new(attack_version: u8, detail: Detail) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -50,7 +54,10 @@ impl Site {
         std::fs::write(&of_a_user, OF_A_USER).unwrap();
         let optional =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rules/optional");
+        let inventory = folder.path().join("in_use.csv");
+        std::fs::write(&inventory, IN_USE).unwrap();
         let detector = Detector::load(&Detection {
+            profiles_in_use_file: inventory,
             rules: vec![optional, nameless, of_a_user],
             attack_version,
             ..Detection::default()
@@ -209,6 +216,7 @@ pub(in crate::format) fn examples() -> Vec<(&'static str, String)> {
                 "additionalEventData": {"x": 1, "none": null}, "responseElements": {"done": [true, null, "yes"]}}),
             ),
         ),
+        ("pipeline_by_openid", with(by_openid())),
         ("without_identity", with(json!({"userIdentity": null}))),
         (
             "without_id_or_time",
@@ -232,6 +240,24 @@ pub(in crate::format) fn examples() -> Vec<(&'static str, String)> {
     .into_iter()
     .chain(other_events())
     .collect()
+}
+
+/// A pipeline that an identity provider vouches for, on behalf of a person, on a profile that instances use.
+fn by_openid() -> Value {
+    let mut identity = role("deploy", "run-42");
+    identity["sessionContext"]["sourceIdentity"] = json!("eve@example.com");
+    identity["sessionContext"]["webIdFederationData"] = json!({
+        "federatedProvider": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com",
+        "attributes": {"token.actions.githubusercontent.com:sub": "repo:acme/app:ref:refs/heads/main"},
+    });
+    identity["onBehalfOf"] = json!({
+        "userId": "94482488-3041-7026-0000-000000000000",
+        "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-9067642ac7",
+    });
+    json!({
+        "userIdentity": identity,
+        "requestParameters": {"instanceProfileName": "fleet", "roleName": "fleet-role"},
+    })
 }
 
 /// Events that rules of a user's own find.

@@ -35,8 +35,16 @@ pub(super) struct Actor<'a> {
     user: Option<User<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<Session<'a>>,
+    /// The identity provider that vouched for the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idp: Option<Idp<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     invoked_by: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Idp<'a> {
+    name: &'a str,
 }
 
 impl<'a> Actor<'a> {
@@ -44,6 +52,13 @@ impl<'a> Actor<'a> {
         let actor = Self {
             user: User::from_finding(finding),
             session: filled(Session::from_finding(finding)),
+            idp: finding
+                .detection
+                .facts
+                .actor
+                .federation
+                .identity_provider
+                .map(|name| Idp { name }),
             invoked_by: text(finding.record.at(&["userIdentity"]), "invokedBy"),
         };
         let says = actor.user.is_some() || actor.session.is_some() || actor.invoked_by.is_some();
@@ -54,6 +69,7 @@ impl<'a> Actor<'a> {
         Self {
             user: Some(User::unknown()),
             session: None,
+            idp: None,
             invoked_by: None,
         }
     }
@@ -279,11 +295,15 @@ impl<'a> HttpRequest<'a> {
     }
 }
 
+/// The schema wants a name or a uid.
 #[derive(Serialize)]
 pub(super) struct Resource<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
     role_id: u8,
     role: &'static str,
     cloud_partition: &'a str,
@@ -297,32 +317,34 @@ struct Owner<'a> {
 }
 
 impl<'a> Resource<'a> {
-    /// The instance profile, which the call is about, and the role, which it bears on. Their ARNs have paths that records
-    /// do not say, so that there is no uid.
+    /// The instance profile, which the call is about, and the role and the instances that it bears on. The ARNs of the first
+    /// two have paths that records do not say, so that they have no uid.
     pub(super) fn all(finding: &'a Finding<'a>) -> Vec<Self> {
         let target = &finding.detection.facts.target;
-        [
-            (
-                "AWS::IAM::InstanceProfile",
-                target.instance_profile,
-                (1, "Target"),
-            ),
-            ("AWS::IAM::Role", target.role, (3, "Affected")),
-        ]
-        .into_iter()
-        .filter_map(|(kind, name, (role_id, role))| {
-            Some(Self {
-                kind,
-                name: name?,
-                role_id,
-                role,
-                cloud_partition: target.partition,
-                owner: target.account.map(|uid| Owner {
-                    account: Account::new(uid),
-                }),
-            })
-        })
-        .collect()
+        let resource = |kind, role_id, role| Self {
+            kind,
+            name: None,
+            uid: None,
+            role_id,
+            role,
+            cloud_partition: target.partition,
+            owner: target.account.map(|uid| Owner {
+                account: Account::new(uid),
+            }),
+        };
+        let profile = target.instance_profile.map(|name| Self {
+            name: Some(name),
+            ..resource("AWS::IAM::InstanceProfile", 1, "Target")
+        });
+        let role = target.role.map(|name| Self {
+            name: Some(name),
+            ..resource("AWS::IAM::Role", 3, "Affected")
+        });
+        let instances = target.instance_ids.iter().map(|id| Self {
+            uid: Some(id),
+            ..resource("AWS::EC2::Instance", 3, "Affected")
+        });
+        profile.into_iter().chain(role).chain(instances).collect()
     }
 }
 
