@@ -140,11 +140,11 @@ fn object(
             .items()
             .iter()
             .map(|item| {
-                let mut said = json!({"id": item.id, "kind": item.kind, "title": item.title});
-                if !item.queries.0.is_empty() {
-                    said["queries"] = json!(item.queries);
+                let (id, kind, title) = (item.id, item.kind, item.title);
+                if item.queries.0.is_empty() {
+                    return json!({"id": id, "kind": kind, "title": title});
                 }
-                said
+                json!({"id": id, "kind": kind, "title": title, "queries": item.queries})
             })
             .collect();
         members.extend([

@@ -218,10 +218,9 @@ mod tests {
     /// A line costs the same however many there are before it.
     #[test]
     fn an_inventory_of_one_name_in_many_accounts_is_read_and_asked() {
-        let mut text = String::from("instance_profile,account,running_instances,instance_ids\n");
-        for number in 0..200_000 {
-            text.push_str(&format!("web,{number:012},1,i-{number:08x}\n"));
-        }
+        let mut lines = vec!["instance_profile,account,running_instances,instance_ids".to_owned()];
+        lines.extend((0..200_000).map(|number| format!("web,{number:012},1,i-{number:08x}")));
+        let text = lines.join("\n");
         let mut faults = Faults::default();
         let in_use = ProfilesInUse::read("in_use.csv", &text, &mut faults);
         assert_eq!(faults.to_string(), "");
