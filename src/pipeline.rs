@@ -1,5 +1,7 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
+mod sequences;
+mod steps;
 mod tally;
 mod unreadable;
 
@@ -19,7 +21,7 @@ use crate::cloudtrail::repair::Repaired;
 use crate::config::{Config, Route, Validate};
 use crate::detection::explain::Explanation;
 use crate::detection::{Context, Detector};
-use crate::finding::{Finding, TRIMS};
+use crate::finding::{Finding, OriginalRecord, Step, TRIMS};
 use crate::format;
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::model::error::chain;
@@ -32,6 +34,9 @@ pub(crate) const OVERHEAD: usize = 128;
 
 /// What Kafka adds to a header, at the most, beyond its name and its value.
 pub(crate) const HEADER_OVERHEAD: usize = 10;
+
+/// What a step has beside its record, about: names, ids and where it came from.
+const STEP: usize = 512;
 
 /// One document for one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +62,8 @@ pub struct Outputs {
     pub documents: Vec<Document>,
     /// What could not be read, or could not be sent as it is.
     pub dead_letters: Vec<DeadLetter>,
+    /// The steps of sequences among the records, in their order; none unless [`Pipeline::collecting_steps`].
+    pub steps: Vec<Step>,
     /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
     pub limits: Vec<usize>,
     /// How many elements of the next message are done already: they are passed over, and not counted.
@@ -87,7 +94,7 @@ impl Outputs {
     /// Whether there is nothing to send.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.documents.is_empty() && self.dead_letters.is_empty()
+        self.documents.is_empty() && self.dead_letters.is_empty() && self.steps.is_empty()
     }
 
     fn document(&mut self, document: Document) {
@@ -99,6 +106,13 @@ impl Outputs {
         let text = dead_letter.payload.len() + dead_letter.error.len();
         self.bytes += text + self.letter_extra + OVERHEAD;
         self.dead_letters.push(dead_letter);
+    }
+
+    fn step(&mut self, step: Step) {
+        // The few fields are about as long as the headers of a document.
+        let record = step.record.as_ref().map_or(0, OriginalRecord::size);
+        self.bytes += record + OVERHEAD + STEP;
+        self.steps.push(step);
     }
 
     fn is_full(&self) -> bool {
@@ -134,6 +148,7 @@ pub struct Pipeline {
     detector: Detector,
     catalogue: Catalogue,
     routes: Vec<Route>,
+    collects_steps: bool,
     notes: Notes,
 }
 
@@ -166,7 +181,27 @@ impl Pipeline {
             detector,
             catalogue,
             routes: config.routes.clone(),
+            collects_steps: false,
         })
+    }
+
+    /// The same, which also finds the steps of sequences, be they findings or not. Records of their names are read then,
+    /// whatever the rules are.
+    #[must_use]
+    pub fn collecting_steps(mut self) -> Self {
+        let calls = steps::CALLS.map(str::to_owned);
+        let literals = self.detector.literals().map(|literals| {
+            let further = calls.iter().filter(|call| !literals.contains(call));
+            literals.iter().chain(further).cloned().collect::<Vec<_>>()
+        });
+        self.prefilter = Prefilter::new(literals.as_deref());
+        self.collects_steps = true;
+        self
+    }
+
+    /// Whether a rule, or a sequence, could want a record of these names. False is certain, true is not.
+    fn wants(&self, names: &EventNames<'_>) -> bool {
+        self.detector.wants(names) || (self.collects_steps && steps::want(names))
     }
 
     /// What decides which records are ours.
@@ -419,11 +454,25 @@ impl Pipeline {
         let Some(record) = record.map_err(NotSent::Unreadable)? else {
             return Ok(None);
         };
-        let Some(detection) = self.detector.evaluate(&record, Context::new(origin, raw)) else {
+        let context = Context::new(origin, raw);
+        let detection = self.detector.evaluate(&record, context);
+        if self.collects_steps {
+            let facts = self.detector.facts(&record, context);
+            for step in steps::of_record(&record, &facts, origin, raw) {
+                out.step(step);
+            }
+        }
+        let Some(detection) = detection else {
             return Ok(None);
         };
         let advice = self.catalogue.select(&record, &detection.facts);
         let finding = Finding::new(&record, detection, advice, origin, raw);
+        self.write(&finding, raw.index, out)?;
+        Ok(Some(finding.level()))
+    }
+
+    /// Writes a finding's document for each route that wants it.
+    fn write(&self, finding: &Finding<'_>, index: u32, out: &mut Outputs) -> Result<(), NotSent> {
         let mut too_large = Vec::new();
         for (place, route) in self
             .routes
@@ -438,12 +487,12 @@ impl Pipeline {
                 topics.min(route.max_bytes)
             };
             let last_size = &mut out.last_size;
-            let mut document = document(place, route, &finding, raw, last_size)?;
+            let mut document = document(place, route, finding, index, last_size)?;
             for parts in TRIMS {
                 if document.size() <= limit {
                     break;
                 }
-                document = self::document(place, route, &finding.without(parts), raw, last_size)?;
+                document = self::document(place, route, &finding.without(parts), index, last_size)?;
             }
             let size = document.size();
             if size > limit {
@@ -461,7 +510,7 @@ impl Pipeline {
             }
         }
         if too_large.is_empty() {
-            return Ok(Some(finding.level()));
+            return Ok(());
         }
         Err(NotSent::Unsendable(
             Reason::DocumentTooLarge,
@@ -480,7 +529,7 @@ impl Pipeline {
             return Ok(None);
         }
         match EventNames::parse(json) {
-            Ok(names) if !self.detector.wants(&names) => return Ok(None),
+            Ok(names) if !self.wants(&names) => return Ok(None),
             Ok(_) => {}
             Err(error) => {
                 // The names themselves are not mended: nobody can say which ones they were.
@@ -492,7 +541,7 @@ impl Pipeline {
                         if !is_mended(names.event_name.as_deref())
                             && !is_mended(names.event_source.as_deref()) =>
                     {
-                        if !self.detector.wants(&names) {
+                        if !self.wants(&names) {
                             return Ok(None);
                         }
                     }
@@ -534,7 +583,7 @@ fn document(
     place: usize,
     route: &Route,
     finding: &Finding<'_>,
-    raw: &RawRecord<'_>,
+    index: u32,
     last_size: &mut usize,
 ) -> Result<Document, NotSent> {
     let mut payload = Vec::with_capacity(*last_size + *last_size / 16);
@@ -547,7 +596,7 @@ fn document(
     }
     Ok(Document {
         route: place,
-        index: raw.index,
+        index,
         key: finding.key(route.key),
         headers: format::headers(route, finding),
         payload,

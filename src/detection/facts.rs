@@ -6,6 +6,7 @@
 
 mod actor;
 mod client;
+mod sequence;
 mod target;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ use crate::model::Outcome;
 
 pub use actor::{Actor, KeyLifetime};
 pub use client::Client;
+pub use sequence::SequenceFacts;
 pub use target::Target;
 
 /// Where a document's id comes from.
@@ -63,6 +65,8 @@ pub struct Facts<'a> {
     pub event_time: Option<EventTime>,
     /// What a record of this kind should say and this one does not, in a fixed order.
     pub insufficient: Vec<&'static str>,
+    /// What it says together with other records; none of a record by itself.
+    pub sequence: Option<SequenceFacts<'a>>,
 }
 
 /// A fact as a condition sees it.
@@ -75,7 +79,7 @@ pub(super) enum Fact<'a> {
 }
 
 /// The facts that conditions can test, each under `trailtag.`.
-pub(super) const NAMES: [&str; 34] = [
+pub(super) const NAMES: [&str; 40] = [
     "outcome",
     "error",
     "cross_account",
@@ -110,6 +114,12 @@ pub(super) const NAMES: [&str; 34] = [
     "target.running_instances",
     "event_time_source",
     "insufficient",
+    "sequence.kind",
+    "sequence.verdict",
+    "sequence.count",
+    "sequence.allow_listed",
+    "sequence.role",
+    "sequence.privileged_role",
 ];
 
 impl<'a> Facts<'a> {
@@ -163,6 +173,7 @@ impl<'a> Facts<'a> {
             event_id_source,
             event_time,
             insufficient,
+            sequence: None,
         }
     }
 
@@ -222,7 +233,10 @@ impl<'a> Facts<'a> {
             "target.running_instances" => return target.running_instances.map(Fact::Number),
             "event_time_source" => self.event_time.map(|at| at.source.as_str()),
             "insufficient" => return Some(Fact::Texts(&self.insufficient)),
-            _ => None,
+            _ => {
+                let name = name.strip_prefix("sequence.")?;
+                return self.sequence.as_ref()?.fact(name);
+            }
         };
         text.map(Fact::Text)
     }
@@ -315,6 +329,7 @@ fn hash(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SequenceKind;
     use serde_json::json;
 
     /// Looks at a record's facts, with no lists at all.
@@ -504,6 +519,16 @@ mod tests {
             "requestParameters": {"instanceProfileName": "web", "roleName": "web-role"},
         });
         with_lists(&record, &settings, |facts| {
+            let facts = Facts {
+                sequence: Some(SequenceFacts {
+                    kind: SequenceKind::RoleSwap,
+                    count: 2,
+                    allow_listed: false,
+                    role: Some("admin"),
+                    privileged_role: Some(true),
+                }),
+                ..facts.clone()
+            };
             for name in NAMES {
                 assert!(facts.fact(name).is_some(), "{name}");
             }
