@@ -121,7 +121,8 @@ impl<'a> Finding<'a> {
         let outcome = &self.detection.facts.outcome;
         let level = self.level_alone.unwrap_or_default().max(self.level());
         // The call itself has left already, in the classes that are about calls.
-        let is_call = route.format == Format::Ocsf && route.ocsf_class != OcsfClass::DetectionFinding;
+        let is_call =
+            route.format == Format::Ocsf && route.ocsf_class != OcsfClass::DetectionFinding;
         !(is_call && self.sequence.is_some())
             && level >= route.min_severity
             && (route.only.is_empty() || route.only.contains(outcome))

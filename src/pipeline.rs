@@ -1,13 +1,15 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
+mod outputs;
 mod sequences;
 mod steps;
 mod tally;
 mod unreadable;
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+pub use outputs::{Document, Outputs};
+pub(crate) use outputs::{HEADER_OVERHEAD, OVERHEAD};
 pub use tally::Tally;
 pub use unreadable::MOST_ELEMENTS;
 use unreadable::{UnreadableElement, UnreadableElements, dead_letter};
@@ -21,104 +23,13 @@ use crate::cloudtrail::repair::Repaired;
 use crate::config::{Config, Route, Validate};
 use crate::detection::explain::Explanation;
 use crate::detection::{Context, Detector};
-use crate::finding::{Finding, OriginalRecord, Step, TRIMS};
+use crate::finding::{Finding, Step, TRIMS};
 use crate::format;
-use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::model::dead_letter::Reason;
 use crate::model::error::chain;
 use crate::model::fault::{Faults, Notes};
 use crate::model::{Level, Origin};
 use crate::remediation::Catalogue;
-
-/// What Kafka adds around a message, at the most, beyond its key, value and headers.
-pub(crate) const OVERHEAD: usize = 128;
-
-/// What Kafka adds to a header, at the most, beyond its name and its value.
-pub(crate) const HEADER_OVERHEAD: usize = 10;
-
-/// What a step has beside its record, about: names, ids and where it came from.
-const STEP: usize = 512;
-
-/// One document for one route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    /// The place of the route in the configuration.
-    pub route: usize,
-    /// The record's place within its message.
-    pub index: u32,
-    /// The Kafka key, none where the route has none.
-    pub key: Option<String>,
-    /// The Kafka headers, in order.
-    pub headers: Vec<(Cow<'static, str>, String)>,
-    /// The document.
-    pub payload: Vec<u8>,
-    /// When the event happened, in milliseconds since the epoch, where the record says so.
-    pub event_time: Option<i64>,
-}
-
-/// What messages became, and buffers that are reused from one to the next.
-#[derive(Debug, Default)]
-pub struct Outputs {
-    /// Documents, in the order of their records and, within one, of the routes.
-    pub documents: Vec<Document>,
-    /// What could not be read, or could not be sent as it is.
-    pub dead_letters: Vec<DeadLetter>,
-    /// The steps of sequences among the records, in their order; none unless [`Pipeline::collecting_steps`].
-    pub steps: Vec<Step>,
-    /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
-    pub limits: Vec<usize>,
-    /// How many elements of the next message are done already: they are passed over, and not counted.
-    pub done: u32,
-    /// The bytes of outputs beyond which a message is interrupted; none takes every message whole.
-    pub budget: Option<usize>,
-    /// What each dead letter of the next message has beside its payload and its error: the message's key and headers.
-    pub letter_extra: usize,
-    /// Where the last message was interrupted: so many of its elements are done, and there are more.
-    pub interrupted_at: Option<u32>,
-    /// The bytes of the outputs so far, of which `budget` is the limit.
-    pub(crate) bytes: usize,
-    pub(crate) scratch: Scratch,
-    /// The size of the last document: the next one is seldom much larger.
-    pub(crate) last_size: usize,
-}
-
-impl Outputs {
-    /// Nothing yet, for topics that take this much, by the place of the route.
-    #[must_use]
-    pub fn with_limits(limits: Vec<usize>) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
-    /// Whether there is nothing to send.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.documents.is_empty() && self.dead_letters.is_empty() && self.steps.is_empty()
-    }
-
-    fn document(&mut self, document: Document) {
-        self.bytes += document.size();
-        self.documents.push(document);
-    }
-
-    fn dead_letter(&mut self, dead_letter: DeadLetter) {
-        let text = dead_letter.payload.len() + dead_letter.error.len();
-        self.bytes += text + self.letter_extra + OVERHEAD;
-        self.dead_letters.push(dead_letter);
-    }
-
-    fn step(&mut self, step: Step) {
-        // The few fields are about as long as the headers of a document.
-        let record = step.record.as_ref().map_or(0, OriginalRecord::size);
-        self.bytes += record + OVERHEAD + STEP;
-        self.steps.push(step);
-    }
-
-    fn is_full(&self) -> bool {
-        self.budget.is_some_and(|budget| self.bytes >= budget)
-    }
-}
 
 /// What became of one element of a message, and why.
 #[derive(Debug)]
@@ -131,6 +42,8 @@ pub enum Explained<'a> {
         explanation: &'a Explanation<'a>,
         /// What documents are made of.
         finding: Option<&'a Finding<'a>>,
+        /// The step that it is, or would be if it had gone through; none of a call that no sequence is about.
+        step: Option<&'a Step>,
     },
     /// Valid, and no record.
     Skipped(Skip),
@@ -435,10 +348,12 @@ impl Pipeline {
             let advice = self.catalogue.select(record, &detection.facts);
             Finding::new(record, detection, advice, origin, raw)
         });
+        let step = steps::of_call(record, &self.detector.facts(record, context), origin, raw);
         tell(Explained::Record {
             record,
             explanation: &explanation,
             finding: finding.as_ref(),
+            step: step.as_ref(),
         });
     }
 
@@ -456,7 +371,7 @@ impl Pipeline {
         };
         let context = Context::new(origin, raw);
         let detection = self.detector.evaluate(&record, context);
-        if self.collects_steps {
+        if self.collects_steps && steps::is_call(&record) {
             let facts = self.detector.facts(&record, context);
             for step in steps::of_record(&record, &facts, origin, raw) {
                 out.step(step);
@@ -602,17 +517,4 @@ fn document(
         payload,
         event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })
-}
-
-impl Document {
-    /// The bytes that a topic's size limit counts: value, key and headers, and what Kafka adds at the most.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|(key, value)| key.len() + value.len() + HEADER_OVERHEAD)
-            .sum();
-        self.payload.len() + self.key.as_ref().map_or(0, String::len) + headers + OVERHEAD
-    }
 }

@@ -58,7 +58,9 @@ impl Sequences {
             let window = humantime::format_duration(self.window);
             faults.push(Fault::new(
                 "sequences.window",
-                format!("{window} is shorter than a sequence may take, from its first event to its last"),
+                format!(
+                    "{window} is shorter than a sequence may take, from its first event to its last"
+                ),
                 "write `1h` or more",
             ));
         }

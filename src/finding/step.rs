@@ -226,7 +226,12 @@ mod tests {
             let again = kept.raw(&bytes, &source);
             assert_eq!(again.json, json);
             assert_eq!(
-                (again.envelope, again.index, again.envelope_time, again.custom),
+                (
+                    again.envelope,
+                    again.index,
+                    again.envelope_time,
+                    again.custom
+                ),
                 (Envelope::S3File, 9, Some(5), true)
             );
             assert_eq!(kept.origin(&source), origin);

@@ -373,11 +373,7 @@ impl<'a> Event<'a> {
         .words();
         let dataset = route.ecs_dataset.as_str();
         Self {
-            kind: if finding.is_alert() {
-                "alert"
-            } else {
-                "event"
-            },
+            kind: if finding.is_alert() { "alert" } else { "event" },
             category,
             types,
             action,

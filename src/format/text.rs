@@ -284,7 +284,9 @@ fn told(sequence: &Sequence, out: &mut Formatter<'_>) -> fmt::Result {
             let actor = last.and_then(|step| step.actor.as_deref());
             shown(actor.unwrap_or("somebody unknown"), out)?;
             match last.and_then(|step| step.role.as_deref()) {
-                _ if kind == SequenceKind::ProfileDeleted => out.write_str(" deleted the profile")?,
+                _ if kind == SequenceKind::ProfileDeleted => {
+                    out.write_str(" deleted the profile")?
+                }
                 _ if kind == SequenceKind::RoleRestored => out.write_str(" put the role back")?,
                 Some(role) => {
                     out.write_str(" put the role ")?;
@@ -295,7 +297,10 @@ fn told(sequence: &Sequence, out: &mut Formatter<'_>) -> fmt::Result {
             }
             write!(out, " {between} later")
         }
-        SequenceKind::Burst => write!(out, "the last of {count} instance profiles within {between}"),
+        SequenceKind::Burst => write!(
+            out,
+            "the last of {count} instance profiles within {between}"
+        ),
         SequenceKind::DeniedBurst => write!(out, "the last of {count} denials within {between}"),
         SequenceKind::SuccessAfterDenied => write!(out, "after {count} denials within {between}"),
     }

@@ -52,8 +52,12 @@ impl SequenceKind {
             Self::RoleRestored => "Role put back into its instance profile",
             Self::ProfileDeleted => "Instance profile deleted after its role was removed",
             Self::Burst => "Roles removed from many instance profiles",
-            Self::DeniedBurst => "Repeated denied attempts to remove a role from an instance profile",
-            Self::SuccessAfterDenied => "Role removed from an instance profile after repeated denials",
+            Self::DeniedBurst => {
+                "Repeated denied attempts to remove a role from an instance profile"
+            }
+            Self::SuccessAfterDenied => {
+                "Role removed from an instance profile after repeated denials"
+            }
         }
     }
 

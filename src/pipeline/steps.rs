@@ -12,7 +12,7 @@ use crate::model::{Origin, Outcome};
 /// The service whose calls they are.
 const SOURCE: &str = "iam.amazonaws.com";
 /// The call that takes a role out of an instance profile: what sequences are about.
-pub(super) const REMOVE: &str = "RemoveRoleFromInstanceProfile";
+const REMOVE: &str = "RemoveRoleFromInstanceProfile";
 /// The calls that are steps.
 pub(super) const CALLS: [&str; 3] = [REMOVE, "AddRoleToInstanceProfile", "DeleteInstanceProfile"];
 
@@ -20,6 +20,12 @@ pub(super) const CALLS: [&str; 3] = [REMOVE, "AddRoleToInstanceProfile", "Delete
 pub(super) fn want(names: &EventNames<'_>) -> bool {
     let name = names.event_name.as_deref();
     names.event_source.as_deref() == Some(SOURCE) && name.is_some_and(|it| CALLS.contains(&it))
+}
+
+/// Whether a record is of a call that can be a step.
+pub(super) fn is_call(record: &Record<'_>) -> bool {
+    let name = record.text(&["eventName"]);
+    record.text(&["eventSource"]) == Some(SOURCE) && name.is_some_and(|it| CALLS.contains(&it))
 }
 
 /// The steps that a record is. None without a time, an account, or whatever they are grouped by: nobody could say what
@@ -30,59 +36,76 @@ pub(super) fn of_record(
     origin: &Origin<'_>,
     raw: &RawRecord<'_>,
 ) -> Vec<Step> {
-    let name = record.text(&["eventName"]).unwrap_or_default();
-    let is_removal = name == REMOVE;
+    let is_removal = record.text(&["eventName"]) == Some(REMOVE);
     let groups: &[GroupedBy] = match facts.outcome {
-        _ if record.text(&["eventSource"]) != Some(SOURCE) || !CALLS.contains(&name) => &[],
         Outcome::Success if is_removal => &[GroupedBy::Profile, GroupedBy::Principal],
         Outcome::Success => &[GroupedBy::Profile],
         Outcome::Denied if is_removal => &[GroupedBy::Principal],
         // What failed for another reason has changed nothing, and is no attempt at what is forbidden.
         Outcome::Denied | Outcome::Failed => &[],
     };
-    let (Some(time), Some(account)) = (facts.event_time, facts.target.account) else {
-        return Vec::new();
-    };
+    let steps = groups.iter();
+    steps
+        .filter_map(|by| step(*by, record, facts, origin, raw))
+        .collect()
+}
+
+/// The step that a call of a sequence would be if it went through, whatever became of it.
+pub(super) fn of_call(
+    record: &Record<'_>,
+    facts: &Facts<'_>,
+    origin: &Origin<'_>,
+    raw: &RawRecord<'_>,
+) -> Option<Step> {
+    let step = |by| step(by, record, facts, origin, raw);
+    step(GroupedBy::Profile).or_else(|| step(GroupedBy::Principal))
+}
+
+fn step(
+    by: GroupedBy,
+    record: &Record<'_>,
+    facts: &Facts<'_>,
+    origin: &Origin<'_>,
+    raw: &RawRecord<'_>,
+) -> Option<Step> {
+    let name = record.text(&["eventName"]).filter(|_| is_call(record))?;
+    let (time, account) = (facts.event_time?, facts.target.account?);
     let target = &facts.target;
     let actor = &facts.actor;
     let principal = principal(actor);
     let owned = |text: &str| text.to_owned();
-    groups
-        .iter()
-        .filter_map(|by| {
-            let of = match by {
-                GroupedBy::Profile => target.instance_profile?,
-                GroupedBy::Principal => principal?,
-            };
-            Some(Step {
-                group: Group {
-                    by: *by,
-                    account: account.to_owned(),
-                    of: of.to_owned(),
-                },
-                event_id: facts.event_id.clone().into_owned(),
-                event_time: time.millis,
-                arrival: origin.timestamp.unwrap_or(time.millis),
-                event_name: name.to_owned(),
-                outcome: facts.outcome,
-                profile: target.instance_profile.map(owned),
-                role: target.role.map(owned),
-                privileged_role: target.privileged_role,
-                actor: actor.arn.or(actor.name).map(owned),
-                principal: principal.map(owned),
-                address: facts.client.address.map(owned),
-                allow_listed: actor.allow_listed == Some(true),
-                service: actor.is_aws_service == Some(true),
-                source: StepSource {
-                    topic: origin.topic.to_owned(),
-                    partition: origin.partition,
-                    offset: origin.offset,
-                    index: raw.index,
-                },
-                record: is_removal.then(|| OriginalRecord::new(raw, origin)),
-            })
-        })
-        .collect()
+    let of = match by {
+        GroupedBy::Profile => target.instance_profile?,
+        GroupedBy::Principal => principal?,
+    };
+    Some(Step {
+        group: Group {
+            by,
+            account: account.to_owned(),
+            of: of.to_owned(),
+        },
+        event_id: facts.event_id.clone().into_owned(),
+        event_time: time.millis,
+        arrival: origin.timestamp.unwrap_or(time.millis),
+        event_name: name.to_owned(),
+        outcome: facts.outcome,
+        profile: target.instance_profile.map(owned),
+        role: target.role.map(owned),
+        privileged_role: target.privileged_role,
+        actor: actor.arn.or(actor.name).map(owned),
+        principal: principal.map(owned),
+        address: facts.client.address.map(owned),
+        allow_listed: actor.allow_listed == Some(true),
+        service: actor.is_aws_service == Some(true),
+        source: StepSource {
+            topic: origin.topic.to_owned(),
+            partition: origin.partition,
+            offset: origin.offset,
+            index: raw.index,
+        },
+        // A sequence is about the removal: of no other call is the record needed again.
+        record: (name == REMOVE).then(|| OriginalRecord::new(raw, origin)),
+    })
 }
 
 /// Who acts. Of a role it is the role, whose sessions anybody who may take it can name as they like; the role of a

@@ -40,10 +40,8 @@ pub(super) fn completed<'a>(
         (step.event_time, &step.event_id) < (new.event_time, &new.event_id)
     });
     after.insert(place, new);
-    let (counts_before, counts_after) = (
-        counts(&before, window, many),
-        counts(&after, window, many),
-    );
+    let (counts_before, counts_after) =
+        (counts(&before, window, many), counts(&after, window, many));
     let thresholds = many.thresholds.iter().rev();
     thresholds
         .filter_map(|threshold| {
@@ -58,7 +56,8 @@ pub(super) fn completed<'a>(
                 .find(|((_, count), known)| is_reached(count) && !is_reached(known))
                 .map(|((end, count), _)| (*end, *count))?;
             let goes_on = before.iter().zip(&counts_before).any(|(step, count)| {
-                is_reached(&count) && step.event_time.abs_diff(end.event_time) <= window.unsigned_abs()
+                is_reached(&count)
+                    && step.event_time.abs_diff(end.event_time) <= window.unsigned_abs()
             });
             (!goes_on).then(|| Reached {
                 count,
@@ -126,7 +125,7 @@ fn latest<'a>(
 
 impl Many {
     /// What makes a step one that counts: none where it does not.
-    fn counts<'a>(&self, step: &'a Step) -> Option<&'a str> {
+    pub(super) fn counts<'a>(&self, step: &'a Step) -> Option<&'a str> {
         let is_expected = step.allow_listed || step.service;
         let counts = is_removal(step)
             && step.outcome == self.outcome

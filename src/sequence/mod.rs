@@ -30,6 +30,7 @@
 mod counts;
 mod fold;
 mod kinds;
+mod missing;
 mod pairs;
 mod state;
 #[cfg(test)]
@@ -37,4 +38,5 @@ mod tests;
 
 pub use fold::{Fold, SequenceTally};
 pub use kinds::{BUILT_IN, Common, Definition, Distinct, Many, Pattern};
+pub use missing::{Missing, missing};
 pub use state::State;

@@ -79,7 +79,8 @@ impl State {
     /// Nothing remembered yet.
     #[must_use]
     pub fn new(settings: &config::Sequences) -> Self {
-        let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let millis =
+            |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         Self {
             memory: millis(settings.window).saturating_add(millis(settings.lateness)),
             max_steps: settings.max_steps,
@@ -132,7 +133,10 @@ impl State {
     fn remember(&mut self, group: Arc<Group>, step: &Step) {
         let number = self.next;
         self.next += 1;
-        let record = step.record.as_ref().map_or(0, crate::finding::OriginalRecord::size);
+        let record = step
+            .record
+            .as_ref()
+            .map_or(0, crate::finding::OriginalRecord::size);
         let weight = 1 + record / RECORD;
         self.weight += weight;
         let of_group = self.groups.entry(Arc::clone(&group)).or_default();

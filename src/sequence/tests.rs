@@ -67,7 +67,11 @@ fn told(steps: &[Step]) -> Vec<String> {
 }
 
 fn short(sequence: &Sequence) -> String {
-    let ids: Vec<&str> = sequence.steps.iter().map(|it| it.event_id.as_str()).collect();
+    let ids: Vec<&str> = sequence
+        .steps
+        .iter()
+        .map(|it| it.event_id.as_str())
+        .collect();
     format!("{} {}", sequence.kind.as_str(), ids.join(" "))
 }
 
@@ -87,17 +91,32 @@ fn a_chain_of_swaps_is_told_link_by_link_even_within_one_second() {
         } else {
             // Of one second nobody knows the order; that the last role came in is told.
             found.sort();
-            assert!(found.contains(&both[0].to_owned()) && found.contains(&both[1].to_owned()), "{found:?}");
+            assert!(
+                found.contains(&both[0].to_owned()) && found.contains(&both[1].to_owned()),
+                "{found:?}"
+            );
         }
     }
 }
 
 #[test]
 fn within_one_second_nothing_is_settled_by_a_guess() {
-    assert_eq!(told(&[removal("a", "1", 0), addition("a", "2", 0)]), [""; 0]);
-    assert_eq!(told(&[removal("a", "1", 0), addition("a", "2", 1)]), ["role_restored 1 2"]);
-    let deleted = of_profile("DeleteInstanceProfile", "a", "2", 0);
-    assert_eq!(told(&[removal("a", "1", 0), deleted]), ["profile_deleted 1 2"]);
+    assert_eq!(
+        told(&[removal("a", "1", 0), addition("a", "2", 0)]),
+        [""; 0]
+    );
+    assert_eq!(
+        told(&[removal("a", "1", 0), addition("a", "2", 1)]),
+        ["role_restored 1 2"]
+    );
+    let deleted = Step {
+        role: None,
+        ..of_profile("DeleteInstanceProfile", "", "2", 0)
+    };
+    assert_eq!(
+        told(&[removal("a", "1", 0), deleted]),
+        ["profile_deleted 1 2"]
+    );
 }
 
 #[test]
@@ -118,12 +137,20 @@ fn what_a_step_does_not_say_is_neither_the_same_nor_another() {
 #[test]
 fn of_two_removals_in_a_row_the_second_has_what_follows() {
     assert_eq!(
-        told(&[removal("a", "1", 0), removal("b", "2", 5), addition("c", "3", 6)]),
+        told(&[
+            removal("a", "1", 0),
+            removal("b", "2", 5),
+            addition("c", "3", 6)
+        ]),
         ["role_swap 2 3"]
     );
     // And what comes between two steps takes nothing back that was said.
     assert_eq!(
-        told(&[removal("a", "1", 0), addition("c", "3", 6), removal("b", "2", 5)]),
+        told(&[
+            removal("a", "1", 0),
+            addition("c", "3", 6),
+            removal("b", "2", 5)
+        ]),
         ["role_swap 1 3", "role_swap 2 3"]
     );
 }
@@ -134,13 +161,23 @@ fn a_step_is_forgotten_when_one_arrives_too_long_after_it() {
     for (late, want) in [(memory, 1), (memory + 1, 0)] {
         let other = Step {
             arrival: late,
-            ..step(GroupedBy::Profile, "other", "DeleteInstanceProfile", "2", late)
+            ..step(
+                GroupedBy::Profile,
+                "other",
+                "DeleteInstanceProfile",
+                "2",
+                late,
+            )
         };
         let second = Step {
             arrival: 10,
             ..addition("b", "3", MINUTE)
         };
-        assert_eq!(told(&[removal("a", "1", 0), other, second]).len(), want, "{late}");
+        assert_eq!(
+            told(&[removal("a", "1", 0), other, second]).len(),
+            want,
+            "{late}"
+        );
     }
 }
 
@@ -152,7 +189,10 @@ fn a_backlog_of_days_changes_nothing() {
         ..step
     };
     assert_eq!(
-        told(&[arrived(removal("a", "1", 0)), arrived(addition("b", "2", MINUTE))]),
+        told(&[
+            arrived(removal("a", "1", 0)),
+            arrived(addition("b", "2", MINUTE))
+        ]),
         ["role_swap 1 2"]
     );
 }
@@ -167,7 +207,13 @@ fn beyond_the_most_the_oldest_go_and_are_counted() {
     for number in 0..250 {
         let of = format!("profile-{number}");
         let id = format!("{number}");
-        state.step(&step(GroupedBy::Profile, &of, "RemoveRoleFromInstanceProfile", &id, number));
+        state.step(&step(
+            GroupedBy::Profile,
+            &of,
+            "RemoveRoleFromInstanceProfile",
+            &id,
+            number,
+        ));
     }
     assert_eq!((state.steps(), state.dropped()), (100, 150));
 }
@@ -176,7 +222,11 @@ fn beyond_the_most_the_oldest_go_and_are_counted() {
 type Seed = (u8, u8, u8, u8, i64, i64, u8);
 
 fn made(seeds: &[Seed]) -> Vec<Step> {
-    let names = ["RemoveRoleFromInstanceProfile", "AddRoleToInstanceProfile", "DeleteInstanceProfile"];
+    let names = [
+        "RemoveRoleFromInstanceProfile",
+        "AddRoleToInstanceProfile",
+        "DeleteInstanceProfile",
+    ];
     let mut steps: Vec<Step> = Vec::new();
     let mut clock = 0;
     for (place, (call, role, profile, outcome, advance, back, again)) in seeds.iter().enumerate() {
@@ -290,4 +340,114 @@ proptest! {
         let said = told(&steps);
         prop_assert_eq!(said.len(), usize::from(count >= 5) + usize::from(count >= 20), "{:?}", said);
     }
+}
+
+/// What a removal and another call lack, in words.
+fn lacks(removal: Step, next: Step) -> String {
+    let calls = [removal, next];
+    let mut state = State::new(&settings());
+    let went = calls.iter().filter(|step| step.outcome == Outcome::Success);
+    let found: Vec<Sequence> = went.flat_map(|step| state.step(step)).collect();
+    let missing = super::missing(&calls, &found);
+    let all = missing.iter().map(|it| {
+        format!(
+            "{} of {}: {}",
+            it.kind.as_str(),
+            it.event_id,
+            it.why.join("; ")
+        )
+    });
+    all.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_is_missing_for_a_pair_is_said() {
+    let denied = |step: Step| Step {
+        outcome: Outcome::Denied,
+        ..step
+    };
+    let elsewhere = |mut step: Step| {
+        "api".clone_into(&mut step.group.of);
+        step.profile = Some("api".to_owned());
+        step
+    };
+    for (next, want) in [
+        (addition("b", "2", MINUTE), ""),
+        (
+            addition("b", "2", 901 * SECOND),
+            "role_swap of 1: it was made 15m 1s later; 15m is the most",
+        ),
+        (
+            addition("b", "2", -SECOND),
+            "role_swap of 1: what should have followed was made 1s before",
+        ),
+        (
+            denied(addition("b", "2", MINUTE)),
+            "role_swap of 1: what followed was denied",
+        ),
+        (
+            elsewhere(addition("b", "2", MINUTE)),
+            "role_swap of 1: one was about the instance profile web, the other about api",
+        ),
+        (
+            elsewhere(denied(addition("a", "2", MINUTE))),
+            "role_restored of 1: what followed was denied; one was about the instance profile web, the other about api",
+        ),
+        (
+            addition("a", "2", 0),
+            "role_restored of 1: both are of the same second, so that nobody knows which was first",
+        ),
+        (
+            Step {
+                principal: Some("mallory".to_owned()),
+                role: None,
+                ..of_profile("DeleteInstanceProfile", "", "2", SECOND)
+            },
+            "profile_deleted of 1: one was by eve, the other by mallory",
+        ),
+    ] {
+        assert_eq!(lacks(removal("a", "1", 0), next.clone()), want, "{next:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_for_many_is_said() {
+    let call = |number: i64, outcome: Outcome| Step {
+        outcome,
+        profile: Some(format!("profile-{number}")),
+        ..step(
+            GroupedBy::Principal,
+            "eve",
+            "RemoveRoleFromInstanceProfile",
+            &format!("{number}"),
+            number * SECOND,
+        )
+    };
+    let told = |outcome: Outcome, count: i64| {
+        let calls: Vec<Step> = (1..=count).map(|number| call(number, outcome)).collect();
+        let mut state = State::new(&settings());
+        let found: Vec<Sequence> = calls.iter().flat_map(|step| state.step(step)).collect();
+        let missing = super::missing(&calls, &found);
+        missing
+            .iter()
+            .map(|it| format!("{}: {}", it.kind.as_str(), it.why.join("; ")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(Outcome::Success, 1), [""; 0]);
+    assert_eq!(
+        told(Outcome::Success, 4),
+        ["burst: 4 instance profiles of one principal within 10m; it takes 5"]
+    );
+    assert_eq!(told(Outcome::Success, 5), [""; 0]);
+    assert_eq!(
+        told(Outcome::Denied, 2),
+        [
+            "denied_burst: 2 denials of one principal within 10m; it takes 3",
+            "success_after_denied: 2 denials of one principal within 1h; it takes 3"
+        ]
+    );
+    assert_eq!(
+        told(Outcome::Denied, 3),
+        ["success_after_denied: 3 denials, and no success of that principal within 1h after them"]
+    );
 }
