@@ -11,8 +11,9 @@
     reason = "the records are shared with the test of severity, which has more kinds"
 )]
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
-use trailtag::config::{Config, Key, Route};
+use trailtag::config::{Config, Format, Key, Route, Validate};
 use trailtag::model::{Level, Origin};
 use trailtag::pipeline::{Outputs, Pipeline};
 use trailtag::sequence::{BUILT_IN, Fold};
@@ -454,5 +455,115 @@ fn every_kind_fits_into_what_is_remembered() {
             u128::from(definition.window.unsigned_abs()) <= window,
             "{definition:?}"
         );
+    }
+}
+
+/// A text that somebody may have put into a log.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => prop::sample::select(vec!["web", "web-role", "OrgAdmin", "eve"]).prop_map(str::to_owned),
+        1 => any::<String>(),
+        1 => "[-'\"`$(){}<>;&|\\\\ \n\t]{0,12}",
+    ]
+}
+
+prop_compose! {
+    fn any_call()(
+        name in prop::sample::select(vec!["RemoveRoleFromInstanceProfile", "AddRoleToInstanceProfile", "DeleteInstanceProfile"]),
+        code in prop::option::weighted(0.3, prop::sample::select(vec!["AccessDenied", "NoSuchEntityException"])),
+        at in 0_u64..1200,
+        id in 0_u32..12,
+        (profile, role, user, address) in (any_text(), any_text(), any_text(), any_text()),
+        missing in prop::option::weighted(0.2, prop::sample::select(vec!["eventTime", "eventID", "userIdentity", "requestParameters", "recipientAccountId"])),
+    ) -> Value {
+        let mut call = remove(&format!("{id}"), at, &profile, &role);
+        call["eventName"] = json!(name);
+        call["userIdentity"]["arn"] = json!(format!("arn:aws:iam::111122223333:user/{user}"));
+        call["sourceIPAddress"] = json!(address);
+        if let Some(code) = code {
+            call["errorCode"] = json!(code);
+        }
+        if let Some(missing) = missing {
+            call[missing] = Value::Null;
+        }
+        call
+    }
+}
+
+/// A pipeline with a route for every format.
+fn of_every_format() -> &'static (Config, Pipeline) {
+    static PIPELINE: std::sync::OnceLock<(Config, Pipeline)> = std::sync::OnceLock::new();
+    PIPELINE.get_or_init(|| {
+        let formats = [
+            Format::Native,
+            Format::Ecs,
+            Format::SplunkHec,
+            Format::SplunkRaw,
+            Format::Ocsf,
+        ];
+        let route = |format: Format| Route {
+            name: format.as_str().to_owned(),
+            topic: "t".to_owned(),
+            format,
+            ..Route::default()
+        };
+        let config = Config {
+            routes: formats.map(route).into(),
+            ..Config::default()
+        };
+        let pipeline = Pipeline::from_config(&config).unwrap().collecting_steps();
+        (config, pipeline)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Whatever stands in the records, the documents of what they are together can be read in every format.
+    #[test]
+    fn hostile_records_make_documents_that_can_be_read(calls in prop::collection::vec(any_call(), 1..12)) {
+        let (config, pipeline) = of_every_format();
+        let mut fold = Fold::new(&config.sequences);
+        for call in calls {
+            let mut out = Outputs::default();
+            let origin = Origin { topic: "t", partition: 0, offset: 0, timestamp: Some(1_767_614_400_000) };
+            let before = pipeline.process(call.to_string().as_bytes(), &origin, &mut out).matched;
+            let alone = out.documents.len();
+            prop_assert_eq!(u64::try_from(alone).unwrap(), before * 5);
+            // What another process reads is what this one wrote.
+            for step in &mut out.steps {
+                let text = serde_json::to_string(step).unwrap();
+                *step = serde_json::from_str(&text).unwrap();
+            }
+            fold.fold(pipeline, &mut out);
+            prop_assert!(out.dead_letters.is_empty());
+            prop_assert_eq!(out.documents.len() % 5, 0);
+            for document in &out.documents[alone..] {
+                let told: Value = serde_json::from_slice(&document.payload).unwrap();
+                let key = document.key.as_deref().unwrap();
+                prop_assert!(key.starts_with("sequence-") && told.to_string().contains(key), "{}", told);
+            }
+        }
+    }
+
+    /// The prefilter is exact for steps too: what reads every record finds no other ones.
+    #[test]
+    fn no_step_is_passed_over(call in any_call(), escaped in any::<bool>()) {
+        let mut text = call.to_string();
+        if escaped {
+            text = text.replace("Profile\",", "Profil\\u0065\",");
+        }
+        let full = Config {
+            input: trailtag::config::Input { validate: Validate::Full, ..Config::default().input },
+            ..Config::default()
+        };
+        let origin = Origin { topic: "t", partition: 0, offset: 0, timestamp: None };
+        let [some, all] = [Config::default(), full].map(|config| {
+            let pipeline = Pipeline::from_config(&config).unwrap().collecting_steps();
+            let mut out = Outputs::default();
+            pipeline.process(text.as_bytes(), &origin, &mut out);
+            out.steps
+        });
+        prop_assert_eq!(some, all);
     }
 }
