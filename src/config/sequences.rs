@@ -27,7 +27,7 @@ pub struct Sequences {
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "schema::duration")]
     pub lateness: Duration,
-    /// The most steps that are remembered; beyond it, the oldest are forgotten. A step takes about 2 KB of memory; one with
+    /// The most steps that are remembered; beyond it, the oldest are forgotten. A step takes about 3 KB of memory; one with
     /// a record of more than 4 KiB counts as several.
     #[schemars(range(min = 100))]
     pub max_steps: usize,

@@ -25,6 +25,37 @@
 //! place reads back as far as [`State::rebuilt_from`] says, throws away what that completes, and goes on as if it had
 //! never stopped.
 //!
+//! A program that sees its whole input needs none of that: [`Fold`] takes the steps where the pipeline left them, and adds
+//! documents.
+//!
+//! ```
+//! use trailtag::sequence::Fold;
+//! use trailtag::{Config, Origin, Outputs, Pipeline};
+//!
+//! let config = Config::default();
+//! let pipeline = Pipeline::from_config(&config)?.collecting_steps();
+//! let mut fold = Fold::new(&config.sequences);
+//! let mut outputs = Outputs::default();
+//! let calls = [("RemoveRoleFromInstanceProfile", "web-app"), ("AddRoleToInstanceProfile", "OrgAdmin")];
+//! for (number, (name, role)) in calls.into_iter().enumerate() {
+//!     let message = serde_json::json!({
+//!         "eventTime": format!("2026-01-05T18:46:2{number}Z"), "eventSource": "iam.amazonaws.com", "eventName": name,
+//!         "eventID": format!("event-{number}"), "recipientAccountId": "111122223333",
+//!         "requestParameters": {"instanceProfileName": "web-prod", "roleName": role},
+//!     });
+//!     let origin = Origin { topic: "cloudtrail", partition: 0, offset: 42, timestamp: None };
+//!     pipeline.process(message.to_string().as_bytes(), &origin, &mut outputs);
+//!     fold.fold(&pipeline, &mut outputs);
+//! }
+//!
+//! // The removal is a finding; together with the addition it is a swap.
+//! assert_eq!(outputs.documents.len(), 2);
+//! let swap: serde_json::Value = serde_json::from_slice(&outputs.documents[1].payload)?;
+//! assert_eq!(swap["trailtag"]["sequence"]["role_now"], "OrgAdmin");
+//! assert_eq!(swap["trailtag"]["severity"]["level"], "critical");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! `kinds.rs` says what is looked for, as data; `pairs.rs` and `counts.rs` find it; `state.rs` remembers.
 
 mod counts;

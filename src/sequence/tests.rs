@@ -233,7 +233,8 @@ fn made(seeds: &[Seed]) -> Vec<Step> {
         clock += advance * SECOND;
         if *again == 0 && place > 0 {
             // A redelivery, a little later in the log.
-            let mut step = steps[(place * 7) % steps.len()].clone();
+            let back = place * 7 % steps.len().min(5);
+            let mut step = steps[steps.len() - 1 - back].clone();
             step.arrival = clock;
             steps.push(step);
             continue;
@@ -249,7 +250,13 @@ fn made(seeds: &[Seed]) -> Vec<Step> {
         };
         next.role = Some(format!("role-{role}"));
         next.profile = Some(of);
-        next.arrival = clock;
+        // Messages of several partitions come in no order, and their records are of every size.
+        next.arrival = clock - back % 7 * MINUTE;
+        if *role == 0 {
+            let text = "x".repeat(usize::from(*outcome) * 2_000);
+            let record = serde_json::json!({"envelope": "record", "text": text});
+            next.record = Some(serde_json::from_value(record).unwrap());
+        }
         if call % 2 == 1 && outcome % 3 == 0 {
             next.outcome = Outcome::Denied;
         }

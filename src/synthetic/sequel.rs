@@ -31,11 +31,26 @@ pub(super) struct Sequel {
     subject: u64,
 }
 
+/// What follows, and after how many milliseconds. Half of all are teardowns, which delete the profile at once; a swap takes
+/// somebody at a keyboard a moment, and whoever puts a role back had to find out first.
+const TURNS: [(&Call, u64, u64); 8] = [
+    (&DELETION, 1_000, 3_000),
+    (&ADDITION_OF_ADMIN, 4_000, 40_000),
+    (&DELETION, 1_000, 3_000),
+    (&ADDITION_BACK, 20_000, 240_000),
+    (&DELETION, 1_000, 3_000),
+    (&ADDITION_OF_OTHER, 4_000, 40_000),
+    (&DELETION, 1_000, 3_000),
+    (&ADDITION_BACK, 20_000, 240_000),
+];
+
 /// The calls that are to come.
 #[derive(Debug)]
 pub(super) struct Sequels {
     rate: f64,
     random: Random,
+    /// How many there were.
+    number: usize,
     /// By the time at which they are due.
     pending: VecDeque<Sequel>,
 }
@@ -45,23 +60,22 @@ impl Sequels {
         Self {
             rate,
             random,
+            number: 0,
             pending: VecDeque::new(),
         }
     }
 
-    /// Decides whether something follows a removal that went through at `now`, what, and when. Half of them are teardowns,
-    /// which delete the profile at once; a swap takes somebody at a keyboard a moment, and whoever puts a role back had to
-    /// find out first.
+    /// Decides whether something follows a removal that went through at `now`, and when. What it is goes in turn, so that few
+    /// removals are enough for some of each.
     pub(super) fn follow(&mut self, now: u64, removal: &Drawn<'_>) {
         if self.rate <= 0.0 || self.random.fraction() >= self.rate {
             return;
         }
-        let (call, from, to): (&'static Call, u64, u64) = match self.random.below(8) {
-            0..4 => (&DELETION, 1_000, 3_000),
-            4 => (&ADDITION_OF_OTHER, 4_000, 40_000),
-            5 => (&ADDITION_OF_ADMIN, 4_000, 40_000),
-            _ => (&ADDITION_BACK, 20_000, 240_000),
+        let turn = TURNS.get(self.number % TURNS.len()).copied();
+        let Some((call, from, to)) = turn else {
+            return;
         };
+        self.number += 1;
         let due = now + from + self.random.below(to - from);
         let place = self.pending.partition_point(|other| other.due <= due);
         self.pending.insert(

@@ -288,7 +288,12 @@ fn no_record_pushes_out_what_an_alert_needs() {
             assert!(event.starts_with("{\"severity\":\""), "{event}");
             let first = &event[..1_000];
             // A finding as low as this one has no technique, and one of a single record no sequence.
-            let others = ["mitre_technique_id", "sequence", "verdict", "related_event_id"];
+            let others = [
+                "mitre_technique_id",
+                "sequence",
+                "verdict",
+                "related_event_id",
+            ];
             for key in HEAD.iter().filter(|key| !others.contains(key)) {
                 assert!(first.contains(&format!("\"{key}\":")), "{key}: {first}");
             }
