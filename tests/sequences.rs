@@ -13,7 +13,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use trailtag::config::{Config, Format, Key, Route, Validate};
+use trailtag::config::{Config, Format, Key, OcsfClass, Route, Validate};
 use trailtag::model::{Level, Origin};
 use trailtag::pipeline::{Outputs, Pipeline};
 use trailtag::sequence::{BUILT_IN, Fold};
@@ -409,6 +409,43 @@ fn what_takes_an_alarm_back_goes_where_the_alarm_went() {
             ..Config::default()
         };
         assert_eq!(documents(&config, &records).len(), want, "{level:?}");
+    }
+}
+
+#[test]
+fn a_route_of_calls_gets_no_sequence() {
+    let records = [
+        remove("r", 0, "web", "web-role"),
+        add("a", 30, "web", "batch"),
+    ];
+    for (class, want) in [
+        (OcsfClass::DetectionFinding, 2),
+        (OcsfClass::ApiActivity, 1),
+        (OcsfClass::AccountChange, 1),
+    ] {
+        let route = Route {
+            format: Format::Ocsf,
+            ocsf_class: class,
+            ..Route::default()
+        };
+        let config = Config {
+            routes: vec![route],
+            ..Config::default()
+        };
+        let pipeline = Pipeline::from_config(&config).unwrap().collecting_steps();
+        let mut fold = Fold::new(&config.sequences);
+        let mut out = Outputs::default();
+        for record in &records {
+            let origin = Origin {
+                topic: "t",
+                partition: 0,
+                offset: 0,
+                timestamp: None,
+            };
+            pipeline.process(record.to_string().as_bytes(), &origin, &mut out);
+            fold.fold(&pipeline, &mut out);
+        }
+        assert_eq!(out.documents.len(), want, "{class:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::schema;
 use crate::model::fault::Fault;
 
 /// The longest time from the first to the last event of a built-in sequence.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Sequences: what several events say together, such as one role taken out of an instance profile and another put in.
 /// `process`, `demo` and `explain` look for them in their input. `run` does not yet.
@@ -38,7 +38,7 @@ impl Default for Sequences {
         Self {
             topic: String::new(),
             window: LONGEST,
-            lateness: Duration::from_secs(900),
+            lateness: Duration::from_mins(15),
             max_steps: 20_000,
         }
     }

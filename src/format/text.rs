@@ -283,17 +283,16 @@ fn told(sequence: &Sequence, out: &mut Formatter<'_>) -> fmt::Result {
         SequenceKind::RoleSwap | SequenceKind::RoleRestored | SequenceKind::ProfileDeleted => {
             let actor = last.and_then(|step| step.actor.as_deref());
             shown(actor.unwrap_or("somebody unknown"), out)?;
-            match last.and_then(|step| step.role.as_deref()) {
-                _ if kind == SequenceKind::ProfileDeleted => {
-                    out.write_str(" deleted the profile")?
-                }
-                _ if kind == SequenceKind::RoleRestored => out.write_str(" put the role back")?,
-                Some(role) => {
+            let role = last.and_then(|step| step.role.as_deref());
+            match (kind, role) {
+                (SequenceKind::ProfileDeleted, _) => out.write_str(" deleted the profile")?,
+                (SequenceKind::RoleRestored, _) => out.write_str(" put the role back")?,
+                (_, None) => out.write_str(" put another role in its place")?,
+                (_, Some(role)) => {
                     out.write_str(" put the role ")?;
                     shown(role, out)?;
                     out.write_str(" in its place")?;
                 }
-                None => out.write_str(" put another role in its place")?,
             }
             write!(out, " {between} later")
         }

@@ -42,29 +42,26 @@ pub(super) fn completed<'a>(
     after.insert(place, new);
     let (counts_before, counts_after) =
         (counts(&before, window, many), counts(&after, window, many));
-    let thresholds = many.thresholds.iter().rev();
-    thresholds
-        .filter_map(|threshold| {
-            let is_reached = |count: &&u64| **count >= *threshold;
-            // The counts before, by the places after.
-            let (earlier, later) = counts_before.split_at_checked(place)?;
-            let known = earlier.iter().chain([&0]).chain(later);
-            let (end, count) = after
-                .iter()
-                .zip(&counts_after)
-                .zip(known)
-                .find(|((_, count), known)| is_reached(count) && !is_reached(known))
-                .map(|((end, count), _)| (*end, *count))?;
-            let goes_on = before.iter().zip(&counts_before).any(|(step, count)| {
-                is_reached(&count)
-                    && step.event_time.abs_diff(end.event_time) <= window.unsigned_abs()
-            });
-            (!goes_on).then(|| Reached {
-                count,
-                steps: latest(&after, end, window, many, *threshold),
-            })
+    // The counts before, by the places after.
+    let (earlier, later) = counts_before.split_at_checked(place)?;
+    let known: Vec<u64> = [earlier, &[0], later].concat();
+    many.thresholds.iter().rev().find_map(|threshold| {
+        let is_reached = |count: u64| count >= *threshold;
+        let (end, count) = after
+            .iter()
+            .zip(&counts_after)
+            .zip(&known)
+            .find(|((_, count), known)| is_reached(**count) && !is_reached(**known))
+            .map(|((end, count), _)| (*end, *count))?;
+        let is_near =
+            |step: &Step| step.event_time.abs_diff(end.event_time) <= window.unsigned_abs();
+        let mut reached = before.iter().zip(&counts_before);
+        let goes_on = reached.any(|(step, count)| is_reached(*count) && is_near(step));
+        (!goes_on).then(|| Reached {
+            count,
+            steps: latest(&after, end, window, many, *threshold),
         })
-        .next()
+    })
 }
 
 /// At each step that can be the end, how many different ones lie within the window that ends with it; else 0.

@@ -290,7 +290,7 @@ proptest! {
         max_steps in prop::sample::select(vec![20_000_usize, 100, 12, 3]),
     ) {
         let steps = made(&seeds);
-        let settings = Sequences { max_steps, window: Duration::from_secs(3600), ..Sequences::default() };
+        let settings = Sequences { max_steps, window: Duration::from_hours(1), ..Sequences::default() };
         let mut undisturbed = State::new(&settings);
         let want: Vec<Vec<Sequence>> = steps.iter().map(|step| undisturbed.step(step)).collect();
         let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut < steps.len()).collect();
