@@ -11,6 +11,10 @@
     reason = "the records are shared with the test of severity, which has more kinds"
 )]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trailtag::config::{Config, Format, Key, OcsfClass, Route, Validate};
@@ -79,6 +83,10 @@ fn teardown(profiles: u64) -> Vec<Value> {
 /// The documents of sequences that come of a stream, in their order.
 fn documents(config: &Config, records: &[Value]) -> Vec<Value> {
     let pipeline = Pipeline::from_config(config).unwrap().collecting_steps();
+    documents_of(&pipeline, config, records)
+}
+
+fn documents_of(pipeline: &Pipeline, config: &Config, records: &[Value]) -> Vec<Value> {
     let mut fold = Fold::new(&config.sequences);
     let mut out = Outputs::default();
     for (offset, record) in records.iter().enumerate() {
@@ -89,7 +97,7 @@ fn documents(config: &Config, records: &[Value]) -> Vec<Value> {
             timestamp: None,
         };
         pipeline.process(record.to_string().as_bytes(), &origin, &mut out);
-        fold.fold(&pipeline, &mut out);
+        fold.fold(pipeline, &mut out);
     }
     assert!(out.dead_letters.is_empty(), "{:?}", out.dead_letters);
     let documents = out.documents.iter();
@@ -126,9 +134,26 @@ fn short(document: &Value) -> String {
     )
 }
 
+/// The pipeline of a site; the same few again and again, so each is built once.
+fn pipeline_of(site: Site) -> Rc<(Config, Pipeline)> {
+    thread_local! {
+        static SITES: RefCell<HashMap<String, Rc<(Config, Pipeline)>>> = RefCell::default();
+    }
+    let build = || {
+        let folder = tempfile::tempdir().unwrap();
+        let config = site.config(folder.path());
+        let pipeline = Pipeline::from_config(&config).unwrap().collecting_steps();
+        Rc::new((config, pipeline))
+    };
+    SITES.with_borrow_mut(|sites| {
+        let known = sites.entry(format!("{site:?}"));
+        known.or_insert_with(build).clone()
+    })
+}
+
 fn told(site: Site, records: &[Value]) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let documents = documents(&site.config(folder.path()), records);
+    let of_site = pipeline_of(site);
+    let documents = documents_of(&of_site.1, &of_site.0, records);
     documents.iter().map(short).collect()
 }
 
@@ -553,6 +578,18 @@ fn of_every_format() -> &'static (Config, Pipeline) {
     })
 }
 
+/// What reads records as their names say, and what reads every record.
+fn some_and_all() -> &'static [Pipeline; 2] {
+    static PIPELINES: std::sync::OnceLock<[Pipeline; 2]> = std::sync::OnceLock::new();
+    PIPELINES.get_or_init(|| {
+        [Validate::Matched, Validate::Full].map(|validate| {
+            let mut config = Config::default();
+            config.input.validate = validate;
+            Pipeline::from_config(&config).unwrap().collecting_steps()
+        })
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -590,13 +627,8 @@ proptest! {
         if escaped {
             text = text.replace("Profile\",", "Profil\\u0065\",");
         }
-        let full = Config {
-            input: trailtag::config::Input { validate: Validate::Full, ..Config::default().input },
-            ..Config::default()
-        };
         let origin = Origin { topic: "t", partition: 0, offset: 0, timestamp: None };
-        let [some, all] = [Config::default(), full].map(|config| {
-            let pipeline = Pipeline::from_config(&config).unwrap().collecting_steps();
+        let [some, all] = some_and_all().each_ref().map(|pipeline| {
             let mut out = Outputs::default();
             pipeline.process(text.as_bytes(), &origin, &mut out);
             out.steps

@@ -39,7 +39,7 @@ pub struct Outputs {
     pub documents: Vec<Document>,
     /// What could not be read, or could not be sent as it is.
     pub dead_letters: Vec<DeadLetter>,
-    /// The steps of sequences among the records, in their order; none unless [`Pipeline::collecting_steps`].
+    /// The steps of sequences among the records, in their order; none unless [`super::Pipeline::collecting_steps`].
     pub steps: Vec<Step>,
     /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
     pub limits: Vec<usize>,
