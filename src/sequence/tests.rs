@@ -144,7 +144,16 @@ fn of_two_removals_in_a_row_the_second_has_what_follows() {
         ]),
         ["role_swap 2 3"]
     );
-    // And what comes between two steps takes nothing back that was said.
+    // Also where the first comes last,
+    assert_eq!(
+        told(&[
+            removal("b", "2", 5),
+            addition("c", "3", 6),
+            removal("a", "1", 0)
+        ]),
+        ["role_swap 2 3"]
+    );
+    // and what comes between two steps takes nothing back that was said.
     assert_eq!(
         told(&[
             removal("a", "1", 0),
@@ -179,6 +188,28 @@ fn a_step_is_forgotten_when_one_arrives_too_long_after_it() {
             "{late}"
         );
     }
+}
+
+#[test]
+fn what_lags_behind_counts_as_come_with_what_stands_before_it() {
+    let day = 24 * 60 * MINUTE;
+    let other = |arrival: i64| Step {
+        arrival,
+        ..step(
+            GroupedBy::Profile,
+            "other",
+            "DeleteInstanceProfile",
+            "x",
+            day,
+        )
+    };
+    // Of a partition that is a day behind: each half arrived long before what was read already.
+    let swap = [removal("a", "1", 0), addition("b", "2", MINUTE)];
+    let [first, second] = swap;
+    assert_eq!(
+        told(&[other(day), first, other(day + MINUTE), second]),
+        ["role_swap 1 2"]
+    );
 }
 
 #[test]
@@ -280,12 +311,13 @@ fn resumed(steps: &[Step], start: usize, settings: &Sequences) -> State {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     /// The state is rebuilt from the log of steps at each restart, and the documents are those of one undisturbed run.
     #[test]
     fn restarts_anywhere_change_nothing(
-        seeds in prop::collection::vec((0_u8..6, 0_u8..3, 0_u8..7, 0_u8..9, 0_i64..900, 0_i64..900, 0_u8..8), 1..80),
+        // Some are so late that what is remembered decides: within `lateness` nothing that is forgotten could matter.
+        seeds in prop::collection::vec((0_u8..6, 0_u8..3, 0_u8..7, 0_u8..9, 0_i64..900, prop_oneof![0_i64..900, 0_i64..9_000], 0_u8..4), 1..80),
         cuts in prop::collection::vec(0_usize..80, 0..6),
         max_steps in prop::sample::select(vec![20_000_usize, 100, 12, 3]),
     ) {
