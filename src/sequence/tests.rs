@@ -207,7 +207,13 @@ fn what_lags_behind_counts_as_come_with_what_stands_before_it() {
     let swap = [removal("a", "1", 0), addition("b", "2", MINUTE)];
     let [first, second] = swap;
     assert_eq!(
-        told(&[other(day), first, other(day + MINUTE), second]),
+        told(&[
+            other(day),
+            first,
+            other(day + MINUTE),
+            other(day + 2 * MINUTE),
+            second
+        ]),
         ["role_swap 1 2"]
     );
 }
