@@ -35,6 +35,7 @@ struct Case {
     payload: fn() -> Vec<u8>,
     format: Format,
     is_matched: bool,
+    looks_for_sequences: bool,
 }
 
 const fn ignored(name: &'static str, payload: fn() -> Vec<u8>) -> Case {
@@ -43,6 +44,15 @@ const fn ignored(name: &'static str, payload: fn() -> Vec<u8>) -> Case {
         payload,
         format: Format::Native,
         is_matched: false,
+        looks_for_sequences: false,
+    }
+}
+
+/// The same where steps of sequences are looked for too.
+const fn of_sequences(name: &'static str, payload: fn() -> Vec<u8>) -> Case {
+    Case {
+        looks_for_sequences: true,
+        ..ignored(name, payload)
     }
 }
 
@@ -52,10 +62,11 @@ const fn matched(name: &'static str, format: Format) -> Case {
         payload: || typical(1.0),
         format,
         is_matched: true,
+        looks_for_sequences: false,
     }
 }
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 16] = [
     ignored("ignored record", || typical(0.0)),
     ignored("ignored record, keys in another order", || {
         sorted(&typical(0.0))
@@ -67,6 +78,10 @@ const CASES: [Case; 14] = [
     ignored("ignored S3 file, 100 records", || one(Shape::S3File)),
     ignored("ignored S3 file, 100 records, gzip", || {
         gzip(&one(Shape::S3File))
+    }),
+    of_sequences("ignored record, sequences", || typical(0.0)),
+    of_sequences("ignored S3 file, 100 records, sequences", || {
+        one(Shape::S3File)
     }),
     ignored("skipped notification of S3", || S3_NOTIFICATION.into()),
     ignored("skipped line of another log, Filebeat", || FILEBEAT.into()),
@@ -110,7 +125,10 @@ fn run(case: &Case, times: u32) {
         }],
         ..Config::default()
     };
-    let pipeline = Pipeline::from_config(&config).unwrap();
+    let mut pipeline = Pipeline::from_config(&config).unwrap();
+    if case.looks_for_sequences {
+        pipeline = pipeline.collecting_steps();
+    }
     let payload = (case.payload)();
     let mut out = Outputs::default();
     counted_by_valgrind(&pipeline, &payload, &mut out, times);

@@ -2,14 +2,20 @@
 //!
 //! It borrows from the record, the rules and the catalogue; a format adds nothing to it and looks nothing up.
 
+mod sequence;
+mod step;
+
 use serde::Serialize;
+
+pub use sequence::Sequence;
+pub use step::{Group, GroupedBy, OriginalRecord, Step, StepSource};
 
 use crate::cloudtrail::envelope::RawRecord;
 use crate::cloudtrail::record::Record;
-use crate::config::{Key, Route};
+use crate::config::{Format, Key, OcsfClass, Route};
 use crate::detection::Detection;
 use crate::detection::rules::Rule;
-use crate::model::{Level, Origin};
+use crate::model::{Level, Origin, Verdict};
 use crate::remediation::{Advice, Steps};
 
 /// Where a record came from, so that it can be found again.
@@ -43,6 +49,10 @@ pub struct Finding<'a> {
     pub source: RecordSource<'a>,
     /// When its message came to Kafka, in milliseconds since the epoch, where the message says so.
     pub received: Option<i64>,
+    /// What the record says together with others, where the finding is of that.
+    pub sequence: Option<&'a Sequence>,
+    /// How severe the record is by itself, where the finding is of a sequence.
+    pub level_alone: Option<Level>,
 }
 
 /// What is left out, step by step, of a document that is too large: first what says the same again in another form.
@@ -76,6 +86,25 @@ impl<'a> Finding<'a> {
                 custom: raw.custom,
             },
             received: origin.timestamp,
+            sequence: None,
+            level_alone: None,
+        }
+    }
+
+    /// The finding of a sequence, whose record by itself has this level.
+    #[must_use]
+    pub const fn of_sequence(mut self, sequence: &'a Sequence, alone: Level) -> Self {
+        self.sequence = Some(sequence);
+        self.level_alone = Some(alone);
+        self
+    }
+
+    /// The id of the document: the record's, or the sequence's.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self.sequence {
+            Some(sequence) => &sequence.id,
+            None => &self.detection.facts.event_id,
         }
     }
 
@@ -87,13 +116,37 @@ impl<'a> Finding<'a> {
         trimmed
     }
 
-    /// Whether a route asks for findings such as this.
+    /// Whether a route asks for findings such as this. What takes an alarm back goes wherever the alarm went.
     #[must_use]
     pub fn is_wanted_by(&self, route: &Route) -> bool {
         let outcome = &self.detection.facts.outcome;
-        self.level() >= route.min_severity
+        let level = self.level_alone.unwrap_or_default().max(self.level());
+        // The call itself has left already, in the classes that are about calls.
+        let is_call =
+            route.format == Format::Ocsf && route.ocsf_class != OcsfClass::DetectionFinding;
+        !(is_call && self.sequence.is_some())
+            && level >= route.min_severity
             && (route.only.is_empty() || route.only.contains(outcome))
             && !route.exclude.contains(outcome)
+    }
+
+    /// Whether it asks for somebody's attention. What takes an alarm back does not, however severe the record remains.
+    #[must_use]
+    pub fn is_alert(&self) -> bool {
+        match self.sequence.map(Sequence::verdict) {
+            Some(Verdict::Escalates) => true,
+            Some(Verdict::Settles) => false,
+            None => self.level() >= Level::Medium,
+        }
+    }
+
+    /// What happened, as a title: that of the sequence, or of the rule that weighs most.
+    #[must_use]
+    pub fn title(&self) -> Option<&'a str> {
+        match self.sequence {
+            Some(sequence) => Some(sequence.kind.title()),
+            None => self.rule().map(|rule| rule.title.as_str()),
+        }
     }
 
     /// How severe it is.
@@ -129,7 +182,7 @@ impl<'a> Finding<'a> {
     pub fn key(&self, key: Key) -> Option<String> {
         let facts = &self.detection.facts;
         match key {
-            Key::EventId => Some(facts.event_id.clone().into_owned()),
+            Key::EventId => Some(self.id().to_owned()),
             Key::AccountId => facts.target.account.map(str::to_owned),
             Key::None => None,
         }

@@ -59,6 +59,7 @@
 //! - `service`: workers, signals, reloads, the pages
 //! - `kafka`: the worker's loop and the two guarantees
 //! - `telemetry`: metrics and health
+//! - [`sequence`]: what several events say together
 //! - [`pipeline`]: composes all of the following
 //! - [`mod@format`]: findings to bytes
 //! - [`finding`]: what one matched record became
@@ -80,6 +81,7 @@ pub mod kafka;
 pub mod model;
 pub mod pipeline;
 pub mod remediation;
+pub mod sequence;
 #[cfg(feature = "service")]
 pub mod service;
 pub mod synthetic;

@@ -1,11 +1,15 @@
 //! Composes envelope, prefilter, detection, remediation and formats: one message in, documents out. Pure.
 
+mod outputs;
+mod sequences;
+mod steps;
 mod tally;
 mod unreadable;
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+pub use outputs::{Document, Outputs};
+pub(crate) use outputs::{HEADER_OVERHEAD, OVERHEAD};
 pub use tally::Tally;
 pub use unreadable::MOST_ELEMENTS;
 use unreadable::{UnreadableElement, UnreadableElements, dead_letter};
@@ -19,92 +23,13 @@ use crate::cloudtrail::repair::Repaired;
 use crate::config::{Config, Route, Validate};
 use crate::detection::explain::Explanation;
 use crate::detection::{Context, Detector};
-use crate::finding::{Finding, TRIMS};
+use crate::finding::{Finding, Step, TRIMS};
 use crate::format;
-use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::model::dead_letter::Reason;
 use crate::model::error::chain;
 use crate::model::fault::{Faults, Notes};
 use crate::model::{Level, Origin};
 use crate::remediation::Catalogue;
-
-/// What Kafka adds around a message, at the most, beyond its key, value and headers.
-pub(crate) const OVERHEAD: usize = 128;
-
-/// What Kafka adds to a header, at the most, beyond its name and its value.
-pub(crate) const HEADER_OVERHEAD: usize = 10;
-
-/// One document for one route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    /// The place of the route in the configuration.
-    pub route: usize,
-    /// The record's place within its message.
-    pub index: u32,
-    /// The Kafka key, none where the route has none.
-    pub key: Option<String>,
-    /// The Kafka headers, in order.
-    pub headers: Vec<(Cow<'static, str>, String)>,
-    /// The document.
-    pub payload: Vec<u8>,
-    /// When the event happened, in milliseconds since the epoch, where the record says so.
-    pub event_time: Option<i64>,
-}
-
-/// What messages became, and buffers that are reused from one to the next.
-#[derive(Debug, Default)]
-pub struct Outputs {
-    /// Documents, in the order of their records and, within one, of the routes.
-    pub documents: Vec<Document>,
-    /// What could not be read, or could not be sent as it is.
-    pub dead_letters: Vec<DeadLetter>,
-    /// The largest document that each route's topic takes, by place; a route beyond the list has no limit.
-    pub limits: Vec<usize>,
-    /// How many elements of the next message are done already: they are passed over, and not counted.
-    pub done: u32,
-    /// The bytes of outputs beyond which a message is interrupted; none takes every message whole.
-    pub budget: Option<usize>,
-    /// What each dead letter of the next message has beside its payload and its error: the message's key and headers.
-    pub letter_extra: usize,
-    /// Where the last message was interrupted: so many of its elements are done, and there are more.
-    pub interrupted_at: Option<u32>,
-    /// The bytes of the outputs so far, of which `budget` is the limit.
-    pub(crate) bytes: usize,
-    pub(crate) scratch: Scratch,
-    /// The size of the last document: the next one is seldom much larger.
-    pub(crate) last_size: usize,
-}
-
-impl Outputs {
-    /// Nothing yet, for topics that take this much, by the place of the route.
-    #[must_use]
-    pub fn with_limits(limits: Vec<usize>) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
-    /// Whether there is nothing to send.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.documents.is_empty() && self.dead_letters.is_empty()
-    }
-
-    fn document(&mut self, document: Document) {
-        self.bytes += document.size();
-        self.documents.push(document);
-    }
-
-    fn dead_letter(&mut self, dead_letter: DeadLetter) {
-        let text = dead_letter.payload.len() + dead_letter.error.len();
-        self.bytes += text + self.letter_extra + OVERHEAD;
-        self.dead_letters.push(dead_letter);
-    }
-
-    fn is_full(&self) -> bool {
-        self.budget.is_some_and(|budget| self.bytes >= budget)
-    }
-}
 
 /// What became of one element of a message, and why.
 #[derive(Debug)]
@@ -117,6 +42,8 @@ pub enum Explained<'a> {
         explanation: &'a Explanation<'a>,
         /// What documents are made of.
         finding: Option<&'a Finding<'a>>,
+        /// The step that it is, or would be if it had gone through; none of a call that no sequence is about.
+        step: Option<&'a Step>,
     },
     /// Valid, and no record.
     Skipped(Skip),
@@ -134,6 +61,7 @@ pub struct Pipeline {
     detector: Detector,
     catalogue: Catalogue,
     routes: Vec<Route>,
+    collects_steps: bool,
     notes: Notes,
 }
 
@@ -166,7 +94,27 @@ impl Pipeline {
             detector,
             catalogue,
             routes: config.routes.clone(),
+            collects_steps: false,
         })
+    }
+
+    /// The same, which also finds the steps of sequences, be they findings or not. Records of their names are read then,
+    /// whatever the rules are.
+    #[must_use]
+    pub fn collecting_steps(mut self) -> Self {
+        let calls = steps::CALLS.map(str::to_owned);
+        let literals = self.detector.literals().map(|literals| {
+            let further = calls.iter().filter(|call| !literals.contains(call));
+            literals.iter().chain(further).cloned().collect::<Vec<_>>()
+        });
+        self.prefilter = Prefilter::new(literals.as_deref());
+        self.collects_steps = true;
+        self
+    }
+
+    /// Whether a rule, or a sequence, could want a record of these names. False is certain, true is not.
+    fn wants(&self, names: &EventNames<'_>) -> bool {
+        self.detector.wants(names) || (self.collects_steps && steps::want(names))
     }
 
     /// What decides which records are ours.
@@ -400,10 +348,12 @@ impl Pipeline {
             let advice = self.catalogue.select(record, &detection.facts);
             Finding::new(record, detection, advice, origin, raw)
         });
+        let step = steps::of_call(record, &self.detector.facts(record, context), origin, raw);
         tell(Explained::Record {
             record,
             explanation: &explanation,
             finding: finding.as_ref(),
+            step: step.as_ref(),
         });
     }
 
@@ -419,11 +369,25 @@ impl Pipeline {
         let Some(record) = record.map_err(NotSent::Unreadable)? else {
             return Ok(None);
         };
-        let Some(detection) = self.detector.evaluate(&record, Context::new(origin, raw)) else {
+        let context = Context::new(origin, raw);
+        let detection = self.detector.evaluate(&record, context);
+        if self.collects_steps && steps::is_call(&record) {
+            let facts = self.detector.facts(&record, context);
+            for step in steps::of_record(&record, &facts, origin, raw) {
+                out.step(step);
+            }
+        }
+        let Some(detection) = detection else {
             return Ok(None);
         };
         let advice = self.catalogue.select(&record, &detection.facts);
         let finding = Finding::new(&record, detection, advice, origin, raw);
+        self.write(&finding, raw.index, out)?;
+        Ok(Some(finding.level()))
+    }
+
+    /// Writes a finding's document for each route that wants it.
+    fn write(&self, finding: &Finding<'_>, index: u32, out: &mut Outputs) -> Result<(), NotSent> {
         let mut too_large = Vec::new();
         for (place, route) in self
             .routes
@@ -438,12 +402,12 @@ impl Pipeline {
                 topics.min(route.max_bytes)
             };
             let last_size = &mut out.last_size;
-            let mut document = document(place, route, &finding, raw, last_size)?;
+            let mut document = document(place, route, finding, index, last_size)?;
             for parts in TRIMS {
                 if document.size() <= limit {
                     break;
                 }
-                document = self::document(place, route, &finding.without(parts), raw, last_size)?;
+                document = self::document(place, route, &finding.without(parts), index, last_size)?;
             }
             let size = document.size();
             if size > limit {
@@ -461,7 +425,7 @@ impl Pipeline {
             }
         }
         if too_large.is_empty() {
-            return Ok(Some(finding.level()));
+            return Ok(());
         }
         Err(NotSent::Unsendable(
             Reason::DocumentTooLarge,
@@ -480,7 +444,7 @@ impl Pipeline {
             return Ok(None);
         }
         match EventNames::parse(json) {
-            Ok(names) if !self.detector.wants(&names) => return Ok(None),
+            Ok(names) if !self.wants(&names) => return Ok(None),
             Ok(_) => {}
             Err(error) => {
                 // The names themselves are not mended: nobody can say which ones they were.
@@ -492,7 +456,7 @@ impl Pipeline {
                         if !is_mended(names.event_name.as_deref())
                             && !is_mended(names.event_source.as_deref()) =>
                     {
-                        if !self.detector.wants(&names) {
+                        if !self.wants(&names) {
                             return Ok(None);
                         }
                     }
@@ -534,7 +498,7 @@ fn document(
     place: usize,
     route: &Route,
     finding: &Finding<'_>,
-    raw: &RawRecord<'_>,
+    index: u32,
     last_size: &mut usize,
 ) -> Result<Document, NotSent> {
     let mut payload = Vec::with_capacity(*last_size + *last_size / 16);
@@ -547,23 +511,10 @@ fn document(
     }
     Ok(Document {
         route: place,
-        index: raw.index,
+        index,
         key: finding.key(route.key),
         headers: format::headers(route, finding),
         payload,
         event_time: finding.detection.facts.event_time.map(|at| at.millis),
     })
-}
-
-impl Document {
-    /// The bytes that a topic's size limit counts: value, key and headers, and what Kafka adds at the most.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|(key, value)| key.len() + value.len() + HEADER_OVERHEAD)
-            .sum();
-        self.payload.len() + self.key.as_ref().map_or(0, String::len) + headers + OVERHEAD
-    }
 }

@@ -18,6 +18,7 @@ use crate::cloudtrail::record::Record;
 use crate::config::{Detail, files, yaml};
 use crate::detection::conditions::Conditions;
 use crate::detection::facts::Facts;
+use crate::model::Verdict;
 use crate::model::fault::Faults;
 
 mod compile;
@@ -475,9 +476,14 @@ impl Catalogue {
             hold.get(when).copied().unwrap_or_default() && events.include(name)
         };
         let values = Values::from_facts(facts);
+        // Whose alarm is taken back is not shut out.
+        let is_settled = facts
+            .sequence
+            .is_some_and(|it| it.kind.verdict() == Verdict::Settles);
         let chosen = || {
             let all = self.items.iter();
-            all.filter(|template| holds(&template.events, template.when))
+            all.filter(|template| !is_settled || template.kind != Kind::Contain)
+                .filter(|template| holds(&template.events, template.when))
         };
         let risks = self
             .risks

@@ -679,3 +679,151 @@ fn generate_says_that_nobody_answers() {
         text(&output.stderr)
     );
 }
+
+/// A swap: its two records.
+fn swap() -> [Value; 2] {
+    let record = |id: &str, second: &str, name: &str, role: &str| {
+        serde_json::json!({
+            "eventVersion": "1.11", "eventTime": format!("2026-01-05T12:00:{second}Z"), "eventSource": "iam.amazonaws.com",
+            "eventName": name, "eventID": id, "awsRegion": "us-east-1", "recipientAccountId": "111122223333",
+            "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/eve\u{1b}[2J", "accountId": "111122223333", "userName": "eve"},
+            "requestParameters": {"instanceProfileName": "web", "roleName": role},
+        })
+    };
+    [
+        record("one", "00", "RemoveRoleFromInstanceProfile", "web-app"),
+        record("two", "12", "AddRoleToInstanceProfile", "OrgAdmin"),
+    ]
+}
+
+#[test]
+fn process_writes_a_sequence_after_the_record_that_completes_it() {
+    let [remove, add] = swap();
+    for (input, want) in [
+        (format!("{remove}\n{{}}\n{add}\n"), ["finding", "role_swap"]),
+        (
+            format!("{add}\n{remove}\n{remove}\n"),
+            ["finding", "role_swap"],
+        ),
+        (
+            format!("{{\"Records\":[{remove},{add}]}}"),
+            ["finding", "role_swap"],
+        ),
+    ] {
+        let output = run_on(&["process", "--summary", "json"], input.as_bytes());
+        let documents = lines(&output.stdout);
+        let kinds: Vec<&str> = documents
+            .iter()
+            .map(|it| {
+                it["trailtag"]["sequence"]["kind"]
+                    .as_str()
+                    .unwrap_or("finding")
+            })
+            .collect();
+        // A record that comes twice is two findings, and one sequence.
+        assert_eq!(kinds[..2], want, "{input}");
+        assert_eq!(kinds.iter().filter(|kind| **kind == "role_swap").count(), 1);
+        let summary = &lines(&output.stderr)[0];
+        assert_eq!(summary["sequences"]["role_swap"], 1);
+        assert_eq!(summary["sequences"]["burst"], 0);
+        let (records, matched) = (&summary["records"], &summary["matched"]);
+        let others = &summary["ignored"];
+        assert_eq!(
+            records.as_u64(),
+            Some(
+                matched.as_u64().unwrap()
+                    + others.as_u64().unwrap()
+                    + summary["dead_lettered"].as_u64().unwrap()
+            )
+        );
+    }
+}
+
+#[test]
+fn explain_says_what_records_are_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let [remove, mut add] = swap();
+    let file = |name: &str, record: &Value| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, record.to_string()).unwrap();
+        path.display().to_string()
+    };
+    let (one, two) = (file("remove.json", &remove), file("add.json", &add));
+    let output = run(&["explain", &one, &two]);
+    let told = text(&output.stdout);
+    assert!(
+        told.contains("Role in an instance profile swapped for another"),
+        "{told}"
+    );
+    assert!(
+        told.contains("correlation.swap_to_privileged +10"),
+        "{told}"
+    );
+    assert!(told.contains("12s later"), "{told}");
+    assert!(
+        !told.contains('\u{1b}') && !told.contains("no sequence"),
+        "{told}"
+    );
+    let output = run(&["explain", "--format", "json", &one, &two]);
+    let objects = lines(&output.stdout);
+    let sequence = objects.last().unwrap();
+    assert_eq!(sequence["sequence"]["kind"], "role_swap");
+    assert_eq!(sequence["severity"]["level"], "critical");
+
+    // Alone, a record lacks everything, and nothing is said of it.
+    let output = run(&["explain", &one]);
+    assert!(
+        !text(&output.stdout).contains("sequence"),
+        "{}",
+        text(&output.stdout)
+    );
+
+    add["errorCode"] = "AccessDenied".into();
+    let two = file("denied.json", &add);
+    let output = run(&["explain", &one, &two]);
+    let told = text(&output.stdout);
+    assert!(
+        told.contains("role_swap") && told.contains("what followed was denied"),
+        "{told}"
+    );
+    let output = run(&["explain", "--format", "json", &one, &two]);
+    let missing = lines(&output.stdout).pop().unwrap();
+    assert_eq!(missing["no_sequence"], "role_swap");
+    assert_eq!(missing["event_id"], "one");
+}
+
+#[test]
+fn the_demo_tells_a_swap_and_a_teardown() {
+    let output = run(&["demo", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    let (_, stories) = told
+        .split_once("Together, records say more than each alone:")
+        .unwrap();
+    for title in [
+        "Role in an instance profile swapped for another: worse than the record alone (role_swap)",
+        "Instance profile deleted after its role was removed: settles the alarm (profile_deleted)",
+    ] {
+        assert_eq!(stories.matches(title).count(), 1, "{title}: {stories}");
+    }
+}
+
+#[test]
+fn generated_sequences_are_found() {
+    let input = generated(&[
+        "--records",
+        "60000",
+        "--match-rate",
+        "0.002",
+        "--swap-rate",
+        "1",
+    ]);
+    let output = run_on(&["process", "--summary", "json"], &input);
+    let sequences = &lines(&output.stderr)[0]["sequences"];
+    for kind in ["role_swap", "role_restored", "profile_deleted"] {
+        assert!(sequences[kind].as_u64().unwrap() > 5, "{sequences}");
+    }
+    let plain = generated(&["--records", "60000", "--match-rate", "0.002"]);
+    let output = run_on(&["process", "--summary", "json"], &plain);
+    assert_eq!(lines(&output.stderr)[0]["sequences"]["role_swap"], 0);
+}

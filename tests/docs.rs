@@ -107,6 +107,11 @@ fn detection_is_as_its_page_says() {
 }
 
 #[test]
+fn sequences_are_as_their_page_says() {
+    try_page("docs/sequences.md");
+}
+
+#[test]
 fn splunk_is_as_its_page_says() {
     try_page("docs/splunk.md");
 }
@@ -208,6 +213,16 @@ fn the_page_lists_every_fact() {
         });
     }
     assert!(facts.len() > 30, "{facts:?}");
+    for of_sequences in [
+        "kind",
+        "verdict",
+        "count",
+        "allow_listed",
+        "role",
+        "privileged_role",
+    ] {
+        facts.insert(format!("trailtag.sequence.{of_sequences}"));
+    }
     for fact in facts {
         assert!(
             page.contains(&format!("| `{fact}` |")),

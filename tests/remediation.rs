@@ -31,8 +31,9 @@ use serde_json::{Value, json};
 use trailtag::config::Config;
 use trailtag::model::Origin;
 use trailtag::pipeline::{Outputs, Pipeline};
+use trailtag::sequence::Fold;
 
-use events::{BENIGN, MESSAGE_TIME, events};
+use events::{BENIGN, MESSAGE_TIME, SWAPPED_IN, events};
 use shell::{Calls, python, run};
 
 const HOSTILE: [&str; 14] = [
@@ -53,10 +54,12 @@ const HOSTILE: [&str; 14] = [
 ];
 
 fn pipeline() -> Pipeline {
-    Pipeline::from_config(&Config::default()).unwrap()
+    Pipeline::from_config(&Config::default())
+        .unwrap()
+        .collecting_steps()
 }
 
-/// What is said under `trailtag` of one event.
+/// What is said under `trailtag` of one event; of one that names a role which came in afterwards, of the swap.
 fn tagged(pipeline: &Pipeline, event: &Value) -> Value {
     let origin = Origin {
         topic: "cloudtrail",
@@ -67,7 +70,22 @@ fn tagged(pipeline: &Pipeline, event: &Value) -> Value {
     let mut outputs = Outputs::default();
     let tally = pipeline.process(&serde_json::to_vec(event).unwrap(), &origin, &mut outputs);
     assert_eq!((tally.matched, tally.records()), (1, 1), "{event}");
-    let document: Value = serde_json::from_slice(&outputs.documents[0].payload).unwrap();
+    if let Some(role) = event.get(SWAPPED_IN) {
+        let mut addition = event.clone();
+        addition["eventName"] = json!("AddRoleToInstanceProfile");
+        addition["eventID"] = json!("c8e1f0aa-0000-4000-8000-00000000a002");
+        put(
+            &mut addition,
+            "/requestParameters/roleName",
+            role.as_str().unwrap(),
+        );
+        let addition = serde_json::to_vec(&addition).unwrap();
+        pipeline.process(&addition, &origin, &mut outputs);
+        // Where values are such that it is no swap, the removal's own document is the last.
+        Fold::new(&Config::default().sequences).fold(pipeline, &mut outputs);
+    }
+    let last = outputs.documents.last().unwrap();
+    let document: Value = serde_json::from_slice(&last.payload).unwrap();
     document["trailtag"].clone()
 }
 
@@ -236,7 +254,10 @@ fn a_swap_is_looked_for_after_any_unexpected_success() {
         let expected = ["service", "Karpenter"].contains(&name);
         let success = !name.ends_with("denied") && !name.ends_with("failed");
         let swap = ids.iter().any(|id| id == "contain.swapped_role");
-        assert_eq!(swap, success && !expected, "{name}");
+        // Of one that is found, it is known which role came in.
+        let found = ids.iter().any(|id| id == "contain.swapped_in_role");
+        assert_eq!(found, name.ends_with("swap"), "{name}");
+        assert_eq!(swap, success && !expected && !found, "{name}");
         if expected {
             let ends_sessions = ["contain.role_sessions", "contain.instance_role"];
             let ends = ids.iter().any(|id| ends_sessions.contains(&id.as_str()));
@@ -556,6 +577,7 @@ fn replacements(tagged: &Value, item: &Value) -> BTreeMap<&'static str, String> 
                 fact(&format!("/target/{name}"))
             }
             "event_id" => fact("/event_id"),
+            "swapped_in_role" => fact("/sequence/role_now"),
             "actor_account" => fact("/actor/account"),
             "access_key_id" | "principal_arn" => fact(&format!("/actor/{name}")),
             "user" => fact("/actor/name"),
@@ -636,7 +658,8 @@ fn assert_only_values_differ(pipeline: &Pipeline, event: &Value) {
 }
 
 /// Where an event holds what templates are filled with.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
+    "/swappedInRole",
     "/eventID",
     "/requestParameters/instanceProfileName",
     "/requestParameters/roleName",
@@ -671,6 +694,9 @@ fn a_hostile_value_in_every_field_changes_no_command() {
             }
             assert_only_values_differ(&pipeline, &event);
         }
+        let mut swap = events["user, swap"].clone();
+        put(&mut swap, "/swappedInRole", hostile);
+        assert_only_values_differ(&pipeline, &swap);
     }
 }
 

@@ -11,11 +11,16 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::terminal::Colours;
+use super::together::story;
 use super::{Completion, Failure, demo_view, pipeline, runtime, start_log, wants_colour};
 use crate::config::{self, Config, Guarantee};
+use crate::finding::Sequence;
 use crate::kafka::mock::{Cluster, Feed, MockError, Tail};
 use crate::kafka::topics::TopicLimits;
-use crate::pipeline::Pipeline;
+use crate::model::SequenceKind;
+use crate::pipeline::{Outputs, Pipeline};
+use crate::sequence::State;
 use crate::service::supervisor::{self, ServiceError};
 use crate::synthetic::{Generator, Options, Shape};
 
@@ -31,6 +36,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Findings are one in this many records: rare in life, frequent enough to watch.
 const MATCH_RATE: f64 = 0.005;
+/// Something follows most removals, so that there is a story to tell.
+const SWAP_RATE: f64 = 0.8;
+/// Of which sequences one is told.
+const TOLD: [SequenceKind; 2] = [SequenceKind::RoleSwap, SequenceKind::ProfileDeleted];
 
 /// `trailtag demo`.
 #[derive(Debug, Clone, Args)]
@@ -83,7 +92,11 @@ impl Demo {
     /// Shows the demo until all records are through, or Ctrl-C.
     pub fn run(self) -> Result<Completion, Failure> {
         start_log(config::LogFormat::Text, "warn");
-        let pipeline = pipeline(&Config::default())?;
+        let pipelines = Pipelines {
+            service: pipeline(&Config::default())?,
+            // The workers do not look for sequences yet: they are found among what is fed.
+            feeder: pipeline(&Config::default())?.collecting_steps(),
+        };
         runtime()?.block_on(async {
             let shutdown = CancellationToken::new();
             let stop = shutdown.clone();
@@ -92,7 +105,7 @@ impl Demo {
                     stop.cancel();
                 }
             });
-            self.show(pipeline, shutdown).await
+            self.show(pipelines, shutdown).await
         })?;
         Ok(Completion::Done)
     }
@@ -120,7 +133,11 @@ impl Demo {
     }
 
     /// Runs until all records are through, or `shutdown` is cancelled.
-    async fn show(self, pipeline: Pipeline, shutdown: CancellationToken) -> Result<(), DemoError> {
+    async fn show(
+        self,
+        pipelines: Pipelines,
+        shutdown: CancellationToken,
+    ) -> Result<(), DemoError> {
         let cluster = Cluster::start(&[(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)])?;
         let servers = cluster.bootstrap_servers();
         let config = self.config(&servers);
@@ -133,13 +150,12 @@ impl Demo {
         })?;
         // A mock cluster is asked in vain.
         let limits = TopicLimits::default_of_brokers(&config);
-        let pipeline = Arc::new(pipeline);
         let stop = CancellationToken::new();
         let service = tokio::spawn(supervisor::run(
             Arc::new(config),
             listener,
             Some(limits),
-            Arc::clone(&pipeline),
+            Arc::new(pipelines.service),
             stop.clone(),
         ));
 
@@ -150,6 +166,7 @@ impl Demo {
         let began = Instant::now();
         let feeder = {
             let (demo, servers, shutdown) = (self.clone(), servers.clone(), shutdown.clone());
+            let pipeline = pipelines.feeder;
             tokio::task::spawn_blocking(move || feed(&demo, &servers, &pipeline, &shutdown))
         };
         let (fed_known, fed) = watch::channel(None);
@@ -158,13 +175,13 @@ impl Demo {
             tokio::task::spawn_blocking(move || view(&servers, colour, &fed, &shutdown))
         };
         let result = feeder.await.map_err(|_| DemoError::Thread)?;
-        let fed = *result.as_ref().unwrap_or(&FedRecords::default());
+        let fed = result.as_ref().map(|(fed, _)| *fed).unwrap_or_default();
         // The viewer waits for a number of findings, and must learn that there will be no more, however the feeding ended.
         fed_known.send_replace(Some(fed.findings));
         let seen = viewer.await.map_err(|_| DemoError::Thread)?;
         stop.cancel();
         service.await.map_err(|_| DemoError::Thread)??;
-        result?;
+        let (_, stories) = result?;
         let seen = seen?;
         if seen < fed.findings && !shutdown.is_cancelled() {
             return Err(DemoError::Missing {
@@ -172,9 +189,65 @@ impl Demo {
                 expected: fed.findings,
             });
         }
+        tell(&stories, wants_colour())?;
         summary(fed, seen, began.elapsed())?;
         Ok(())
     }
+}
+
+/// What reads records: the service's, and that of the feeder, which counts what must come out.
+struct Pipelines {
+    service: Pipeline,
+    feeder: Pipeline,
+}
+
+/// A sequence, and its document.
+type Story = (Sequence, serde_json::Value);
+
+/// Finds what several of the fed records are together.
+struct Stories {
+    state: State,
+    found: Vec<Story>,
+}
+
+impl Stories {
+    fn new() -> Self {
+        Self {
+            state: State::new(&config::Sequences::default()),
+            found: Vec::new(),
+        }
+    }
+
+    /// Takes the steps out of the outputs; of each kind that is told, the first is kept.
+    fn find(&mut self, pipeline: &Pipeline, outputs: &mut Outputs) {
+        for step in std::mem::take(&mut outputs.steps) {
+            for sequence in self.state.step(&step) {
+                let kind = sequence.kind;
+                if !TOLD.contains(&kind) || self.found.iter().any(|(it, _)| it.kind == kind) {
+                    continue;
+                }
+                pipeline.complete(&sequence, outputs);
+                let document = outputs.documents.last();
+                let document = document.and_then(|it| serde_json::from_slice(&it.payload).ok());
+                self.found
+                    .extend(document.map(|document| (sequence, document)));
+            }
+        }
+    }
+}
+
+/// Tells what some of the records were together.
+fn tell(stories: &[Story], colour: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if !stories.is_empty() {
+        writeln!(out, "Together, records say more than each alone:\n")?;
+    }
+    for kind in TOLD {
+        for (sequence, document) in stories.iter().filter(|(it, _)| it.kind == kind) {
+            out.write_all(story(sequence, document, Colours(colour)).as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 /// Feeds synthetic records in bursts, and counts what must come out.
@@ -183,14 +256,16 @@ fn feed(
     servers: &str,
     pipeline: &Pipeline,
     shutdown: &CancellationToken,
-) -> Result<FedRecords, DemoError> {
+) -> Result<(FedRecords, Vec<Story>), DemoError> {
     let input = Feed::new(servers, INPUT)?;
+    let mut stories = Stories::new();
     let mut generator = Generator::new(&Options {
         seed: demo.seed,
         match_rate: MATCH_RATE,
         shape: Shape::Record,
-    });
-    let mut outputs = crate::pipeline::Outputs::default();
+    })
+    .with_sequels(SWAP_RATE, demo.seed);
+    let mut outputs = Outputs::default();
     let mut payload = Vec::new();
     let mut fed = FedRecords::default();
     while (demo.records == 0 || fed.records < demo.records) && !shutdown.is_cancelled() {
@@ -209,6 +284,7 @@ fn feed(
                 timestamp: None,
             };
             fed.findings += pipeline.process(&payload, &origin, &mut outputs).matched;
+            stories.find(pipeline, &mut outputs);
             outputs.documents.clear();
             outputs.dead_letters.clear();
             input.send(&payload)?;
@@ -216,7 +292,7 @@ fn feed(
         input.flush(PATIENCE)?;
         std::thread::sleep(PAUSE);
     }
-    Ok(fed)
+    Ok((fed, stories.found))
 }
 
 /// Prints findings as they come out, until all that were fed have.

@@ -8,13 +8,15 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::terminal::{Colours, clean, json_for_terminal};
+use super::together::Together;
 use super::{Completion, ConfigFile, Failure, payloads, pipeline_with_notes, print, wants_colour};
 use crate::cloudtrail::record::Record;
+use crate::config::Route;
 use crate::detection::explain::{Explanation, FactorTrace, RuleTrace, Trace};
-use crate::finding::Finding;
+use crate::finding::{Finding, Step};
 use crate::model::Level;
 use crate::model::Origin;
-use crate::pipeline::Explained;
+use crate::pipeline::{Explained, Outputs, Pipeline};
 
 /// How many rules that did not match are told one by one, in text.
 const MOST_RULES: usize = 8;
@@ -26,17 +28,19 @@ const MOST_LETTERS: usize = 128;
 /// `trailtag explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-FILE, or standard input, is one message payload, as for `process`: a record, or a message that contains records. \
-If no rule matched in any record, the first one is shown.
+Each FILE, or standard input, is one message payload, as for `process`: a record, or a message that contains records. \
+If no rule matched in any record, the first one is shown. Several records are also explained together: which sequences \
+they are (docs/sequences.md), or what was missing for one.
 
 Examples:
   trailtag explain record.json
   trailtag explain --config trailtag.yaml record.json
+  trailtag explain remove.json add.json
   trailtag generate --match-rate 1 --records 1 | trailtag explain --format json | jq .severity")]
 pub struct Explain {
-    /// The file with the record; - or none: standard input
+    /// The files with the records; - or none: standard input
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
-    file: PathBuf,
+    files: Vec<PathBuf>,
     /// Text to read, or one JSON object per record, one per line
     #[arg(long, value_enum, default_value_t)]
     format: ExplainFormat,
@@ -57,68 +61,122 @@ enum ExplainFormat {
 impl Explain {
     /// Explains.
     pub fn run(self) -> Result<Completion, Failure> {
-        let config = self.config.load()?;
-        let pipeline = pipeline_with_notes(&config)?;
-        let (topic, payload) = payloads::whole(&self.file, config.input.max_decoded_bytes)?;
-        let origin = Origin {
-            topic: &topic,
-            partition: 0,
-            offset: 0,
-            timestamp: None,
-        };
+        let mut config = self.config.load()?;
+        // Of sequences, the documents are read again here.
+        config.routes = vec![Route::default()];
+        let pipeline = pipeline_with_notes(&config)?.collecting_steps();
         let colours = Colours(self.format == ExplainFormat::Text && wants_colour());
-        let (mut found, mut ignored, mut others) = (String::new(), Vec::new(), Vec::new());
-        let mut many = 0_u64;
-        pipeline.explain(&payload, &origin, &mut |explained| match explained {
-            Explained::Record {
-                record,
-                explanation,
-                finding,
-            } => {
-                let text = match self.format {
-                    ExplainFormat::Json => {
-                        let json = object(record, explanation, finding).to_string();
-                        let json = json_for_terminal(json.into_bytes());
-                        format!("{}\n", String::from_utf8_lossy(&json))
-                    }
-                    ExplainFormat::Text => tree(record, explanation, finding, colours),
-                };
-                if finding.is_some() {
-                    many += 1;
-                    found.push_str(&text);
-                } else {
-                    ignored.push(text);
-                }
-            }
-            Explained::Skipped(kind) => {
-                others.push(format!("no record, but {}: it is skipped", kind.as_str()));
-            }
-            Explained::Rejected(reason, error) => {
-                others.push(format!("{}: {error}", reason.as_str()));
-            }
-        });
+        let mut told = Told::default();
+        let mut origins = Vec::new();
+        for file in &self.files {
+            let (topic, payload) = payloads::whole(file, config.input.max_decoded_bytes)?;
+            self.payload(&pipeline, &topic, &payload, colours, &mut told);
+            origins.push(topic);
+        }
+        let Told {
+            mut found,
+            ignored,
+            others,
+            many,
+            steps,
+            calls,
+        } = told;
         if many == 0
             && let Some(first) = ignored.first()
         {
             found.push_str(first);
         }
+        let together = Together::new(&config, &pipeline, &steps, &calls);
         if self.format == ExplainFormat::Text {
             let more = ignored.len() - usize::from(many == 0 && !ignored.is_empty());
             if more > 0 {
                 // Writing to a string cannot fail.
                 let _ = writeln!(found, "{more} more records, in which no rule matched");
             }
+            found.push_str(&together.text(colours));
+        } else {
+            for object in together.objects() {
+                found.push_str(&json_line(&object));
+            }
         }
         print(&found)?;
         if many == 0 && ignored.is_empty() {
             let why = others.first().map_or("nothing in it", String::as_str);
             return Err(Failure::Unexplained {
-                origin: topic,
+                origin: origins.join(", "),
                 why: why.to_owned(),
             });
         }
         Ok(Completion::Done)
     }
+
+    /// Explains every record of one payload.
+    fn payload(
+        &self,
+        pipeline: &Pipeline,
+        topic: &str,
+        payload: &[u8],
+        colours: Colours,
+        told: &mut Told,
+    ) {
+        let origin = Origin {
+            topic,
+            partition: 0,
+            offset: 0,
+            timestamp: None,
+        };
+        pipeline.explain(payload, &origin, &mut |explained| match explained {
+            Explained::Record {
+                record,
+                explanation,
+                finding,
+                step,
+            } => {
+                told.calls.extend(step.cloned());
+                let text = match self.format {
+                    ExplainFormat::Json => json_line(&object(record, explanation, finding)),
+                    ExplainFormat::Text => tree(record, explanation, finding, colours),
+                };
+                if finding.is_some() {
+                    told.many += 1;
+                    told.found.push_str(&text);
+                } else {
+                    told.ignored.push(text);
+                }
+            }
+            Explained::Skipped(kind) => {
+                let kind = kind.as_str();
+                told.others
+                    .push(format!("no record, but {kind}: it is skipped"));
+            }
+            Explained::Rejected(reason, error) => {
+                told.others.push(format!("{}: {error}", reason.as_str()));
+            }
+        });
+        let mut outputs = Outputs::default();
+        pipeline.process(payload, &origin, &mut outputs);
+        told.steps.append(&mut outputs.steps);
+    }
+}
+
+/// What was told of all payloads.
+#[derive(Default)]
+struct Told {
+    /// Of records that a rule matched.
+    found: String,
+    many: u64,
+    /// Of the others.
+    ignored: Vec<String>,
+    /// Of what is no record.
+    others: Vec<String>,
+    steps: Vec<Step>,
+    /// What could be a step if it had gone through.
+    calls: Vec<Step>,
+}
+
+fn json_line(object: &Value) -> String {
+    let json = json_for_terminal(object.to_string().into_bytes());
+    format!("{}\n", String::from_utf8_lossy(&json))
 }
 
 /// The explanation for programs. What stands in documents too has the same name and form here.
@@ -364,7 +422,10 @@ impl Tree {
             }
         }
         self.head("did not apply");
-        for factor in explanation.factors.iter().filter(|factor| !factor.applies) {
+        // Of one record alone nothing is known that they ask for.
+        let is_of_sequences = |id: &str| id.starts_with("correlation.");
+        let factors = explanation.factors.iter();
+        for factor in factors.filter(|it| !it.applies && !is_of_sequences(it.id)) {
             let why = if factor.trace.holds {
                 "an alternative before it applies".to_owned()
             } else {

@@ -33,6 +33,7 @@ those reserved for documentation, and every access key ends in EXAMPLE.
 
 Examples:
   trailtag generate --records 5 | jq .
+  trailtag generate --match-rate 0.01 --swap-rate 0.5 | trailtag process | jq .trailtag.sequence
   trailtag generate --shape s3_file --records 100 | gzip > log.json.gz
   trailtag generate --records 1000000 --topic cloudtrail --brokers localhost:9092 --partitions 12
   trailtag generate --config trailtag.yaml        to the first of kafka.topics, with its security")]
@@ -43,6 +44,10 @@ pub struct Generate {
     /// The fraction of records that are RemoveRoleFromInstanceProfile, 0 to 1
     #[arg(long, value_name = "FRACTION", default_value_t = 0.001, value_parser = fraction)]
     match_rate: f64,
+    /// The fraction of those removals that went through which another call follows: half of them are teardowns, a quarter
+    /// swaps of the role, a quarter restores
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    swap_rate: f64,
     /// The seed: the same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -164,7 +169,7 @@ impl Payloads {
         };
         let left = (asked.records > 0).then_some(asked.records);
         Self {
-            generator: Generator::new(&options),
+            generator: Generator::new(&options).with_sequels(asked.swap_rate, asked.seed),
             left,
             done: 0,
             payload: Vec::new(),

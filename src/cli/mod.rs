@@ -24,6 +24,7 @@ pub mod process;
 pub mod run;
 pub mod schema;
 mod terminal;
+mod together;
 
 /// Finds RemoveRoleFromInstanceProfile in CloudTrail on Kafka, scores it, says what to do, and forwards it exactly once.
 #[derive(Debug, Parser)]

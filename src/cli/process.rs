@@ -1,5 +1,5 @@
 //! `trailtag process`: payloads from files or standard input, documents to standard output. The way for Vector, Fluent
-//! Bit, Bento or a shell pipe to embed the pipeline: no Kafka, nothing kept between payloads.
+//! Bit, Bento or a shell pipe to embed the pipeline: no Kafka, and nothing kept between payloads but the steps of sequences.
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
@@ -15,10 +15,10 @@ use super::{Completion, ConfigFile, Failure, pipeline, pipeline_with_notes, told
 use crate::cloudtrail::envelope::Skip;
 use crate::config::Format;
 use crate::config::{Config, Route};
-use crate::model::Level;
-use crate::model::Origin;
 use crate::model::dead_letter::{DeadLetter, Reason};
+use crate::model::{Level, Origin, SequenceKind};
 use crate::pipeline::{Outputs, Pipeline, Tally};
+use crate::sequence::{Fold, SequenceTally};
 
 /// How many bytes of documents are written together.
 const PART: usize = 4 << 20;
@@ -28,6 +28,9 @@ const PART: usize = 4 << 20;
 #[command(after_help = "\
 Each FILE is one message payload, exactly as in Kafka: a record, {\"Records\":[…]}, an EventBridge event, a CloudWatch \
 Logs batch, plain or compressed. Standard input has one payload per line; empty lines are skipped.
+
+Records that together say more than each alone, such as one role taken out of an instance profile and another put in, \
+become a further document, after the last of them (docs/sequences.md).
 
 Each finding is written once, on one line, regardless of the configured routes; with --route, as that route writes it: \
 with its format and options, and only if it accepts the finding. Line breaks between the values of a record become \
@@ -93,13 +96,15 @@ impl Process {
             None => DeadLetters::Named,
         };
         let limit = config.input.max_decoded_bytes;
+        let pipeline = if self.summary.is_some() {
+            // With a summary, nothing else is on standard error: it has the notes.
+            pipeline(&config)?
+        } else {
+            pipeline_with_notes(&config)?
+        };
         let mut work = Work {
-            // With a summary, nothing else is on standard error: it has them.
-            pipeline: if self.summary.is_some() {
-                pipeline(&config)?
-            } else {
-                pipeline_with_notes(&config)?
-            },
+            pipeline: pipeline.collecting_steps(),
+            fold: Fold::new(&config.sequences),
             // What a small payload becomes may be larger than memory: it is written as it comes.
             outputs: Outputs {
                 budget: Some(PART),
@@ -121,7 +126,7 @@ impl Process {
         }
         work.flush()?;
         if self.summary == Some(SummaryFormat::Json) {
-            let mut line = summary(work.messages, &work.tally);
+            let mut line = summary(work.messages, &work.tally, &work.fold.tally);
             let notes: Vec<String> = told(work.pipeline.notes())
                 .map(|(what, fault)| format!("{what}: {fault}"))
                 .collect();
@@ -163,6 +168,7 @@ impl Process {
 /// Everything that goes on while payloads come in.
 struct Work<W> {
     pipeline: Pipeline,
+    fold: Fold,
     outputs: Outputs,
     tally: Tally,
     messages: u64,
@@ -215,6 +221,7 @@ impl<W: Write> Work<W> {
     fn write(&mut self, payload: &[u8], origin: &Origin<'_>) -> Result<(), Failure> {
         let Self {
             pipeline,
+            fold,
             outputs,
             documents,
             dead_letters,
@@ -224,6 +231,7 @@ impl<W: Write> Work<W> {
         } = self;
         let mut failure = None;
         let mut write = |outputs: &mut Outputs| {
+            fold.fold(pipeline, outputs);
             for mut document in outputs.documents.drain(..) {
                 into_one_line(&mut document.payload);
                 if *is_terminal {
@@ -282,7 +290,7 @@ fn into_one_line(document: &mut [u8]) {
 }
 
 /// The counts, every name always there.
-fn summary(messages: u64, tally: &Tally) -> serde_json::Value {
+fn summary(messages: u64, tally: &Tally, sequences: &SequenceTally) -> serde_json::Value {
     let object = |names: &[&str], counts: &[u64]| -> serde_json::Map<_, _> {
         names
             .iter()
@@ -297,6 +305,7 @@ fn summary(messages: u64, tally: &Tally) -> serde_json::Value {
         "matched": tally.matched,
         "dead_lettered": tally.dead_lettered,
         "findings": object(&Level::ALL.map(Level::as_str), &tally.findings),
+        "sequences": object(&SequenceKind::ALL.map(SequenceKind::as_str), &sequences.kinds),
         "skipped": object(&Skip::ALL.map(Skip::as_str), &tally.skipped),
         "dead_letters": object(&Reason::ALL.map(Reason::as_str), &tally.dead_letters),
     })
@@ -327,7 +336,9 @@ mod tests {
         tally.skip(Skip::Digest);
         tally.finding(Level::Low);
         tally.finding(Level::High);
-        let summary = summary(6, &tally);
+        let mut sequences = SequenceTally::default();
+        sequences.count(SequenceKind::Burst);
+        let summary = summary(6, &tally, &sequences);
         assert_eq!(
             ["messages", "records", "ignored", "matched", "dead_lettered"].map(|key| &summary[key]),
             [6, 7, 4, 2, 1]
@@ -337,11 +348,13 @@ mod tests {
                 "/findings/low",
                 "/findings/high",
                 "/findings/critical",
+                "/sequences/burst",
+                "/sequences/role_swap",
                 "/skipped/digest",
                 "/dead_letters/truncated"
             ]
             .map(|key| summary.pointer(key).unwrap()),
-            [1, 1, 0, 1, 1]
+            [1, 1, 0, 1, 0, 1, 1]
         );
         assert_eq!(
             ["findings", "skipped", "dead_letters"]

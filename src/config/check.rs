@@ -20,6 +20,7 @@ impl Config {
         security::check(&self.kafka.security, &mut faults);
         properties::check(self, &mut faults);
         self.check_times(&mut faults);
+        self.sequences.check(&mut faults);
         self.check_record_paths(&mut faults);
         self.check_files(&mut faults);
         self.check_topics(&mut faults);

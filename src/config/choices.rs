@@ -73,3 +73,29 @@ pub enum OnBadRule {
     /// Leave out the wrong rules and use the others. The log, `check` and the metric `rules_skipped` tell of them.
     Skip,
 }
+
+/// The class of an OCSF event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OcsfClass {
+    /// Detection Finding (2004): what a detection says about an event.
+    #[default]
+    DetectionFinding,
+    /// API Activity (6003): the call itself.
+    ApiActivity,
+    /// Account Change (3001): the call, in the class that Security Lake uses.
+    AccountChange,
+}
+
+/// The Kafka key of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Key {
+    /// The record's `eventID`, or a hash of its bytes, so that sinks that write by key are idempotent.
+    #[default]
+    EventId,
+    /// The account that received the record, so that the documents of an account stay in order.
+    AccountId,
+    /// No key.
+    None,
+}

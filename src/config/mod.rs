@@ -24,6 +24,7 @@ mod paths;
 mod properties;
 mod schema;
 mod security;
+mod sequences;
 mod settings_list;
 #[cfg(test)]
 mod tests;
@@ -40,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Level, Outcome};
 
 pub use crate::model::fault::{Fault, Faults, Place};
-pub use choices::{Detail, Format, OnBadRule, Validate};
+pub use choices::{Detail, Format, Key, OcsfClass, OnBadRule, Validate};
 #[cfg(feature = "service")]
 pub use http::Certificate;
 pub use http::{Http, HttpTls};
@@ -49,6 +50,7 @@ pub(crate) use load::Unusable;
 pub use properties::TRANSACTION_TIMEOUT_MS;
 pub use schema::schema;
 pub use security::PasswordError;
+pub use sequences::Sequences;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +74,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What happens to messages in which no rule matched.
     pub unmatched: Unmatched,
+    /// What several events say together.
+    pub sequences: Sequences,
     /// Where messages go that cannot be read or delivered.
     pub dead_letter: DeadLetter,
     /// Metrics and health.
@@ -99,6 +103,7 @@ impl Default for Config {
                 ..Route::default()
             }],
             unmatched: Unmatched::default(),
+            sequences: Sequences::default(),
             dead_letter: DeadLetter::default(),
             http: Http::default(),
             log: Log::default(),
@@ -468,32 +473,6 @@ impl Default for Route {
             splunk_sourcetype: "aws:cloudtrail".into(),
         }
     }
-}
-
-/// The class of an OCSF event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OcsfClass {
-    /// Detection Finding (2004): what a detection says about an event.
-    #[default]
-    DetectionFinding,
-    /// API Activity (6003): the call itself.
-    ApiActivity,
-    /// Account Change (3001): the call, in the class that Security Lake uses.
-    AccountChange,
-}
-
-/// The Kafka key of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Key {
-    /// The record's `eventID`, or a hash of its bytes, so that sinks that write by key are idempotent.
-    #[default]
-    EventId,
-    /// The account that received the record, so that the documents of an account stay in order.
-    AccountId,
-    /// No key.
-    None,
 }
 
 /// What happens to messages in which no rule matched.

@@ -315,7 +315,7 @@ fn a_variable_is_told_by_its_name() {
         "TRAILTAG__DEAD_LETTER__TOPIC: dead_letter.topic: `cloudtrail` is in kafka.topics: what is written would be read again, for ever; name another topic\n\
          TRAILTAG__DELIVERY__LINGER: delivery.linger: expected a duration, found `50`; add a unit, such as `50s` or `50ms`\n\
          TRAILTAG__KAFKA__GROUPID: kafka.groupid: unknown key; did you mean TRAILTAG__KAFKA__GROUP_ID?\n\
-         TRAILTAG__NONSENSE: nonsense: unknown key; the keys here are dead_letter, delivery, detection, http, input, kafka, log, remediation, routes, shutdown_grace, unmatched, workers\n\
+         TRAILTAG__NONSENSE: nonsense: unknown key; the keys here are dead_letter, delivery, detection, http, input, kafka, log, remediation, routes, sequences, shutdown_grace, unmatched, workers\n\
          TRAILTAG__ROUTES: routes: is not YAML: while parsing a flow mapping, did not find expected ',' or '}'; write it in YAML's short form: `[{name: a, topic: b}]`\n\
          TRAILTAG__ROUTES__0__NAME: routes.0: unknown key; set the whole list, in YAML's short form: `[{name: a, topic: b}]`\n\
          TRAILTAG__WORKERS: workers: expected a whole number, found `many`; write digits alone"

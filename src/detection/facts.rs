@@ -7,6 +7,7 @@
 mod actor;
 mod client;
 mod federation;
+mod sequence;
 mod service;
 mod target;
 
@@ -27,6 +28,7 @@ use crate::model::Outcome;
 pub use actor::{Actor, KeyLifetime};
 pub use client::Client;
 pub use federation::Federation;
+pub use sequence::SequenceFacts;
 pub use target::Target;
 
 /// Where a document's id comes from.
@@ -66,6 +68,8 @@ pub struct Facts<'a> {
     pub event_time: Option<EventTime>,
     /// What a record of this kind should say and this one does not, in a fixed order.
     pub insufficient: Vec<&'static str>,
+    /// What it says together with other records; none of a record by itself.
+    pub sequence: Option<SequenceFacts<'a>>,
 }
 
 /// A fact as a condition sees it.
@@ -78,7 +82,7 @@ pub(super) enum Fact<'a> {
 }
 
 /// The facts that conditions can test, each under `trailtag.`.
-pub(super) const NAMES: [&str; 44] = [
+pub(super) const NAMES: [&str; 50] = [
     "outcome",
     "error",
     "cross_account",
@@ -123,6 +127,12 @@ pub(super) const NAMES: [&str; 44] = [
     "target.instance_ids",
     "event_time_source",
     "insufficient",
+    "sequence.kind",
+    "sequence.verdict",
+    "sequence.count",
+    "sequence.allow_listed",
+    "sequence.role",
+    "sequence.privileged_role",
 ];
 
 impl<'a> Facts<'a> {
@@ -173,6 +183,7 @@ impl<'a> Facts<'a> {
             event_id_source,
             event_time,
             insufficient,
+            sequence: None,
         }
     }
 
@@ -245,7 +256,10 @@ impl<'a> Facts<'a> {
             }
             "event_time_source" => self.event_time.map(|at| at.source.as_str()),
             "insufficient" => return Some(Fact::Texts(&self.insufficient)),
-            _ => None,
+            _ => {
+                let name = name.strip_prefix("sequence.")?;
+                return self.sequence.as_ref()?.fact(name);
+            }
         };
         text.map(Fact::Text)
     }
@@ -338,6 +352,7 @@ fn hash(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SequenceKind;
     use serde_json::json;
 
     /// Looks at a record's facts, with no lists at all.
@@ -539,6 +554,16 @@ mod tests {
         by_service["sourceIPAddress"] = json!("ssm.amazonaws.com");
         let known = |record| {
             with_lists(record, &settings, |facts| {
+                let facts = Facts {
+                    sequence: Some(SequenceFacts {
+                        kind: SequenceKind::RoleSwap,
+                        count: 2,
+                        allow_listed: false,
+                        role: Some("admin"),
+                        privileged_role: Some(true),
+                    }),
+                    ..facts.clone()
+                };
                 assert_eq!(facts.fact("no.such"), None);
                 NAMES.map(|name| facts.fact(name).is_some())
             })

@@ -28,7 +28,7 @@ use crate::model::{Level, Origin};
 
 use attack::{AttackVersion, Technique};
 use explain::{Explanation, FactorTrace};
-use facts::Facts;
+use facts::{Facts, SequenceFacts};
 use files::NamedText;
 use lists::Lists;
 use rules::{Refusals, Rule, Rules, UnfilteredRule};
@@ -177,6 +177,12 @@ impl Detector {
         self.rules.want(names)
     }
 
+    /// What can be derived from a record, whether or not a rule matches it.
+    #[must_use]
+    pub fn facts<'a>(&'a self, record: &'a Record<'_>, context: Context) -> Facts<'a> {
+        Facts::from_record(record, context, &self.lists)
+    }
+
     /// What the rules and the model say of a record; none when no rule matches it.
     #[must_use]
     pub fn evaluate<'a>(
@@ -184,9 +190,23 @@ impl Detector {
         record: &'a Record<'_>,
         context: Context,
     ) -> Option<Detection<'a>> {
+        self.evaluate_with(record, context, None)
+    }
+
+    /// The same of a record that says something together with others.
+    #[must_use]
+    pub fn evaluate_with<'a>(
+        &'a self,
+        record: &'a Record<'_>,
+        context: Context,
+        sequence: Option<SequenceFacts<'a>>,
+    ) -> Option<Detection<'a>> {
         let rules = self.rules.matching(&record.value);
         let base = rules.iter().map(|rule| rule.base_score).max()?;
-        let facts = Facts::from_record(record, context, &self.lists);
+        let facts = Facts {
+            sequence,
+            ..self.facts(record, context)
+        };
         let applying = self.severity.applying(&record.value, &facts);
         let severity = severity::add_up(base, applying.iter().copied());
         let attack = if severity.level < Level::Low {

@@ -11,6 +11,7 @@ pub(super) mod samples;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -22,8 +23,7 @@ use super::trailtag_block;
 use crate::config::Route;
 use crate::detection::attack::{AttackObject, Technique};
 use crate::detection::time::{EventTime, TimeSource};
-use crate::finding::Finding;
-use crate::model::Level;
+use crate::finding::{Finding, Sequence, Step};
 use crate::model::Outcome;
 
 /// The version of ECS.
@@ -208,8 +208,8 @@ enum Label<'a> {
 struct Related<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     user: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ip: Option<[&'a str; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ip: Vec<&'a str>,
     /// The instances that lose their role's credentials.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     hosts: &'a [&'a str],
@@ -305,7 +305,7 @@ impl<'a> Document<'a> {
             },
             related: filled(Related {
                 user: related_users(finding, &user),
-                ip: ip.map(|ip| [ip]),
+                ip: related_addresses(finding, ip),
                 hosts: &facts.target.instance_ids,
             }),
             user: filled(user),
@@ -328,7 +328,8 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The route's fields, and beside them which remediation is asked for, unless a field has that name.
+/// The route's fields, and beside them which remediation is asked for and which events belong together, unless a field has
+/// that name.
 fn labels<'a>(route: &'a Route, finding: &'a Finding<'a>) -> BTreeMap<Cow<'a, str>, Label<'a>> {
     let mut labels: BTreeMap<_, _> = route
         .fields
@@ -340,6 +341,12 @@ fn labels<'a>(route: &'a Route, finding: &'a Finding<'a>) -> BTreeMap<Cow<'a, st
         labels
             .entry(Cow::Borrowed("remediation_id"))
             .or_insert(Label::Texts(remediation));
+    }
+    if let Some(sequence) = finding.sequence {
+        let ids = sequence.steps.iter().map(|step| step.event_id.as_str());
+        labels
+            .entry(Cow::Borrowed("related_event_id"))
+            .or_insert_with(|| Label::Texts(ids.collect()));
     }
     labels
 }
@@ -370,16 +377,12 @@ impl<'a> Event<'a> {
         .words();
         let dataset = route.ecs_dataset.as_str();
         Self {
-            kind: if severity.level >= Level::Medium {
-                "alert"
-            } else {
-                "event"
-            },
+            kind: if finding.is_alert() { "alert" } else { "event" },
             category,
             types,
             action,
             provider,
-            id: &facts.event_id,
+            id: finding.id(),
             outcome: match facts.outcome {
                 Outcome::Success => "success",
                 Outcome::Denied | Outcome::Failed => "failure",
@@ -450,12 +453,34 @@ fn related_users<'a>(finding: &'a Finding<'a>, user: &User<'a>) -> Vec<&'a str> 
         named(&user.target),
         named(&user.changes),
         user.target.as_ref().and_then(|user| user.id),
-    ] {
+    ]
+    .into_iter()
+    .chain(others(finding).map(|step| step.actor.as_deref()))
+    {
         if let Some(said) = said.filter(|said| !users.contains(said)) {
             users.push(said);
         }
     }
     users
+}
+
+/// The addresses of everybody who took part.
+fn related_addresses<'a>(finding: &'a Finding<'a>, own: Option<&'a str>) -> Vec<&'a str> {
+    let mut addresses: Vec<&str> = own.into_iter().collect();
+    for step in others(finding) {
+        if let Some(address) = step.address.as_deref()
+            && address.parse::<IpAddr>().is_ok()
+            && !addresses.contains(&address)
+        {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// The other steps of a sequence, where the finding is of one.
+fn others<'a>(finding: &'a Finding<'a>) -> impl Iterator<Item = &'a Step> {
+    finding.sequence.into_iter().flat_map(Sequence::others)
 }
 
 impl<'a> Threat<'a> {

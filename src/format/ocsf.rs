@@ -22,7 +22,6 @@ use super::trailtag_block;
 use crate::config::{OcsfClass, Route};
 use crate::detection::facts::IdSource;
 use crate::finding::Finding;
-use crate::model::Level;
 use crate::model::Outcome;
 use crate::remediation::Risk;
 
@@ -165,8 +164,8 @@ struct FindingInfo<'a> {
     analytic: Option<Analytic<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     related_analytics: Vec<Analytic<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    related_events: Option<[RelatedEvent<'a>; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    related_events: Vec<RelatedEvent<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attacks: Vec<Attack<'a>>,
 }
@@ -258,7 +257,7 @@ impl<'a> Event<'a> {
             action,
             disposition_id,
             disposition,
-            is_alert: severity.level >= Level::Medium,
+            is_alert: finding.is_alert(),
             risk_score: severity.score,
             risk_level_id: scale.ocsf_risk_level_id,
             risk_level: scale.ocsf_risk_level,
@@ -291,7 +290,7 @@ impl<'a> Metadata<'a> {
         let whole = Some(&finding.record.value);
         Self {
             version: VERSION,
-            uid: &finding.detection.facts.event_id,
+            uid: finding.id(),
             event_code: text(whole, "eventName"),
             original_time: text(whole, "eventTime"),
             log_provider: "AWS CloudTrail",
@@ -330,14 +329,14 @@ impl<'a> FindingInfo<'a> {
         let facts = &finding.detection.facts;
         let at = facts.event_time.map(|at| at.millis);
         let rule = finding.rule();
-        let activity = Activity::new(OcsfClass::ApiActivity, finding.record);
+        let steps = || finding.sequence.into_iter().flat_map(|it| &it.steps);
         Self {
-            uid: &facts.event_id,
-            title: rule.map(|rule| rule.title.as_str()),
+            uid: finding.id(),
+            title: finding.title(),
             desc: AsText(ScoreBreakdown(finding)),
             types: finding.advice.risks.iter().map(|risk| risk.title).collect(),
-            first_seen_time: at,
-            last_seen_time: at,
+            first_seen_time: steps().map(|step| step.event_time).min().or(at),
+            last_seen_time: steps().map(|step| step.event_time).max().or(at),
             product: Product::ours(),
             analytic: rule.map(Analytic::from_rule),
             related_analytics: finding
@@ -347,17 +346,35 @@ impl<'a> FindingInfo<'a> {
                 .filter(|other| rule.is_none_or(|rule| rule.id != other.id))
                 .map(|other| Analytic::from_rule(other))
                 .collect(),
-            // An id that is a hash of ours is in no lake.
-            related_events: (facts.event_id_source == IdSource::Record).then(|| {
-                [RelatedEvent {
-                    uid: &facts.event_id,
-                    type_uid: activity.type_uid(),
-                    type_name: AsText(TypeName(activity)),
-                    product: Product::cloudtrail(None),
-                }]
-            }),
+            related_events: RelatedEvent::all(finding),
             attacks,
         }
+    }
+}
+
+impl<'a> RelatedEvent<'a> {
+    /// The calls that a finding is about. An id that is a hash of ours is in no lake.
+    fn all(finding: &'a Finding<'a>) -> Vec<Self> {
+        let new = |uid, activity| Self {
+            uid,
+            type_uid: Activity::type_uid(activity),
+            type_name: AsText(TypeName(activity)),
+            product: Product::cloudtrail(None),
+        };
+        let Some(sequence) = finding.sequence else {
+            let facts = &finding.detection.facts;
+            let activity = Activity::new(OcsfClass::ApiActivity, finding.record);
+            let is_known = facts.event_id_source == IdSource::Record;
+            return is_known
+                .then(|| new(&facts.event_id, activity))
+                .into_iter()
+                .collect();
+        };
+        let steps = sequence.steps.iter();
+        steps
+            .filter(|step| !step.has_hash_for_id())
+            .map(|step| new(&step.event_id, Activity::of_change(&step.event_name)))
+            .collect()
     }
 }
 

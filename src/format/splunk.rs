@@ -117,13 +117,23 @@ fn write_event(
     // First what an alert asks for and the add-on finds by its place; texts and lists, which users make longer, behind it.
     let detection = &finding.detection;
     object.entry(free("severity"), detection.severity.level.as_str())?;
-    object.entry(free("id"), &detection.facts.event_id)?;
+    object.entry(free("id"), finding.id())?;
     object.entry(free("risk_score"), &detection.severity.score)?;
     object.entry(free("outcome"), detection.facts.outcome.as_str())?;
     object.list(free("mitre_technique_id"), techniques(finding))?;
+    if let Some(sequence) = finding.sequence {
+        object.entry(free("sequence"), sequence.kind.as_str())?;
+        object.entry(free("verdict"), sequence.verdict().as_str())?;
+    }
+    if let Some(title) = finding.title() {
+        object.entry(free("signature"), title)?;
+    }
     if let Some(rule) = finding.rule() {
-        object.entry(free("signature"), &rule.title)?;
         object.entry(free("signature_id"), &rule.id)?;
+    }
+    if let Some(sequence) = finding.sequence {
+        let ids = sequence.steps.iter().map(|step| step.event_id.as_str());
+        object.list(free("related_event_id"), ids)?;
     }
     object.list(
         free("severity_factors"),
@@ -213,7 +223,11 @@ impl Serialize for Fields<'_> {
             fields.serialize_entry("trailtag_rule_id", &rule.id)?;
         }
         fields.serialize_entry("trailtag_outcome", detection.facts.outcome.as_str())?;
-        fields.serialize_entry("trailtag_event_id", &detection.facts.event_id)?;
+        fields.serialize_entry("trailtag_event_id", self.finding.id())?;
+        if let Some(sequence) = self.finding.sequence {
+            fields.serialize_entry("trailtag_sequence", sequence.kind.as_str())?;
+            fields.serialize_entry("trailtag_verdict", sequence.verdict().as_str())?;
+        }
         let techniques: Vec<&str> = techniques(self.finding).collect();
         if !techniques.is_empty() {
             fields.serialize_entry("trailtag_mitre_technique_id", &techniques.join(","))?;

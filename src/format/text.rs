@@ -4,14 +4,15 @@
 //! record of thirty thousand keys makes a document that is not much larger than the record.
 
 use std::fmt::{self, Display, Formatter, Write as _};
+use std::time::Duration;
 
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::cloudtrail::record;
-use crate::finding::Finding;
-use crate::model::Outcome;
+use crate::finding::{Finding, Sequence};
+use crate::model::{Outcome, SequenceKind};
 
 /// The most characters of a value that sentences show.
 const SHOWN: usize = 256;
@@ -255,6 +256,10 @@ impl Display for Sentence<'_> {
             shown(error, out)?;
             out.write_char(')')?;
         }
+        if let Some(sequence) = self.0.sequence {
+            out.write_str("; ")?;
+            told(sequence, out)?;
+        }
         let severity = &detection.severity;
         write!(
             out,
@@ -265,6 +270,41 @@ impl Display for Sentence<'_> {
     }
 }
 
+/// What the others of a sequence were, after what its own record says.
+fn told(sequence: &Sequence, out: &mut Formatter<'_>) -> fmt::Result {
+    let times = || sequence.steps.iter().map(|step| step.event_time);
+    let first = times().min().unwrap_or_default();
+    let between = times().max().unwrap_or_default().abs_diff(first);
+    let between = humantime::format_duration(Duration::from_millis(between));
+    let count = sequence.count;
+    let last = sequence.steps.last();
+    let kind = sequence.kind;
+    match kind {
+        SequenceKind::RoleSwap | SequenceKind::RoleRestored | SequenceKind::ProfileDeleted => {
+            let actor = last.and_then(|step| step.actor.as_deref());
+            shown(actor.unwrap_or("somebody unknown"), out)?;
+            let role = last.and_then(|step| step.role.as_deref());
+            match (kind, role) {
+                (SequenceKind::ProfileDeleted, _) => out.write_str(" deleted the profile")?,
+                (SequenceKind::RoleRestored, _) => out.write_str(" put the role back")?,
+                (_, None) => out.write_str(" put another role in its place")?,
+                (_, Some(role)) => {
+                    out.write_str(" put the role ")?;
+                    shown(role, out)?;
+                    out.write_str(" in its place")?;
+                }
+            }
+            write!(out, " {between} later")
+        }
+        SequenceKind::Burst => write!(
+            out,
+            "the last of {count} instance profiles within {between}"
+        ),
+        SequenceKind::DeniedBurst => write!(out, "the last of {count} denials within {between}"),
+        SequenceKind::SuccessAfterDenied => write!(out, "after {count} denials within {between}"),
+    }
+}
+
 /// Why a finding has its severity.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ScoreBreakdown<'a>(pub(super) &'a Finding<'a>);
@@ -272,6 +312,11 @@ pub(super) struct ScoreBreakdown<'a>(pub(super) &'a Finding<'a>);
 impl Display for ScoreBreakdown<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let severity = &self.0.detection.severity;
+        if let Some(sequence) = self.0.sequence {
+            write!(out, "{}: ", sequence.kind.title())?;
+            told(sequence, out)?;
+            out.write_str(". ")?;
+        }
         write!(
             out,
             "Score {} of 100 ({})",

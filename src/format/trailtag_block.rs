@@ -16,7 +16,7 @@ use crate::detection::facts::{Actor, Client, IdSource, Target};
 use crate::detection::rules::Rule;
 use crate::detection::severity::Severity;
 use crate::detection::time::{EventTime, TimeSource};
-use crate::finding::{Finding, RecordSource};
+use crate::finding::{Finding, RecordSource, Sequence};
 use crate::model::Outcome;
 use crate::remediation::{Risk, Steps};
 
@@ -49,6 +49,8 @@ struct TrailtagBlock<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     event_time_source: Option<TimeSource>,
     source: &'a RecordSource<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<&'a Sequence>,
     #[serde(skip_serializing_if = "<[Steps]>::is_empty")]
     trimmed: &'a [Steps],
     /// What was replaced in the record's values, because JSON cannot say it to everybody.
@@ -103,6 +105,7 @@ impl<'a> TrailtagBlock<'a> {
                 .map(|at| at.source),
             event_time,
             source: &finding.source,
+            sequence: finding.sequence,
             trimmed: finding.advice.left_out(),
             replaced: repaired.map_or(&[], |repaired| &repaired.replaced),
             original_base64: repaired.map(|repaired| STANDARD.encode(repaired.original)),

@@ -30,7 +30,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("    cli: ['aws {{ role | sh }}']", ""),
         (
             "    cli:\n      - 'aws {{ rolle | sh }}'",
-            "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_account, actor_role, principal_arn, home_region, event_id, event_time, window_start, window_end, session_since, history_since",
+            "remediation.yaml:9: item x: cli step 1: there is no value `rolle`; there are instance_profile, role, account, partition, region, access_key_id, user, actor_arn, actor_account, actor_role, principal_arn, home_region, event_id, event_time, window_start, window_end, session_since, history_since, swapped_in_role",
         ),
         (
             "    cli:\n      - 'aws'\n      - 'aws {{ role }}'",

@@ -9,9 +9,10 @@ use std::cell::OnceCell;
 use super::{query, quote};
 use crate::detection::facts::{Facts, is_iam_name};
 use crate::detection::time::EventTime;
+use crate::model::SequenceKind;
 
 /// Every value that templates can use.
-pub(super) const NAMES: [&str; 18] = [
+pub(super) const NAMES: [&str; 19] = [
     "instance_profile",
     "role",
     "account",
@@ -30,6 +31,7 @@ pub(super) const NAMES: [&str; 18] = [
     "window_end",
     "session_since",
     "history_since",
+    "swapped_in_role",
 ];
 
 /// How far before and after the event one looks for what belongs to it.
@@ -212,6 +214,10 @@ impl<'a> Values<'a> {
             EventTime { millis, ..at }.rfc3339().map(Cow::Owned)
         };
         let borrowed = |text: Option<&'a str>| text.map(Cow::Borrowed);
+        let sequence = facts.sequence.as_ref();
+        let swapped_in = sequence
+            .filter(|it| it.kind == SequenceKind::RoleSwap)
+            .and_then(|it| it.role);
         let always: fn(&str) -> bool = |_| true;
         let values: [Candidate<'a>; NAMES.len()] = [
             (borrowed(target.instance_profile), is_name),
@@ -232,6 +238,7 @@ impl<'a> Values<'a> {
             (time(WINDOW_MILLIS), always),
             (time(-SESSION_MILLIS), always),
             (time(-HISTORY_MILLIS), always),
+            (borrowed(swapped_in), is_name),
         ];
         let mut names = NAMES.into_iter();
         Self(values.map(|(value, takes)| {

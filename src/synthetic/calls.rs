@@ -120,6 +120,16 @@ impl Call {
 pub(super) static REMOVAL: Call = call(0, "iam", "RemoveRoleFromInstanceProfile", PEOPLE)
     .request(r#"{"roleName":"%R","instanceProfileName":"%P"}"#);
 
+/// What follows it: the profile is deleted, or a role comes in.
+pub(super) static DELETION: Call =
+    call(0, "iam", "DeleteInstanceProfile", PEOPLE).request(r#"{"instanceProfileName":"%P"}"#);
+pub(super) static ADDITION_BACK: Call = call(0, "iam", "AddRoleToInstanceProfile", PEOPLE)
+    .request(r#"{"roleName":"%R","instanceProfileName":"%P"}"#);
+pub(super) static ADDITION_OF_OTHER: Call = call(0, "iam", "AddRoleToInstanceProfile", PEOPLE)
+    .request(r#"{"roleName":"%n-runner","instanceProfileName":"%P"}"#);
+pub(super) static ADDITION_OF_ADMIN: Call = call(0, "iam", "AddRoleToInstanceProfile", PEOPLE)
+    .request(r#"{"roleName":"%n-org-admin","instanceProfileName":"%P"}"#);
+
 /// Names the event in a policy and is another: what a search for the name alone would get wrong.
 pub(super) static LOOK_ALIKE: Call = call(0, "iam", "CreatePolicy", CHANGES)
     .request(

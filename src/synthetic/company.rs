@@ -90,7 +90,7 @@ impl CallerKind {
 }
 
 /// Someone or something that calls AWS.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Principal {
     pub(super) account: Account,
     /// `userIdentity` up to the hour in which its session began, or whole where it has no session.

@@ -12,6 +12,7 @@ mod clock;
 mod company;
 mod random;
 mod record;
+mod sequel;
 mod template;
 
 use random::Random;
@@ -88,6 +89,15 @@ impl Generator {
             record: Vec::with_capacity(4096),
             records: 0,
         }
+    }
+
+    /// The same, with something that follows this fraction of the removals that went through: teardowns, swaps and
+    /// restores, in that order of frequency. Each takes the place of an ordinary record some time later.
+    #[must_use]
+    pub fn with_sequels(mut self, rate: f64, seed: u64) -> Self {
+        // Chance of its own: without it, nothing of what a seed gives may change.
+        self.writer.follow_removals(rate, Random::new(!seed));
+        self
     }
 
     /// Writes the next payload over `payload`, with at most `at_most` records in it, and returns how many it holds:

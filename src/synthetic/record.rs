@@ -4,6 +4,7 @@ use super::calls::{self, CALLS, Call, EventClass, LOOK_ALIKE, REMOVAL, REMOVALS,
 use super::clock::Clock;
 use super::company::{CallerKind, Company, Principal};
 use super::random::{Random, WeightedChoice};
+use super::sequel::{Drawn, Sequels};
 use super::template::{Blanks, upper, uuid};
 
 /// One in so many records is [`LOOK_ALIKE`].
@@ -20,6 +21,7 @@ pub(super) struct RecordWriter {
     calls: WeightedChoice<&'static Call>,
     removals: WeightedChoice<&'static Removal>,
     wrapper_fields: WrapperFields,
+    sequels: Sequels,
 }
 
 /// What a wrapper says about the record in it.
@@ -53,8 +55,14 @@ impl RecordWriter {
             calls: WeightedChoice::new(first_call, calls),
             removals: WeightedChoice::new(first_removal, removals),
             wrapper_fields: WrapperFields::default(),
+            sequels: Sequels::new(0.0, Random::new(0)),
             random,
         }
+    }
+
+    /// From now on, something follows this fraction of removals.
+    pub(super) fn follow_removals(&mut self, rate: f64, random: Random) {
+        self.sequels = Sequels::new(rate, random);
     }
 
     /// The last record's own data, for its wrapper.
@@ -90,6 +98,12 @@ impl RecordWriter {
                 Some((code, message)) => CallResult::Failed(code, message),
             };
             self.event(&REMOVAL, way.caller, way.agent, &result, out);
+            return;
+        }
+        if let Some(sequel) = self.sequels.due(self.clock.millis()) {
+            let (clock, random) = (&self.clock, &mut self.random);
+            let success = CallResult::Success;
+            self.wrapper_fields = sequel.drawn().write(&success, clock, random, out);
             return;
         }
         let call = if self.random.below(LOOK_ALIKES) == 0 {
@@ -142,31 +156,58 @@ impl RecordWriter {
         } else {
             random.word(account.regions)
         };
-        self.wrapper_fields = WrapperFields {
-            service: call.service,
-            account: account.id,
-            region,
-            signs_in: call.class == EventClass::SignIn,
-        };
-        let event = Event {
+        let agent = agent.unwrap_or_else(|| random.word(calls::agents(caller)));
+        let subject = random.next();
+        let drawn = Drawn {
             call,
             caller,
             principal,
-            agent: agent.unwrap_or_else(|| random.word(calls::agents(caller))),
+            agent,
+            region,
+            subject,
+        };
+        if std::ptr::eq(call, &raw const REMOVAL) && matches!(result, CallResult::Success) {
+            self.sequels.follow(self.clock.millis(), &drawn);
+        }
+        self.wrapper_fields = drawn.write(result, &self.clock, random, out);
+    }
+}
+
+impl Drawn<'_> {
+    fn write(
+        &self,
+        result: &CallResult,
+        clock: &Clock,
+        random: &mut Random,
+        out: &mut Vec<u8>,
+    ) -> WrapperFields {
+        let Self { call, region, .. } = *self;
+        let account = self.principal.account;
+        let event = Event {
+            call,
+            caller: self.caller,
+            principal: self.principal,
+            agent: self.agent,
             result,
             blanks: Blanks {
                 account,
                 region,
                 service: call.service,
                 action: call.action,
-                arn: &principal.arn,
-                time: self.clock.text(),
-                subject: random.next(),
+                arn: &self.principal.arn,
+                time: clock.text(),
+                subject: self.subject,
             },
         };
-        event.who(self.clock.hour_before(), random, out);
+        event.who(clock.hour_before(), random, out);
         event.what(out);
         event.rest(random, out);
+        WrapperFields {
+            service: call.service,
+            account: account.id,
+            region,
+            signs_in: call.class == EventClass::SignIn,
+        }
     }
 }
 

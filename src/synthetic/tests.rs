@@ -334,3 +334,104 @@ fn nothing_is_written_when_nothing_is_wanted() {
     );
     assert!(payload.is_empty());
 }
+
+#[test]
+fn without_sequels_a_seed_gives_what_it_gave() {
+    let options = Options {
+        match_rate: 0.1,
+        ..Options::default()
+    };
+    let bytes = |mut generator: Generator| {
+        let (mut all, mut payload) = (Vec::new(), Vec::new());
+        for _ in 0..2_000 {
+            generator.write(1, &mut payload);
+            all.extend_from_slice(&payload);
+        }
+        all
+    };
+    let plain = bytes(Generator::new(&options));
+    assert_eq!(bytes(Generator::new(&options).with_sequels(0.0, 1)), plain);
+    let sequels = bytes(Generator::new(&options).with_sequels(1.0, 1));
+    assert_ne!(sequels, plain);
+    assert_eq!(
+        bytes(Generator::new(&options).with_sequels(1.0, 1)),
+        sequels
+    );
+}
+
+#[test]
+fn what_follows_a_removal_is_of_the_same_profile_and_comes_in_time() {
+    let mut generator = Generator::new(&Options {
+        match_rate: 0.01,
+        ..Options::default()
+    })
+    .with_sequels(1.0, 1);
+    let mut removed = std::collections::BTreeMap::new();
+    let (mut counts, mut payload) = ([0_u32; 4], Vec::new());
+    for _ in 0..60_000 {
+        generator.write(1, &mut payload);
+        let record: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        let of = |pointer: &str| {
+            record
+                .pointer(pointer)
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let name = of("/eventName");
+        let is_ours = name == "RemoveRoleFromInstanceProfile" && record["errorCode"].is_null();
+        let follows =
+            ["AddRoleToInstanceProfile", "DeleteInstanceProfile"].contains(&name.as_str());
+        if !is_ours && (!follows || !record["errorCode"].is_null()) {
+            continue;
+        }
+        let time = humantime::parse_rfc3339(&of("/eventTime")).unwrap();
+        let key = (
+            of("/recipientAccountId"),
+            of("/requestParameters/instanceProfileName"),
+        );
+        if is_ours {
+            counts[0] += 1;
+            removed.insert(
+                key,
+                (
+                    time,
+                    of("/requestParameters/roleName"),
+                    record["userIdentity"]["principalId"].clone(),
+                ),
+            );
+            continue;
+        }
+        // The ordinary calls have additions of their own.
+        let Some((before, role, principal)) = removed.get(&key) else {
+            continue;
+        };
+        if *principal != record["userIdentity"]["principalId"] {
+            continue;
+        }
+        let gap = time.duration_since(*before).unwrap().as_secs();
+        let place = if name == "DeleteInstanceProfile" {
+            assert!(gap <= 4, "{gap}");
+            1
+        } else if of("/requestParameters/roleName") == *role {
+            assert!((19..=241).contains(&gap), "{gap}");
+            2
+        } else {
+            assert!((3..=41).contains(&gap), "{gap}");
+            3
+        };
+        counts[place] += 1;
+        // An ordinary call of that name may be about the same profile later.
+        removed.remove(&key);
+    }
+    let [removals, teardowns, restores, swaps] = counts;
+    assert!(
+        teardowns > removals / 3 && teardowns < removals * 2 / 3,
+        "{counts:?}"
+    );
+    assert!(
+        restores > removals / 8 && swaps > removals / 8,
+        "{counts:?}"
+    );
+}

@@ -480,16 +480,16 @@ def a_user_is_shut_out(account, part):
 @scenario
 def a_swapped_role_goes_before_the_right_one_comes(account, part):
     profile(account, held="admin")
-    documents = ["user", "user, Terraform", "session", "sso", "privileged", "root", "another account's user"]
+    documents = ["user, swap", "user", "user, Terraform", "session", "sso", "privileged", "root", "another account's user"]
     if part == "boto3":
-        documents = documents[:1]
+        documents = documents[:2]
     for document in documents:
         if roles(account) != ["admin"]:
             iam = account.client("iam")
             iam.remove_role_from_instance_profile(InstanceProfileName="web-prod", RoleName="web-prod-role")
             iam.add_role_to_instance_profile(InstanceProfileName="web-prod", RoleName="admin")
         for item in [item["id"] for item in account.documents[document]]:
-            if item in ("contain.swapped_role", "restore.role"):
+            if item in ("contain.swapped_in_role", "contain.swapped_role", "restore.role"):
                 account.run(part, document, item, {"<SWAPPED_IN_ROLE>": "admin", "web-prod-role-admin": "web-prod-role"})
         account.check(roles(account) == ["web-prod-role"], f"{document}: the profile holds {roles(account)}")
         account.check(denied_by_time(account, "role", "admin"), f"{document}: sessions of the role that was put in are not denied")

@@ -43,6 +43,7 @@ fn documents() -> Value {
             ("cn-north-1", "us-east-1"),
             ("benign-profile", "web-prod"),
             ("benign-role", "web-prod-role"),
+            ("benign-swapped-in", "admin"),
             ("benign-user", "eve"),
             ("benign-acting", "deployer"),
         ] {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 pub(crate) const MESSAGE_TIME: i64 = 1_767_638_786_000;
 /// What each event says where nobody tampered with it. No text is part of one that stands for something else, nor of a
 /// template's own text: where it is found in a step, the value was put in.
-pub(crate) const BENIGN: [(&str, &str); 20] = [
+pub(crate) const BENIGN: [(&str, &str); 21] = [
+    ("swapped_in_role", "benign-swapped-in"),
     ("instance_profile", "benign-profile"),
     ("role", "benign-role"),
     ("role", "benign-role-admin"),
@@ -39,6 +40,9 @@ pub(crate) const BENIGN: [(&str, &str); 20] = [
     ("window_start", "2026-01-05T17:46:26Z"),
     ("window_end", "2026-01-05T19:46:26Z"),
 ];
+/// Where an event says which role came in afterwards, which no record does.
+pub(crate) const SWAPPED_IN: &str = "swappedInRole";
+
 fn event(identity: &Value, changes: &Value) -> Value {
     let mut event = json!({
         "eventVersion": "1.09",
@@ -104,6 +108,10 @@ pub(crate) fn events() -> BTreeMap<&'static str, Value> {
     let other_session = of_another_account(&acting);
     let mut events = BTreeMap::from([
         ("user", event(&user(LONG_LIVED), &json!({}))),
+        (
+            "user, swap",
+            event(&user(LONG_LIVED), &json!({SWAPPED_IN: "benign-swapped-in"})),
+        ),
         ("user, denied", event(&user(LONG_LIVED), &denied)),
         (
             "user, console",

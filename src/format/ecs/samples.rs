@@ -6,9 +6,10 @@ use crate::cloudtrail::envelope::{Envelope, RawRecord};
 use crate::cloudtrail::record::Record;
 use crate::config::Detail;
 use crate::config::{Detection, Route};
+use crate::detection::facts::Facts;
 use crate::detection::{Context, Detector};
-use crate::finding::Finding;
-use crate::model::Origin;
+use crate::finding::{Finding, Group, GroupedBy, Sequence, Step, StepSource};
+use crate::model::{Level, Origin, Outcome, SequenceKind};
 use crate::remediation::Catalogue;
 
 /// What finds and advises: with the optional rules, one that asks for no name, and one of a user's own.
@@ -17,6 +18,8 @@ pub(in crate::format) struct Site {
     catalogue: Catalogue,
     /// When messages came to Kafka.
     received: Option<i64>,
+    /// What every record says together with others.
+    telling: Option<SequenceKind>,
 }
 
 const NAMELESS: &str = "
@@ -68,7 +71,14 @@ impl Site {
             detector,
             catalogue: Catalogue::load(None, detail).unwrap(),
             received: None,
+            telling: None,
         }
+    }
+
+    /// The same, where every record is the one that such a sequence is about.
+    pub(in crate::format) fn telling(self, kind: SequenceKind) -> Self {
+        let telling = Some(kind);
+        Self { telling, ..self }
     }
 
     /// The same, with messages that say when they came.
@@ -93,12 +103,19 @@ impl Site {
             custom: false,
         };
         let record = Record::parse(raw.json).unwrap();
+        let context = Context::new(&origin, &raw);
+        let facts = self.detector.facts(&record, context);
+        let sequence = self.telling.map(|kind| sequence(kind, &facts));
         let detection = self
             .detector
-            .evaluate(&record, Context::new(&origin, &raw))
+            .evaluate_with(&record, context, sequence.as_ref().map(Sequence::facts))
             .expect("a rule matches");
         let advice = self.catalogue.select(&record, &detection.facts);
-        look(&Finding::new(&record, detection, advice, &origin, &raw))
+        let finding = Finding::new(&record, detection, advice, &origin, &raw);
+        look(&match &sequence {
+            Some(sequence) => finding.of_sequence(sequence, Level::Low),
+            None => finding,
+        })
     }
 
     /// The document of a record.
@@ -108,6 +125,60 @@ impl Site {
             crate::format::write(route, finding, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         })
+    }
+}
+
+/// Such a sequence of a record and two others: one of a record without an id, and one by somebody else.
+fn sequence(kind: SequenceKind, facts: &Facts<'_>) -> Sequence {
+    let hash = format!("sha256-{}", "0".repeat(64));
+    let step = |(event_id, event_name, shift, actor): (&str, &str, i64, &str)| Step {
+        group: Group {
+            by: GroupedBy::Profile,
+            account: "111122223333".to_owned(),
+            of: "web".to_owned(),
+        },
+        event_id: event_id.to_owned(),
+        event_time: facts.event_time.map_or(0, |at| at.millis) + shift,
+        arrival: 0,
+        event_name: event_name.to_owned(),
+        outcome: Outcome::Success,
+        profile: Some("web".to_owned()),
+        role: Some("admin".to_owned()),
+        privileged_role: Some(true),
+        actor: Some(actor.to_owned()),
+        principal: None,
+        address: Some("198.51.100.66".to_owned()),
+        allow_listed: false,
+        service: false,
+        source: StepSource {
+            topic: "cloudtrail".to_owned(),
+            partition: 5,
+            offset: 77,
+            index: 0,
+        },
+        record: None,
+    };
+    let steps = [
+        (
+            facts.event_id.as_ref(),
+            "RemoveRoleFromInstanceProfile",
+            0,
+            "eve",
+        ),
+        (hash.as_str(), "GetInstanceProfile", 1_000, "eve\n\u{0}"),
+        (
+            "a5d9e8b2-0000-4000-8000-000000000001",
+            "AddRoleToInstanceProfile",
+            12_000,
+            "mallory",
+        ),
+    ];
+    Sequence {
+        id: format!("sequence-{}", "1".repeat(64)),
+        kind,
+        count: 3,
+        steps: steps.map(step).into(),
+        about: 0,
     }
 }
 

@@ -8,6 +8,7 @@ use super::samples::{Site, all, examples, ours};
 use super::*;
 use crate::config::Detail;
 use crate::config::Format;
+use crate::model::{SequenceKind, Verdict};
 
 fn route() -> Route {
     Route {
@@ -38,6 +39,34 @@ fn each_kind_of_record_has_its_document() {
     let site = Site::new(19, Detail::Ids);
     for (name, json) in examples() {
         insta::assert_snapshot!(name, without_ours(&site, &json) + "}");
+    }
+}
+
+#[test]
+fn each_kind_of_sequence_has_its_document() {
+    let (_, json) = examples().remove(0);
+    for kind in SequenceKind::ALL {
+        let site = Site::new(19, Detail::Ids).telling(kind);
+        let document = parsed(&site, &json);
+        let is_alert = kind.verdict() == Verdict::Escalates;
+        let want = if is_alert { "alert" } else { "event" };
+        assert_eq!(document["event"]["kind"], want, "{kind:?}");
+        assert_eq!(
+            document["related"]["ip"],
+            json!(["203.0.113.7", "198.51.100.66"])
+        );
+        let users = document["related"]["user"].as_array().unwrap();
+        assert!(users.contains(&json!("mallory")), "{users:?}");
+        let ids = document["labels"]["related_event_id"].as_array().unwrap();
+        assert_eq!(ids.len(), 3);
+        assert_eq!(
+            document["event"]["id"],
+            document["trailtag"]["sequence"]["id"]
+        );
+        insta::assert_snapshot!(
+            format!("sequence_{}", kind.as_str()),
+            without_ours(&site, &json) + "}"
+        );
     }
 }
 
@@ -106,9 +135,14 @@ fn is_date(value: &Value) -> bool {
 
 #[test]
 fn documents_are_nested_and_nothing_in_them_is_empty() {
-    let site = Site::new(19, Detail::Full);
-    for (name, json) in all() {
-        let document = parsed(&site, &json);
+    let plain = Site::new(19, Detail::Full);
+    let telling = Site::new(19, Detail::Full).telling(SequenceKind::RoleSwap);
+    let sites = [plain, telling];
+    for (site, (name, json)) in sites
+        .iter()
+        .flat_map(|site| all().into_iter().map(move |it| (site, it)))
+    {
+        let document = parsed(site, &json);
         let mut found = Vec::new();
         leaves("", document.as_object().unwrap(), &mut found);
         for (path, value) in &found {
@@ -147,7 +181,8 @@ fn every_field_is_one_of_the_schema_when_it_is_there() {
         return;
     };
     let schema: Value = serde_json::from_str(&schema).unwrap();
-    let sites = [18, 19].map(|version| Site::new(version, Detail::Full).received(RECEIVED));
+    let site = |version| Site::new(version, Detail::Full).received(RECEIVED);
+    let sites = [site(18), site(19), site(18).telling(SequenceKind::RoleSwap)];
     let mut seen = std::collections::BTreeSet::new();
     for (site, (name, json)) in sites
         .iter()
@@ -214,7 +249,10 @@ fn the_index_templates_have_every_field() {
     for search in ["elasticsearch", "opensearch"] {
         let mut known = template("trailtag-ecs.json");
         known.extend(template(&format!("{search}/trailtag-cloudtrail.json")));
-        let site = Site::new(19, Detail::Full);
+        let sites = [
+            Site::new(19, Detail::Full),
+            Site::new(19, Detail::Full).telling(SequenceKind::RoleSwap),
+        ];
         let has = |path: &str| {
             let mut names = path.split('.');
             let first = names.next().and_then(|name| known.get(name));
@@ -222,8 +260,11 @@ fn the_index_templates_have_every_field() {
                 .try_fold(first?, |field, name| field["properties"].get(name))
                 .map(|_| ())
         };
-        for (name, json) in examples() {
-            let document = parsed(&site, &json);
+        for (site, (name, json)) in sites
+            .iter()
+            .flat_map(|site| examples().into_iter().map(move |it| (site, it)))
+        {
+            let document = parsed(site, &json);
             let mut found = Vec::new();
             leaves("", document.as_object().unwrap(), &mut found);
             for (path, value) in found {

@@ -80,6 +80,13 @@ impl Activity {
         Self { class, id, caption }
     }
 
+    /// The API Activity of a call of this name that changes something.
+    pub(super) fn of_change(call: &str) -> Self {
+        let class = OcsfClass::ApiActivity;
+        let (id, caption) = api(call, false);
+        Self { class, id, caption }
+    }
+
     pub(super) const fn id(self) -> u8 {
         self.id
     }

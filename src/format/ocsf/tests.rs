@@ -8,6 +8,7 @@ use super::*;
 use crate::config::Detail;
 use crate::config::Format;
 use crate::format::ecs::samples::{Site, all, examples, ours};
+use crate::model::{SequenceKind, Verdict};
 
 const CLASSES: [OcsfClass; 3] = [
     OcsfClass::DetectionFinding,
@@ -107,8 +108,10 @@ fn every_event_passes_the_validator_when_it_is_there() {
     }
     let mut lines = Vec::new();
     let mut names = Vec::new();
-    for (version, detail) in [(18, Detail::Full), (19, Detail::Summary), (19, Detail::Ids)] {
-        let site = Site::new(version, detail);
+    let plain = [(18, Detail::Full), (19, Detail::Summary), (19, Detail::Ids)]
+        .map(|(version, detail)| Site::new(version, detail));
+    let telling = SequenceKind::ALL.map(|kind| Site::new(18, Detail::Summary).telling(kind));
+    for site in plain.into_iter().chain(telling) {
         for (name, json) in all() {
             for class in CLASSES {
                 lines.extend_from_slice(site.document(&route(class), &json).as_bytes());
@@ -140,6 +143,31 @@ fn every_event_passes_the_validator_when_it_is_there() {
         "{faults:#?}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn a_finding_of_a_sequence_names_every_call() {
+    let (_, json) = examples().remove(0);
+    for kind in SequenceKind::ALL {
+        let site = Site::new(18, Detail::Summary).telling(kind);
+        let event = parsed(&site, OcsfClass::DetectionFinding, &json);
+        let info = &event["finding_info"];
+        assert_eq!(info["uid"], event["unmapped"]["trailtag"]["sequence"]["id"]);
+        assert_eq!(event["metadata"]["uid"], info["uid"]);
+        assert_eq!(info["title"], kind.title());
+        // The hash that stands for an id is in no lake.
+        let related = info["related_events"].as_array().unwrap();
+        assert_eq!(related.len(), 2, "{kind:?}");
+        assert_eq!(related[1]["uid"], "a5d9e8b2-0000-4000-8000-000000000001");
+        assert_eq!(related[1]["type_uid"], 600_303);
+        let times = |key: &str| info[key].as_i64().unwrap();
+        assert_eq!(times("last_seen_time") - times("first_seen_time"), 12_000);
+        assert_eq!(event["is_alert"], kind.verdict() == Verdict::Escalates);
+        let document = site.document(&route(OcsfClass::DetectionFinding), &json);
+        let ours = ours(&site, &route(OcsfClass::DetectionFinding), &json);
+        let head = document.replace(&ours, "{…}");
+        insta::assert_snapshot!(format!("sequence_{}", kind.as_str()), head);
+    }
 }
 
 #[test]

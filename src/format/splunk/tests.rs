@@ -5,7 +5,7 @@ use crate::config::Detail;
 use crate::config::Format;
 use crate::detection::{Context, Detector};
 use crate::format::ecs::samples;
-use crate::model::Origin;
+use crate::model::{Origin, SequenceKind};
 use crate::remediation::Catalogue;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -109,14 +109,17 @@ fn record(name: &str, identity: &str, agent: &str, request: &str, rest: &str) ->
 }
 
 /// The keys of ours that stand before the record's, in their order; lists that are empty are absent.
-const HEAD: [&str; 9] = [
+const HEAD: [&str; 12] = [
     "severity",
     "id",
     "risk_score",
     "outcome",
     "mitre_technique_id",
+    "sequence",
+    "verdict",
     "signature",
     "signature_id",
+    "related_event_id",
     "severity_factors",
     "remediation_id",
 ];
@@ -228,6 +231,28 @@ fn each_kind_of_record_has_its_event_in_both_forms() {
 }
 
 #[test]
+fn each_kind_of_sequence_has_its_event() {
+    let (_, json) = samples::examples().remove(0);
+    for kind in SequenceKind::ALL {
+        let site = samples::Site::new(19, Detail::Ids).telling(kind);
+        let hec = site.document(&route(Format::SplunkHec), &json);
+        assert_collector_takes(&hec);
+        assert_eq!(original(event(&hec)), json);
+        let ours = samples::ours(&site, &route(Format::SplunkHec), &json);
+        let short = hec.replace(&ours, "{…}");
+        insta::assert_snapshot!(format!("sequence_{}", kind.as_str()), short);
+        let hec: Value = serde_json::from_str(&hec).unwrap();
+        let id = &hec["event"]["trailtag"]["sequence"]["id"];
+        assert_eq!(
+            [&hec["event"]["id"], &hec["fields"]["trailtag_event_id"]],
+            [id; 2]
+        );
+        assert_eq!(hec["fields"]["trailtag_sequence"], kind.as_str());
+        assert_eq!(hec["fields"]["trailtag_verdict"], kind.verdict().as_str());
+    }
+}
+
+#[test]
 fn the_whole_remediation_has_room() {
     let site = samples::Site::new(19, Detail::Full);
     for (name, json) in samples::examples() {
@@ -262,8 +287,14 @@ fn no_record_pushes_out_what_an_alert_needs() {
             assert_eq!(original(event), json);
             assert!(event.starts_with("{\"severity\":\""), "{event}");
             let first = &event[..1_000];
-            // A finding as low as this one has no technique.
-            for key in HEAD.iter().filter(|key| **key != "mitre_technique_id") {
+            // A finding as low as this one has no technique, and one of a single record no sequence.
+            let others = [
+                "mitre_technique_id",
+                "sequence",
+                "verdict",
+                "related_event_id",
+            ];
+            for key in HEAD.iter().filter(|key| !others.contains(key)) {
                 assert!(first.contains(&format!("\"{key}\":")), "{key}: {first}");
             }
         }

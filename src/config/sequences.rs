@@ -1,0 +1,68 @@
+//! What several events say together: how long steps are remembered, and how many.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+use crate::model::fault::Fault;
+
+/// The longest time from the first to the last event of a built-in sequence.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Sequences: what several events say together, such as one role taken out of an instance profile and another put in.
+/// `process`, `demo` and `explain` look for them in their input. `run` does not yet.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sequences {
+    /// The topic through which the workers of `run` are to share the steps of sequences. `run` does not look for
+    /// sequences yet, so that this must be empty.
+    pub topic: String,
+    /// How long a step is remembered: the longest time from the first to the last event of a sequence. At least `1h`.
+    #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "schema::duration")]
+    pub window: Duration,
+    /// How much later than its predecessors a record may arrive and still complete a sequence with them.
+    #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "schema::duration")]
+    pub lateness: Duration,
+    /// The most steps that are remembered; beyond it, the oldest are forgotten. A step takes about 3 KB of memory; one with
+    /// a record of more than 4 KiB counts as several.
+    #[schemars(range(min = 100))]
+    pub max_steps: usize,
+}
+
+impl Default for Sequences {
+    fn default() -> Self {
+        Self {
+            topic: String::new(),
+            window: LONGEST,
+            lateness: Duration::from_mins(15),
+            max_steps: 20_000,
+        }
+    }
+}
+
+impl Sequences {
+    /// What is wrong with it.
+    pub(super) fn check(&self, faults: &mut Vec<Fault>) {
+        if !self.topic.is_empty() {
+            faults.push(Fault::new(
+                "sequences.topic",
+                "`run` does not look for sequences yet, and would leave the topic empty",
+                "write \"\"; `process` finds sequences in its input without a topic",
+            ));
+        }
+        if self.window < LONGEST {
+            let window = humantime::format_duration(self.window);
+            faults.push(Fault::new(
+                "sequences.window",
+                format!(
+                    "{window} is shorter than a sequence may take, from its first event to its last"
+                ),
+                "write `1h` or more",
+            ));
+        }
+    }
+}
