@@ -9,6 +9,7 @@ mod unreadable;
 use std::ops::ControlFlow;
 
 pub use outputs::{Document, Outputs};
+#[cfg(feature = "service")]
 pub(crate) use outputs::{HEADER_OVERHEAD, OVERHEAD};
 pub use tally::Tally;
 pub use unreadable::MOST_ELEMENTS;
