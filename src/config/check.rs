@@ -263,6 +263,9 @@ impl Config {
             self.check_output("unmatched.topic", &self.unmatched.topic, faults);
         }
         self.check_output("dead_letter.topic", &self.dead_letter.topic, faults);
+        if !self.sequences.topic.is_empty() {
+            self.check_steps(faults);
+        }
     }
 
     /// A topic that is written to: it must have a name, and not be read from.
@@ -275,6 +278,24 @@ impl Config {
                     key,
                     format!("`{topic}` is in kafka.topics: what is written would be read again, for ever"),
                     "name another topic",
+                )
+            });
+        }
+    }
+
+    /// The topic of steps is written and read, and holds nothing else.
+    fn check_steps(&self, faults: &mut Vec<Fault>) {
+        let (key, topic) = ("sequences.topic", &self.sequences.topic);
+        self.check_output(key, topic, faults);
+        let routes = self.routes.iter().map(|route| &route.topic);
+        let mut outputs = routes.chain([&self.unmatched.topic, &self.dead_letter.topic]);
+        if outputs.any(|output| output == topic) {
+            faults.push(Fault {
+                concluded_from: &["routes", "unmatched.topic", "dead_letter.topic"],
+                ..Fault::new(
+                    key,
+                    format!("`{topic}` is an output as well: its documents would be read as steps"),
+                    "name a topic of its own",
                 )
             });
         }

@@ -62,6 +62,7 @@ pub mod reader;
 mod rebootstrap;
 pub mod start;
 mod start_offsets;
+pub mod step_log;
 pub mod topics;
 mod transactions;
 mod unfold;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::place::{LeaderEpoch, Place};
 use super::start::Start;
+use super::step_log::StepLog;
 use crate::pipeline::Tally;
 
 /// The first wait after a failed delivery; each further one doubles.
@@ -63,6 +64,10 @@ pub struct Position {
     pub barrier: Option<Barrier>,
     /// It was rewound, and the consumer does not know yet.
     pub rewound: bool,
+    /// What is remembered of it, if it is one of the topic of steps.
+    pub steps: Option<Box<StepLog>>,
+    /// What comes before this place is read again for that, and is only to be remembered.
+    pub remember_until: Place,
     /// Unique among all positions that a worker ever had, so that a partition that left and came back is another.
     pub id: u64,
 }
@@ -88,7 +93,19 @@ pub struct Positions {
 
 impl Positions {
     /// Begins a partition, and gives its index in the list.
-    pub fn begin(&mut self, topic: &str, partition: i32, start: &Start) -> usize {
+    pub fn begin(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        start: &Start,
+        steps: Option<Box<StepLog>>,
+    ) -> usize {
+        let (offset, epoch) = start.read_from();
+        let next = if start.remembered_from.is_some() {
+            Place::at(offset)
+        } else {
+            start.place
+        };
         self.remove(topic, partition);
         self.ids += 1;
         self.list.push(Position {
@@ -97,11 +114,13 @@ impl Positions {
             topic_id: start.topic_id.clone(),
             settled: start.place,
             settled_epoch: start.epoch,
-            next: start.place,
-            epoch: start.epoch,
+            next,
+            epoch,
             pending: Tally::default(),
             barrier: None,
             rewound: false,
+            steps,
+            remember_until: start.place,
             id: self.ids,
         });
         self.list.len() - 1
@@ -207,8 +226,14 @@ impl Position {
 
     /// Notes that everything that was read stands and its offset is committed; returns what it was.
     pub fn settle(&mut self) -> Tally {
+        if self.is_remembering() {
+            return Tally::default();
+        }
         self.settled = self.next;
         self.settled_epoch = self.epoch;
+        if let Some(steps) = &mut self.steps {
+            steps.settle(self.settled.offset);
+        }
         if self
             .barrier
             .as_ref()
@@ -227,12 +252,46 @@ impl Position {
     /// Goes back to `place`, which is to be read again; returns what was read since and is no longer in flight. `before` is
     /// what became of the messages from `settled` up to there.
     pub fn rewind(&mut self, place: Place, epoch: LeaderEpoch, before: &Tally) -> Tally {
+        if self.is_remembering() {
+            return Tally::default();
+        }
         let mut given_up = std::mem::replace(&mut self.pending, *before);
         given_up.subtract(before);
         self.rewound |= place != self.next;
         self.next = place;
         self.epoch = epoch;
         given_up
+    }
+
+    /// Whether what comes next was settled before, and is only to be remembered.
+    #[must_use]
+    pub fn is_remembering(&self) -> bool {
+        self.next < self.remember_until
+    }
+
+    /// Where the consumer has to go after a rewind: where the reading goes on, or before it, where steps that are remembered
+    /// there begin.
+    pub fn go_back(&mut self) -> (i64, LeaderEpoch) {
+        self.rewound = false;
+        if let Some(steps) = &mut self.steps {
+            let from = steps.forget();
+            self.remember_until = self.next;
+            if from < self.next.offset {
+                self.next = Place::at(from);
+                self.epoch = None;
+            }
+        }
+        (self.next.offset, self.epoch)
+    }
+
+    /// A log that was read before has another message at this offset: from there on it is new.
+    pub fn was_cut_at(&mut self, offset: i64) {
+        let place = Place::at(offset);
+        self.remember_until = place;
+        if place < self.settled {
+            self.settled = place;
+            self.settled_epoch = self.epoch;
+        }
     }
 
     /// Stops the partition at `place`, which failed now. Returns how often it has failed, and the wait.

@@ -32,6 +32,7 @@ use super::place::{LeaderEpoch, Partition};
 use super::positions::{Position, Positions};
 use super::start::FirstStart;
 use super::start_offsets::StartOffsets;
+use crate::config::Sequences;
 use crate::telemetry::health::WorkerHealth;
 use crate::telemetry::metrics::{Lag, Metrics};
 
@@ -87,6 +88,7 @@ pub struct Reader {
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
     shutdown: CancellationToken,
+    sequences: Sequences,
     /// How long a stop may take, and when it has to be over.
     grace: Duration,
     deadline: Option<Instant>,
@@ -104,7 +106,12 @@ impl Reader {
         let consumer: BaseConsumer<ConsumerEvents> = settings
             .create_with_context(ConsumerEvents::reporting_to(monitor, &context.config))
             .map_err(ReaderError::Consumer)?;
-        let start_offsets = StartOffsets::new(settings.clone(), first, context.topic_ids)
+        let start_offsets = StartOffsets::new(
+            settings.clone(),
+            first,
+            context.config.sequences.topic.clone(),
+            context.topic_ids,
+        )
             .map_err(ReaderError::Thread)?;
         Ok(Self {
             log_lines: LogQueue::of_client(consumer.client()),
@@ -123,15 +130,15 @@ impl Reader {
             metrics: Arc::clone(&context.metrics),
             health: Arc::clone(&context.health),
             shutdown: context.shutdown.clone(),
+            sequences: context.config.sequences.clone(),
             grace: context.config.shutdown_grace,
             deadline: None,
         })
     }
 
     /// Joins the group.
-    pub fn subscribe(&self, topics: &[String]) -> Result<(), KafkaError> {
-        let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-        self.consumer.subscribe(&topics)
+    pub fn subscribe(&self, topics: &[&str]) -> Result<(), KafkaError> {
+        self.consumer.subscribe(topics)
     }
 
     /// Says that the loop turns; breaks when the worker is to stop. For waits before the group is joined.
@@ -174,6 +181,7 @@ impl Reader {
             .count();
         self.metrics.stopped(&self.worker, standing);
         self.health.standing(standing);
+        self.report_steps();
         let Some(stats) = context.latest_stats() else {
             return;
         };
@@ -189,7 +197,7 @@ impl Reader {
             // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
             // the last one whose lag may be missing.
             let ours = self.positions.of_partition(&partition.0, partition.1);
-            let ours = ours.map(|position| position.next.offset);
+            let ours = ours.map(|position| position.next.max(position.remember_until).offset);
             if let Some(next) = ours.or(stats.next) {
                 self.metrics.lag(&Lag {
                     topic: partition.0,
@@ -198,6 +206,20 @@ impl Reader {
                 });
             }
         }
+    }
+
+    /// Reports what is remembered of the topic of steps.
+    fn report_steps(&self) {
+        if self.sequences.topic.is_empty() {
+            return;
+        }
+        let (mut remembered, mut rebuilding) = (0, 0);
+        for steps in self.positions.iter().filter_map(|it| it.steps.as_ref()) {
+            remembered += steps.steps();
+            rebuilding += usize::from(steps.is_rebuilding());
+        }
+        self.metrics
+            .remembered(&self.worker, remembered, rebuilding);
     }
 
     /// Whether a rebalance happened that was not looked at yet.
@@ -354,9 +376,9 @@ impl Reader {
             .iter_mut()
             .filter(|position| position.rewound)
         {
-            position.rewound = false;
             let partition = (position.topic.clone(), position.partition);
-            back.push((partition, position.next.offset, position.epoch));
+            let (offset, epoch) = position.go_back();
+            back.push((partition, offset, epoch));
         }
         self.seek(back.into_iter())?;
         let now = Instant::now();

@@ -65,12 +65,23 @@ pub struct Start {
     pub place: Place,
     /// The leader epoch of the message before it.
     pub epoch: LeaderEpoch,
-    /// An offset that the log has: the place's, or where it ended when it was asked.
+    /// Before the place, where reading begins so as to remember what was remembered there; of the topic of steps.
+    pub remembered_from: Option<i64>,
+    /// An offset that the log has: where reading begins, or where it ended when it was asked.
     pub within: i64,
     /// The id of the topic that it is a place in.
     pub topic_id: Option<String>,
     /// What is not as the group left it.
     pub reset: Option<Reset>,
+}
+
+impl Start {
+    /// Where reading begins, with the leader epoch that goes with it where that is known.
+    #[must_use]
+    pub fn read_from(&self) -> (i64, LeaderEpoch) {
+        self.remembered_from
+            .map_or((self.place.offset, self.epoch), |offset| (offset, None))
+    }
 }
 
 /// Decides where a partition begins; none where `first` refuses to.
@@ -83,6 +94,7 @@ pub fn decide(
     let start = |offset, reset| Start {
         place: Place::at(offset),
         epoch: None,
+        remembered_from: None,
         within: offset,
         topic_id: log.topic_id.clone(),
         reset,
@@ -118,13 +130,18 @@ pub fn decide(
         let again = log.end - log.begin;
         return Some(start(log.begin, reset(ResetReason::Truncated, 0, again)));
     }
+    let remembered_from = committed.metadata.remembered_from;
+    let remembered_from = remembered_from
+        .map(|offset| offset.max(log.begin))
+        .filter(|offset| *offset < committed.offset);
     Some(Start {
         place: Place {
             offset: committed.offset,
             elements: committed.metadata.elements,
         },
         epoch: committed.epoch,
-        within: committed.offset.min(log.end),
+        remembered_from,
+        within: remembered_from.unwrap_or(committed.offset).min(log.end),
         topic_id: log.topic_id.clone(),
         reset: None,
     })

@@ -34,6 +34,7 @@ use super::outgoing::OutgoingMessage;
 use super::place::Place;
 use super::positions::Position;
 use super::reader::{Reader, ReaderError};
+use super::topics;
 use super::unfold::{NextPart, Unfolding};
 use crate::config::Guarantee;
 use crate::pipeline::{Outputs, Pipeline};
@@ -134,7 +135,7 @@ pub fn run(context: WorkerContext) -> Result<WorkerEnd, WorkerError> {
     }
     context.health.waited();
     reader
-        .subscribe(&config.kafka.topics)
+        .subscribe(&topics::read(&config))
         .map_err(WorkerError::Consumer)?;
     info!(worker = context.number, id = resources.id, guarantee = ?config.delivery.guarantee, "worker ready");
     let mut context = context;
