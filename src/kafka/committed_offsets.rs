@@ -159,10 +159,12 @@ mod tests {
             OffsetMetadata {
                 topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
                 elements: 0,
+                remembered_from: None,
             },
             OffsetMetadata {
                 topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
                 elements: u32::MAX,
+                remembered_from: Some(i64::MAX),
             },
         ] {
             assert_eq!(OffsetMetadata::parse(&metadata.to_text()), metadata);

@@ -344,6 +344,7 @@ mod tests {
             within: offset,
             place: Place::at(offset),
             epoch: None,
+            remembered_from: None,
             topic_id: None,
             reset: None,
         }
@@ -369,7 +370,7 @@ mod tests {
     fn a_barrier_counts_its_tries_and_falls_when_it_is_passed() {
         let now = Instant::now();
         let mut positions = Positions::default();
-        let index = positions.begin("in", 0, &start(10));
+        let index = positions.begin("in", 0, &start(10), None);
         let position = positions.at_mut(index).unwrap();
         read(position, 10);
         read(position, 11);
@@ -398,9 +399,9 @@ mod tests {
     fn a_partition_that_comes_back_is_another() {
         let mut positions = Positions::default();
         assert_eq!(positions.index_of("in", 0), None);
-        positions.begin("in", 0, &start(5));
+        positions.begin("in", 0, &start(5), None);
         let first = positions.remove("in", 0).unwrap().id;
-        let index = positions.begin("in", 0, &start(5));
+        let index = positions.begin("in", 0, &start(5), None);
         assert_eq!(positions.index_of("in", 0), Some(index));
         assert_ne!(positions.at_mut(index).unwrap().id, first);
         assert!(positions.find(first).is_none());
@@ -452,7 +453,7 @@ mod tests {
         fn settled_never_passes_what_is_not_delivered(steps in steps()) {
             let mut now = Instant::now();
             let mut positions = Positions::default();
-            let at = positions.begin("in", 0, &start(0));
+            let at = positions.begin("in", 0, &start(0), None);
             let mut delivered = std::collections::BTreeSet::new();
             let mut returned = 0;
             let mut received = 0;

@@ -173,6 +173,7 @@ mod tests {
             metadata: OffsetMetadata {
                 topic_id: topic_id.map(str::to_owned),
                 elements,
+                remembered_from: None,
             },
         }
     }
@@ -214,6 +215,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_remembered_is_read_from_where_it_lies_still() {
+        for (from, expected) in [(150, Some(150)), (40, Some(100)), (180, None), (190, None)] {
+            let mut committed = committed(180, Some(3), Some("new"), 0);
+            committed.metadata.remembered_from = Some(from);
+            let start = decide(Some(&committed), &log(), FirstStart::Latest).unwrap();
+            assert_eq!(start.remembered_from, expected, "{from}");
+            assert_eq!(start.place, Place::at(180));
+            let read_from = expected.map_or((180, Some(3)), |offset| (offset, None));
+            assert_eq!(start.read_from(), read_from);
+            assert_eq!(start.within, read_from.0);
+        }
+        // Of another topic, nothing of it counts.
+        let mut old = committed(150, Some(3), Some("old"), 0);
+        old.metadata.remembered_from = Some(120);
+        let start = decide(Some(&old), &log(), FirstStart::Earliest).unwrap();
+        assert_eq!((start.remembered_from, start.within), (None, 100));
     }
 
     #[test]

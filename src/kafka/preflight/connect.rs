@@ -139,7 +139,7 @@ impl Topic {
 }
 
 fn topics(config: &Config) -> Vec<Topic> {
-    let topic = |key: String, name: &str, written| Topic {
+    let topic = |key: String, name: &str, written: bool| Topic {
         key,
         name: name.to_owned(),
         read: !written,
