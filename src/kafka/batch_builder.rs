@@ -136,7 +136,9 @@ impl BatchBuilder<'_> {
             }
         }
         if position.steps.is_some() {
-            steps::add(message, position, pipeline, context, outputs, batch, refused);
+            steps::add(
+                message, position, pipeline, context, outputs, batch, refused,
+            );
             return Added::In;
         }
         let payload = message.payload().unwrap_or_default();

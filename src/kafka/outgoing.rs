@@ -86,8 +86,6 @@ impl Verdict {
     #[must_use]
     pub const fn from_code(code: RDKafkaErrorCode, target: Target) -> Self {
         match code {
-            // Its topic may take less of what is ahead of the time than the input's.
-            RDKafkaErrorCode::InvalidTimestamp if matches!(target, Target::Steps) => Self::GiveUp,
             RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord => match target
             {
                 Target::Route(_) | Target::Unmatched | Target::Steps => Self::GiveUp,

@@ -68,6 +68,8 @@ pub struct Position {
     pub steps: Option<Box<StepLog>>,
     /// What comes before this place is read again for that, and is only to be remembered.
     pub remember_until: Place,
+    /// The leader epoch of the message before that place. Of one with a later epoch, another leader has written it since.
+    pub remember_epoch: LeaderEpoch,
     /// Unique among all positions that a worker ever had, so that a partition that left and came back is another.
     pub id: u64,
 }
@@ -121,6 +123,7 @@ impl Positions {
             rewound: false,
             steps,
             remember_until: start.place,
+            remember_epoch: start.epoch,
             id: self.ids,
         });
         self.list.len() - 1
@@ -274,8 +277,9 @@ impl Position {
     pub fn go_back(&mut self) -> (i64, LeaderEpoch) {
         self.rewound = false;
         if let Some(steps) = &mut self.steps {
-            let from = steps.forget();
+            let from = steps.forget(self.next.offset);
             self.remember_until = self.next;
+            self.remember_epoch = self.epoch;
             if from < self.next.offset {
                 self.next = Place::at(from);
                 self.epoch = None;
@@ -284,14 +288,22 @@ impl Position {
         (self.next.offset, self.epoch)
     }
 
-    /// A log that was read before has another message at this offset: from there on it is new.
-    pub fn was_cut_at(&mut self, offset: i64) {
+    /// A log that was read before has another message at this offset: from there on it is new. Returns what is no longer in
+    /// flight.
+    pub fn was_cut_at(&mut self, offset: i64) -> Tally {
         let place = Place::at(offset);
         self.remember_until = place;
+        self.remember_epoch = self.epoch;
         if place < self.settled {
             self.settled = place;
             self.settled_epoch = self.epoch;
         }
+        std::mem::take(&mut self.pending)
+    }
+
+    /// How many steps were forgotten before their time, since this was last asked: because of messages that are settled.
+    pub fn forgotten_steps(&mut self) -> u64 {
+        self.steps.as_mut().map_or(0, |it| it.forgotten())
     }
 
     /// Stops the partition at `place`, which failed now. Returns how often it has failed, and the wait.
@@ -327,6 +339,8 @@ impl Position {
     }
 }
 
+#[cfg(test)]
+mod steps_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

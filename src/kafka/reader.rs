@@ -112,7 +112,7 @@ impl Reader {
             context.config.sequences.topic.clone(),
             context.topic_ids,
         )
-            .map_err(ReaderError::Thread)?;
+        .map_err(ReaderError::Thread)?;
         Ok(Self {
             log_lines: LogQueue::of_client(consumer.client()),
             consumer,
@@ -503,6 +503,9 @@ impl Reader {
         }
         self.metrics.stopped(&self.worker, 0);
         self.metrics.brokers(&self.worker, 0);
+        if !self.sequences.topic.is_empty() {
+            self.metrics.remembered(&self.worker, 0, 0);
+        }
     }
 
     /// The group's state of this moment, which fences members of the past.

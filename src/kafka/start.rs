@@ -133,7 +133,8 @@ pub fn decide(
     let remembered_from = committed.metadata.remembered_from;
     let remembered_from = remembered_from
         .map(|offset| offset.max(log.begin))
-        .filter(|offset| *offset < committed.offset);
+        // Where all of it is gone, the leader is asked where the log was cut.
+        .filter(|offset| *offset < committed.offset && *offset <= log.end);
     Some(Start {
         place: Place {
             offset: committed.offset,
@@ -229,6 +230,12 @@ mod tests {
             assert_eq!(start.read_from(), read_from);
             assert_eq!(start.within, read_from.0);
         }
+        // Of a log that was cut before it, the leader is asked at the committed place, with its epoch.
+        let mut cut = committed(300, Some(3), Some("new"), 0);
+        cut.metadata.remembered_from = Some(250);
+        let start = decide(Some(&cut), &log(), FirstStart::Earliest).unwrap();
+        assert_eq!(start.read_from(), (300, Some(3)));
+        assert_eq!(start.within, 200);
         // Of another topic, nothing of it counts.
         let mut old = committed(150, Some(3), Some("old"), 0);
         old.metadata.remembered_from = Some(120);

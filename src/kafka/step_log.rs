@@ -28,8 +28,10 @@ const KEPT: usize = 4096;
 pub struct StepLog {
     settings: config::Sequences,
     state: State,
-    /// How many of the steps that the state dropped were told of.
-    told_dropped: u64,
+    /// How many of the steps that the state dropped were counted, or are not to be.
+    counted: u64,
+    /// How many more of them are settled.
+    forgotten: u64,
     /// Offsets of the steps that were read, each with the greatest arrival up to it.
     read: VecDeque<(i64, i64)>,
     /// Where to begin for what is remembered at the settled place.
@@ -60,7 +62,8 @@ impl StepLog {
         let mut log = Self {
             settings: settings.clone(),
             state: State::new(settings),
-            told_dropped: 0,
+            counted: 0,
+            forgotten: 0,
             read: VecDeque::new(),
             from: start.read_from().0,
             rebuild: None,
@@ -90,6 +93,8 @@ impl StepLog {
     pub fn rebuilt(&mut self) -> Option<Rebuilt> {
         let Rebuild { since, steps } = self.rebuild.take()?;
         let took = since.elapsed();
+        // They were counted when they were read first.
+        self.counted = self.state.dropped();
         Some(Rebuilt { took, steps })
     }
 
@@ -101,15 +106,20 @@ impl StepLog {
 
     /// Notes that everything before an offset is committed.
     pub fn settle(&mut self, settled: i64) {
+        let dropped = self.state.dropped();
+        self.forgotten += dropped - std::mem::replace(&mut self.counted, dropped);
         let settled_steps = self.read.partition_point(|(offset, _)| *offset < settled);
-        let last = settled_steps.checked_sub(1).and_then(|it| self.read.get(it));
+        let last = settled_steps
+            .checked_sub(1)
+            .and_then(|it| self.read.get(it));
         let Some((_, arrival)) = last.copied() else {
             return;
         };
         let oldest = self.state.rebuilt_from(arrival);
         // The one before the first that is remembered stays: every second one may be gone.
         let first = self.read.partition_point(|(_, arrival)| *arrival < oldest);
-        self.read.drain(..first.saturating_sub(1).min(settled_steps));
+        self.read
+            .drain(..first.saturating_sub(1).min(settled_steps));
         let settled_steps = settled_steps - first.saturating_sub(1).min(settled_steps);
         if settled_steps > KEPT {
             let mut place = 0;
@@ -127,12 +137,16 @@ impl StepLog {
         self.from
     }
 
-    /// Forgets everything, since the partition goes back; says from where it must be read to remember it again.
-    pub fn forget(&mut self) -> i64 {
-        self.told_dropped = 0;
+    /// Forgets everything, since the partition goes back to an offset; says from where it must be read to remember what was
+    /// remembered there.
+    pub fn forget(&mut self, next: i64) -> i64 {
+        self.counted = 0;
         self.state = State::new(&self.settings);
         self.read.clear();
-        self.begin_rebuild();
+        self.rebuild = None;
+        if self.from < next {
+            self.begin_rebuild();
+        }
         self.from
     }
 
@@ -142,10 +156,10 @@ impl StepLog {
         self.state.steps()
     }
 
-    /// How many steps were forgotten before their time, because there were too many, since this was last asked.
-    pub fn dropped(&mut self) -> u64 {
-        let dropped = self.state.dropped();
-        dropped - std::mem::replace(&mut self.told_dropped, dropped)
+    /// How many steps were forgotten before their time, because there were too many, since this was last asked. Only what is
+    /// settled counts: the rest may be read again.
+    pub fn forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
     }
 }
 
@@ -240,10 +254,11 @@ mod tests {
         ) {
             let settings = config::Sequences { max_steps, ..config::Sequences::default() };
             let mut calm = StepLog::new(&settings, &start(0, None));
-            let told: Vec<Vec<Sequence>> = (0..)
+            let (told, dropped): (Vec<Vec<Sequence>>, Vec<u64>) = (0..)
                 .zip(&steps)
-                .map(|(offset, step)| calm.step(step, offset))
-                .collect();
+                .map(|(offset, step)| (calm.step(step, offset), calm.state.dropped()))
+                .unzip();
+            let mut forgotten = 0;
 
             let mut log = StepLog::new(&settings, &start(0, None));
             let mut settled = 0;
@@ -262,16 +277,20 @@ mod tests {
                 let offset = i64::try_from(settled).unwrap();
                 let from = log.remembered_from();
                 prop_assert!(from <= offset);
+                forgotten += log.forgotten();
+                let expected = end.checked_sub(1).map_or(0, |last| dropped[last]);
+                prop_assert_eq!(forgotten, expected, "each is counted once");
                 if is_new {
-                    log = StepLog::new(&settings, &start(offset, Some(from)));
+                    let from = Some(from).filter(|from| *from < offset);
+                    log = StepLog::new(&settings, &start(offset, from));
                 } else {
-                    prop_assert_eq!(log.forget(), from);
+                    prop_assert_eq!(log.forget(offset), from);
                 }
-                prop_assert!(log.is_rebuilding());
+                prop_assert_eq!(log.is_rebuilding(), from < offset);
                 for (at, step) in steps.iter().enumerate().take(settled).skip(usize::try_from(from).unwrap()) {
                     log.step(step, i64::try_from(at).unwrap());
                 }
-                prop_assert!(log.rebuilt().is_some());
+                prop_assert_eq!(log.rebuilt().is_some(), from < offset);
             }
         }
     }
@@ -291,7 +310,10 @@ mod tests {
         log.settle(20_000);
         let needed = 20_000 - 1 - remembered;
         let from = log.remembered_from();
-        assert!((needed - 16..=needed).contains(&from), "{from} for {needed}");
+        assert!(
+            (needed - 16..=needed).contains(&from),
+            "{from} for {needed}"
+        );
         assert!(log.read.len() < 2 * KEPT, "{}", log.read.len());
     }
 }

@@ -1,8 +1,8 @@
 //! What became of messages and their elements, counted.
 
 use crate::cloudtrail::envelope::Skip;
-use crate::model::{Level, SequenceKind};
 use crate::model::dead_letter::Reason;
+use crate::model::{Level, SequenceKind};
 
 /// How many of what: adds up over messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -174,7 +174,10 @@ fn halves_in_two_topics_are_one_document_also_with_a_restart_between_them() {
             "{guarantee}"
         );
         let log = trailtag.log();
-        assert!(log.contains("the steps of sequences are remembered again"), "{log}");
+        assert!(
+            log.contains("the steps of sequences are remembered again"),
+            "{log}"
+        );
         assert_eq!(
             trailtag.metric("trailtag_sequences_total", &[("kind", "role_swap")]),
             Some(2.0)
@@ -200,7 +203,11 @@ fn input() -> Vec<(usize, i32, Vec<u8>)> {
                 other(number)
             } else if half < SWAPS / 2 || (SWAPS..SWAPS + SWAPS / 2).contains(&half) {
                 // One half of the swaps begins with what comes last.
-                if half < SWAPS { removal(half) } else { addition(half - SWAPS) }
+                if half < SWAPS {
+                    removal(half)
+                } else {
+                    addition(half - SWAPS)
+                }
             } else if half < SWAPS {
                 addition(half)
             } else {
@@ -216,7 +223,10 @@ fn by_key(documents: &[Message]) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
     let mut by_key: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for document in documents {
         let (key, payload) = (document.key.clone(), document.payload.clone());
-        by_key.entry(key.unwrap()).or_default().push(payload.unwrap());
+        by_key
+            .entry(key.unwrap())
+            .or_default()
+            .push(payload.unwrap());
     }
     by_key
 }
@@ -286,9 +296,17 @@ fn whatever_is_killed_each_swap_is_told_once_and_as_if_nothing_had_happened() {
         .filter(|(key, documents)| disturbed.get(*key) != Some(documents))
         .map(|(key, documents)| {
             let text = |list: Option<&Vec<Vec<u8>>>| {
-                list.map(|it| it.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>())
+                list.map(|it| {
+                    it.iter()
+                        .map(|it| String::from_utf8_lossy(it).into_owned())
+                        .collect::<Vec<_>>()
+                })
             };
-            (text(Some(&vec![key.clone()])), text(Some(documents)), text(disturbed.get(key)))
+            (
+                text(Some(&vec![key.clone()])),
+                text(Some(documents)),
+                text(disturbed.get(key)),
+            )
         })
         .take(1)
         .collect();

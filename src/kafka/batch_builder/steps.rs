@@ -8,14 +8,14 @@ use rdkafka::message::{BorrowedMessage, Message};
 use tracing::{info, warn};
 
 use super::{Batch, Refused, SourceMessage};
-use crate::finding::Step;
+use crate::finding::{Sequence, Step};
 use crate::kafka::context::WorkerContext;
 use crate::kafka::ffi;
 use crate::kafka::place::Place;
 use crate::kafka::positions::Position;
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{Outputs, Pipeline, Tally};
-use crate::telemetry::metrics::{Dropped, ResetReason};
+use crate::telemetry::metrics::ResetReason;
 
 /// Takes a message of the topic of steps. One that was settled before is remembered, and nothing else.
 pub(super) fn add(
@@ -33,6 +33,9 @@ pub(super) fn add(
         cut(position, offset, context);
     }
     let was_settled = offset < position.remember_until.offset;
+    if !was_settled {
+        say_rebuilt(position, context);
+    }
     let before = position.pending;
     let read = message.payload().map(serde_json::from_slice::<Step>);
     let mut tally = Tally::default();
@@ -41,21 +44,15 @@ pub(super) fn add(
         (Some(Ok(step)), Some(steps)) => steps.step(step, offset),
         _ => Vec::new(),
     };
-    let dropped = position.steps.as_mut().map_or(0, |steps| steps.dropped());
     if was_settled {
         position.read(Place::at(offset + 1), epoch, &tally);
-        say_rebuilt(position, context);
+        if !position.is_remembering() {
+            say_rebuilt(position, context);
+        }
         return;
     }
-    say_rebuilt(position, context);
-    if dropped > 0 {
-        context.metrics.steps_dropped(Dropped::TooMany, dropped);
-    }
     for sequence in &completed {
-        if let Some(level) = pipeline.complete(sequence, outputs) {
-            tally.sequence(sequence.kind);
-            tally.finding(level);
-        }
+        complete(sequence, pipeline, outputs, &mut tally);
     }
     if let Some(Err(error)) = read {
         tally.dead_letter(Reason::InvalidJson);
@@ -87,9 +84,25 @@ pub(super) fn add(
     position.read(Place::at(offset + 1), epoch, &tally);
 }
 
+/// Writes the documents of a sequence, and counts it; as with any record, one of which a document does not fit its topic
+/// counts as a dead letter alone.
+fn complete(sequence: &Sequence, pipeline: &Pipeline, outputs: &mut Outputs, tally: &mut Tally) {
+    let before = outputs.dead_letters.len();
+    let Some(level) = pipeline.complete(sequence, outputs) else {
+        return;
+    };
+    if outputs.dead_letters.len() == before {
+        tally.sequence(sequence.kind);
+        tally.finding(level);
+    }
+    for letter in outputs.dead_letters.iter().skip(before) {
+        tally.dead_letter(letter.reason);
+    }
+}
+
 /// Whether a message under this leader epoch cannot be one that was settled: another leader wrote it since.
 fn is_new(position: &Position, epoch: Option<i32>) -> bool {
-    matches!((epoch, position.settled_epoch), (Some(new), Some(settled)) if new > settled)
+    matches!((epoch, position.remember_epoch), (Some(new), Some(settled)) if new > settled)
 }
 
 /// The log is not what it was when its offset was committed: from here on it is new.
@@ -103,13 +116,12 @@ fn cut(position: &mut Position, offset: i64, context: &WorkerContext) {
         goes_on_at = offset,
         "the log of steps was truncated: steps that were read are gone, and new ones take their offsets"
     );
-    position.was_cut_at(offset);
+    let returned = position.was_cut_at(offset);
+    context.metrics.returned(&returned);
 }
 
+/// Says once, when all is read again, how that went.
 fn say_rebuilt(position: &mut Position, context: &WorkerContext) {
-    if position.is_remembering() {
-        return;
-    }
     if let Some(steps) = &mut position.steps
         && let Some(rebuilt) = steps.rebuilt()
     {

@@ -99,12 +99,10 @@ impl Reader {
             .collect();
         self.give(&known)?;
         // With the leader epoch that goes with it, the broker says whether its log still has what came before.
-        let targets = known
-            .iter()
-            .map(|(partition, start)| {
-                let (offset, epoch) = start.read_from();
-                (partition.clone(), offset, epoch)
-            });
+        let targets = known.iter().map(|(partition, start)| {
+            let (offset, epoch) = start.read_from();
+            (partition.clone(), offset, epoch)
+        });
         let refused = self.try_seek(targets)?;
         let mut begun = Vec::new();
         for (partition, start) in known {
@@ -122,7 +120,8 @@ impl Reader {
             self.owned.begin(&partition);
             self.say_start(&partition, &start);
             let steps = self.steps_of(&partition.0, &start);
-            self.positions.begin(&partition.0, partition.1, &start, steps);
+            self.positions
+                .begin(&partition.0, partition.1, &start, steps);
             begun.push(partition);
         }
         // librdkafka keeps a pause beyond the assignment.

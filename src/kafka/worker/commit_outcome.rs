@@ -42,15 +42,19 @@ impl Worker {
                     self.budget.went_through();
                 }
                 self.forwarded(messages.iter());
+                let mut forgotten = 0;
                 for position in self.reader.positions.iter_mut() {
                     self.context.metrics.settled(&position.settle());
+                    forgotten += position.forgotten_steps();
                 }
                 if self.is_exactly_once() {
                     // Taken away after their offsets were in the transaction: they stand as well.
                     for position in self.reader.gone_mut() {
                         self.context.metrics.settled(&position.settle());
+                        forgotten += position.forgotten_steps();
                     }
                 }
+                self.say_forgotten(forgotten);
                 let positions = &self.reader.positions;
                 self.refused.retain(|(id, offset), _| {
                     positions
@@ -88,6 +92,22 @@ impl Worker {
             DeliveryOutcome::Interrupted => self.rewind_all()?,
         }
         Ok(())
+    }
+
+    /// Counts steps that were forgotten before their time, and says so, not too often.
+    fn say_forgotten(&mut self, steps: u64) {
+        if steps > 0 {
+            self.context.metrics.steps_dropped(Dropped::TooMany, steps);
+        }
+        if let Some(steps) = self.forgotten_steps.say(steps, Instant::now()) {
+            warn!(
+                worker = self.context.number,
+                steps,
+                max_steps = self.context.config.sequences.max_steps,
+                "steps of sequences were forgotten before their time: a partition of their topic has more than max_steps of \
+                 them; what they begin is not found"
+            );
+        }
     }
 
     /// What is delivered stands; its offsets go with the next commit.
