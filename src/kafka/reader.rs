@@ -196,8 +196,14 @@ impl Reader {
             }
             // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
             // the last one whose lag may be missing.
-            let ours = self.positions.of_partition(&partition.0, partition.1);
-            let ours = ours.map(|position| position.next.max(position.remember_until).offset);
+            let position = self.positions.of_partition(&partition.0, partition.1);
+            let ours = position.map(|position| {
+                let next = position.next.max(position.remember_until).offset;
+                // Where it stands still, what was fetched is not what was read.
+                let stands = self.held || position.barrier.is_some();
+                let fetched = stats.fetched.filter(|_| !stands);
+                fetched.map_or(next, |fetched| next.max(fetched))
+            });
             if let Some(next) = ours.or(stats.next) {
                 self.metrics.lag(&Lag {
                     topic: partition.0,

@@ -107,6 +107,18 @@ impl<'a> Scene<'a> {
         self.documents()
     }
 
+    fn wait_metric(&self, trailtag: &Trailtag, name: &str, value: f64) {
+        let what = format!("{name} of {} is {value}", self.group);
+        wait_until(PATIENCE, &what, || {
+            let seen = trailtag.metric(name, &[]);
+            if seen == Some(value) {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}; its log:\n{}", trailtag.log()))
+            }
+        });
+    }
+
     fn stop(&self, trailtags: Vec<Trailtag>) {
         for mut trailtag in trailtags {
             trailtag.sigterm();
@@ -153,15 +165,8 @@ fn halves_in_two_topics_are_one_document_also_with_a_restart_between_them() {
         scene.produce(0, 0, &removal(0));
         scene.produce(1, 1, &addition(1));
         scene.wait_documents(1, &[&trailtag]);
-        wait_until(PATIENCE, "the steps are folded", || {
-            let remembered = trailtag.metric("trailtag_sequence_state_steps", &[]);
-            // The first half is a step of its profile and one of its principal.
-            if remembered == Some(3.0) {
-                Ok(())
-            } else {
-                Err(format!("{remembered:?}; its log:\n{}", trailtag.log()))
-            }
-        });
+        // The first half is a step of its profile and one of its principal.
+        scene.wait_metric(&trailtag, "trailtag_sequence_state_steps", 3.0);
         scene.stop(vec![trailtag]);
 
         let trailtag = Trailtag::start(&settings);
@@ -182,6 +187,54 @@ fn halves_in_two_topics_are_one_document_also_with_a_restart_between_them() {
             trailtag.metric("trailtag_sequences_total", &[("kind", "role_swap")]),
             Some(2.0)
         );
+        // The end of a transaction takes an offset, and is nothing that waits.
+        scene.wait_metric(&trailtag, "trailtag_consumer_lag", 0.0);
+        scene.wait_metric(&trailtag, "trailtag_sequence_partitions_rebuilding", 0.0);
+        scene.stop(vec![trailtag]);
+    }
+}
+
+/// The topic of the findings goes away with a swap on its way, and comes back: what is remembered is read again, and each swap
+/// is told once.
+#[test]
+fn after_an_abort_what_was_remembered_is_read_again_and_each_swap_is_told_once() {
+    for guarantee in ["exactly_once", "at_least_once"] {
+        let scene = Scene::new(Broker::shared());
+        // A topic that is gone is believed to be gone sooner.
+        let settings = scene.settings(guarantee, "a").set(
+            "/kafka/producer",
+            serde_json::json!({"topic.metadata.propagation.max.ms": "1000", "topic.metadata.refresh.interval.ms": "1000"}),
+        );
+        let trailtag = Trailtag::start(&settings);
+        trailtag.wait_ready();
+        scene.produce(0, 0, &removal(0));
+        scene.produce(0, 1, &removal(1));
+        scene.wait_documents(2, &[&trailtag]);
+        scene.wait_metric(&trailtag, "trailtag_sequence_state_steps", 4.0);
+
+        scene.broker.delete_topic(&scene.output);
+        scene.produce(1, 0, &addition(0));
+        trailtag.wait_logged("the partition is stopped at this message");
+        // The message at which it stands completes a swap of what is remembered again.
+        trailtag.wait_logged("the steps of sequences are remembered again");
+        scene.broker.create_topic(&scene.output, 3, &[]);
+        scene.produce(1, 1, &addition(1));
+        let mut documents = scene.wait_documents(2, &[&trailtag]);
+        if guarantee == "at_least_once" {
+            // It may be sent twice, as one document.
+            documents.dedup_by(|one, two| one.key == two.key && one.payload == two.payload);
+        }
+        assert_eq!(
+            kinds(&documents),
+            counted(&[("role_swap", 2)]),
+            "{guarantee}"
+        );
+        assert_eq!(by_key(&documents).len(), 2, "{guarantee}");
+        assert_eq!(
+            trailtag.metric("trailtag_sequences_total", &[("kind", "role_swap")]),
+            Some(2.0)
+        );
+        scene.wait_metric(&trailtag, "trailtag_sequence_partitions_rebuilding", 0.0);
         scene.stop(vec![trailtag]);
     }
 }
