@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_hours(1);
 #[serde(default, deny_unknown_fields)]
 pub struct Sequences {
     /// The topic through which the workers of `run` share the steps of sequences: they write it and read it, in their
-    /// group. `run` looks for sequences only where this is named; `process`, `demo` and `explain` need no topic.
+    /// group. `run` looks for sequences only where this is named; `process` and `explain` need no topic.
     pub topic: String,
     /// How long a step is remembered: the longest time from the first to the last event of a sequence. At least `1h`.
     #[serde(with = "humantime_serde")]
@@ -26,9 +26,8 @@ pub struct Sequences {
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "schema::duration")]
     pub lateness: Duration,
-    /// The most steps that are remembered of each partition of the topic of steps, and by `process` and `demo` in all;
-    /// beyond it, the oldest are forgotten. A step takes about 3 KB of memory; one with a record of more than 4 KiB counts
-    /// as several.
+    /// The most steps that are remembered of each partition of the topic of steps, and by `process` in all; beyond it, the
+    /// oldest are forgotten. A step takes about 3 KB of memory; one with a record of more than 4 KiB counts as several.
     #[schemars(range(min = 100))]
     pub max_steps: usize,
 }

@@ -1,4 +1,4 @@
-//! The topics that are written: their names, and how large a message each takes; and whether topic ids are asked for.
+//! The topics that are read and written: their names, and how large a message each takes; and whether topic ids are asked for.
 
 use crate::config::{Action, Config};
 
