@@ -34,8 +34,10 @@ const BURST: u64 = 50;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the demo waits for the last findings.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long nothing may come before it is taken for granted that no more sequences do. How many there are nobody knows before.
-const QUIET: Duration = Duration::from_secs(2);
+/// How long nothing may come before it is taken for granted that no more sequences do, with something to tell and without. How
+/// many there are nobody knows before.
+const QUIET: Duration = Duration::from_millis(500);
+const QUIET_WITHOUT_STORIES: Duration = Duration::from_secs(3);
 /// Findings are one in this many records: rare in life, frequent enough to watch.
 const MATCH_RATE: f64 = 0.005;
 /// Something follows most removals, so that there is a story to tell.
@@ -303,13 +305,14 @@ fn view(
     loop {
         let expected = *expected.borrow();
         let enough = expected.is_some_and(|expected| {
-            let is_told = TOLD.into_iter().all(|kind| seen.has(kind));
             let patience = if seen.findings < expected {
                 PATIENCE
-            } else {
+            } else if TOLD.into_iter().all(|kind| seen.has(kind)) {
                 QUIET
+            } else {
+                QUIET_WITHOUT_STORIES
             };
-            seen.findings >= expected && is_told || last.elapsed() > patience
+            last.elapsed() > patience
         });
         if enough || shutdown.is_cancelled() {
             return Ok(seen);

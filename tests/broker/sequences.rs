@@ -205,7 +205,7 @@ fn after_an_abort_what_was_remembered_is_read_again_and_each_swap_is_told_once()
             "/kafka/producer",
             serde_json::json!({"topic.metadata.propagation.max.ms": "1000", "topic.metadata.refresh.interval.ms": "1000"}),
         );
-        let trailtag = Trailtag::start(&settings);
+        let mut trailtag = Trailtag::start(&settings);
         trailtag.wait_ready();
         scene.produce(0, 0, &removal(0));
         scene.produce(0, 1, &removal(1));
