@@ -321,6 +321,14 @@ impl Position {
         (attempts, wait)
     }
 
+    /// Notes that the next message is at the barrier or behind it. What lies between is the end of a transaction or was
+    /// compacted: no message, and no reason to look again.
+    pub fn come_to_barrier(&mut self) {
+        if let Some(barrier) = &self.barrier {
+            self.next = self.next.max(Place::at(barrier.place.offset));
+        }
+    }
+
     /// Whether the partition stands at its barrier and has nothing to do before the barrier's time.
     #[must_use]
     pub fn is_stopped(&self, now: Instant) -> bool {
@@ -407,6 +415,25 @@ mod tests {
         position.settle();
         assert_eq!(position.barrier, None);
         assert_eq!(position.settled, Place::at(12));
+    }
+
+    /// In a topic that is written in transactions, most messages have the end of one before them.
+    #[test]
+    fn offsets_without_a_message_are_nothing_that_keeps_a_partition_from_its_barrier() {
+        let now = Instant::now();
+        let mut positions = Positions::default();
+        let index = positions.begin("in", 0, &start(10), None);
+        let position = positions.at_mut(index).unwrap();
+        read(position, 10);
+        position.settle();
+        position.stop_at(Place::at(12), now);
+        assert!(!position.is_stopped(now), "11 may be a message");
+        assert_eq!(position.admit(12, now), Admission::Blocked);
+        position.come_to_barrier();
+        assert!(position.is_stopped(now));
+        assert_eq!(position.settle(), Tally::default());
+        assert_eq!(position.settled, Place::at(12));
+        assert!(position.is_retry(12), "it stands there still");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! or one partition waits at a message whose delivery failed.
 
 mod owned;
+mod reports;
 mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,7 @@ use super::start::FirstStart;
 use super::start_offsets::StartOffsets;
 use crate::config::Sequences;
 use crate::telemetry::health::WorkerHealth;
-use crate::telemetry::metrics::{Lag, Metrics};
+use crate::telemetry::metrics::Metrics;
 
 /// How much of what the client has to say is heard at once in a wait: a rebalance may stand behind many errors.
 const EVENTS: usize = 16;
@@ -166,66 +167,6 @@ impl Reader {
     /// Says that the loop turns.
     pub fn beat(&self) {
         self.metrics.turned(&self.worker, self.health.turned());
-    }
-
-    /// Reports what the client's statistics say, and how many partitions stand still; helps the client where it needs it.
-    pub fn report(&self) {
-        let context = self.consumer.context();
-        context
-            .rebootstrap
-            .if_needed(self.consumer.client(), &self.settings);
-        let standing = self
-            .positions
-            .iter()
-            .filter(|position| position.barrier.is_some())
-            .count();
-        self.metrics.stopped(&self.worker, standing);
-        self.health.standing(standing);
-        self.report_steps();
-        let Some(stats) = context.latest_stats() else {
-            return;
-        };
-        self.metrics.brokers(&self.worker, stats.brokers);
-        let (silent, for_long) = stats.answers.silence();
-        self.health.silent(silent, for_long, context.why());
-        for stats in stats.partitions {
-            let partition = (stats.topic, stats.partition);
-            // Statistics go on about partitions that are gone; their lag is the new owner's to report.
-            if !self.owned.contains(&partition) {
-                continue;
-            }
-            // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
-            // the last one whose lag may be missing.
-            let position = self.positions.of_partition(&partition.0, partition.1);
-            let ours = position.map(|position| {
-                let next = position.next.max(position.remember_until).offset;
-                // Where it stands still, what was fetched is not what was read.
-                let stands = self.held || position.barrier.is_some();
-                let fetched = stats.fetched.filter(|_| !stands);
-                fetched.map_or(next, |fetched| next.max(fetched))
-            });
-            if let Some(next) = ours.or(stats.next) {
-                self.metrics.lag(&Lag {
-                    topic: partition.0,
-                    partition: partition.1,
-                    messages: (stats.end - next).max(0),
-                });
-            }
-        }
-    }
-
-    /// Reports what is remembered of the topic of steps.
-    fn report_steps(&self) {
-        if self.sequences.topic.is_empty() {
-            return;
-        }
-        let (mut remembered, mut rebuilding) = (0, 0);
-        for steps in self.positions.iter().filter_map(|it| it.steps.as_ref()) {
-            remembered += steps.steps();
-            rebuilding += usize::from(steps.is_rebuilding());
-        }
-        self.metrics
-            .remembered(&self.worker, remembered, rebuilding);
     }
 
     /// Whether a rebalance happened that was not looked at yet.
@@ -403,6 +344,10 @@ impl Reader {
 
     /// A message at or behind its partition's barrier was read: back to where the position stands, and wait there.
     pub fn stand_still(&mut self, topic: &str, partition: i32) -> Result<(), KafkaError> {
+        let index = self.positions.index_of(topic, partition);
+        if let Some(position) = index.and_then(|index| self.positions.at_mut(index)) {
+            position.come_to_barrier();
+        }
         self.go_to_next(topic, partition)?;
         let partition = (topic.to_owned(), partition);
         self.pause(std::slice::from_ref(&partition));
