@@ -299,6 +299,18 @@ impl Config {
                 )
             });
         }
+        let key = "partitioner";
+        let producer = self.kafka.producer.get(key).map(|it| ("producer", it));
+        let client = self.kafka.client.get(key).map(|it| ("client", it));
+        if let Some((map, value)) = producer.or(client)
+            && value == "random"
+        {
+            faults.push(Fault::new(
+                format!("kafka.{map}.{key}"),
+                "`random` puts the steps of one group into several partitions: their sequences would not be found",
+                "leave it out, or write `murmur2_random`",
+            ));
+        }
     }
 
     fn check_service(&self, faults: &mut Vec<Fault>) {

@@ -170,6 +170,19 @@ fn the_topic_of_steps_holds_nothing_else_and_the_window_every_sequence() {
             )
         );
     }
+    let partitioner = |topic: &str| {
+        changed(|config| {
+            config.sequences.topic = topic.into();
+            let random = ("partitioner".to_owned(), "random".to_owned());
+            config.kafka.producer = [random].into();
+        })
+    };
+    assert_eq!(partitioner(""), "");
+    assert_eq!(
+        partitioner("trailtag.steps"),
+        "kafka.producer.partitioner: `random` puts the steps of one group into several partitions: their sequences would not be \
+         found; leave it out, or write `murmur2_random`"
+    );
     assert_eq!(
         changed(|config| config.sequences.window = Duration::from_mins(59)),
         "sequences.window: 59m is shorter than a sequence may take, from its first event to its last; write `1h` or more"
