@@ -126,12 +126,12 @@ pub(super) fn story(document: &Value, colours: Colours) -> String {
             colours.dim(&format!("({})", kind.as_str()))
         );
     }
-    let list = |pointer: &str| {
+    let each = |pointer: &str| {
         let list = document.pointer(pointer).and_then(Value::as_array);
         list.into_iter().flatten()
     };
     let mut last = None;
-    for step in list("/trailtag/sequence/steps") {
+    for step in each("/trailtag/sequence/steps") {
         let time = text_at(step, "/event_time").unwrap_or_default();
         let at = humantime::parse_rfc3339(&time).ok();
         let gap = at.zip(last).map(|(at, last)| at.duration_since(last));
@@ -155,7 +155,7 @@ pub(super) fn story(document: &Value, colours: Colours) -> String {
         );
         let _ = writeln!(text, "  {}", clean(&line));
     }
-    let factors: Vec<String> = list("/trailtag/severity/factors")
+    let factors: Vec<String> = each("/trailtag/severity/factors")
         .map(|factor| {
             let id = text_at(factor, "/id").unwrap_or_default();
             let points = factor.get("points").and_then(Value::as_i64);

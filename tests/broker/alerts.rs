@@ -316,25 +316,29 @@ fn lose_the_output(prometheus: &Prometheus, broker: &Broker, begun: &[&str]) {
     prometheus.wait_alerts("once the topic is there", &after, &natural);
 }
 
-#[test]
-fn each_fault_makes_the_right_alert_begin() {
-    let broker = Arc::new(Broker::start());
+/// Makes the topics, and settings for the program that reads and writes them.
+fn prepare(broker: &Broker, rules: &Path) -> Settings {
     broker.create_topic(INPUT, 2, &[]);
     broker.create_topic(OUTPUT, 1, &[]);
     broker.create_topic("dead", 1, &[]);
     broker.create_topic(STEPS, 2, &[]);
-    let rules = tempfile::tempdir().unwrap();
-    std::fs::write(rules.path().join("good.yml"), ADDED).unwrap();
-    let group = unique("group");
-    let settings = Settings::new(&broker, &group, INPUT, OUTPUT, "dead")
-        .set("/detection", json!({"rules": [rules.path()]}))
+    Settings::new(broker, &unique("group"), INPUT, OUTPUT, "dead")
+        .set("/detection", json!({"rules": [rules]}))
         .set("/delivery/commit_interval", "200ms")
         .set("/sequences/topic", STEPS)
         // A topic that is gone is believed to be gone sooner.
         .set(
             "/kafka/producer",
             json!({"topic.metadata.propagation.max.ms": "1000", "topic.metadata.refresh.interval.ms": "1000"}),
-        );
+        )
+}
+
+#[test]
+fn each_fault_makes_the_right_alert_begin() {
+    let broker = Arc::new(Broker::start());
+    let rules = tempfile::tempdir().unwrap();
+    std::fs::write(rules.path().join("good.yml"), ADDED).unwrap();
+    let settings = prepare(&broker, rules.path());
     let mut trailtag = Trailtag::start(&settings);
     let prometheus = Prometheus::start();
     prometheus.scrape(&[&trailtag]);
