@@ -80,7 +80,7 @@ impl Pipeline {
         };
         let mut notes = detector.notes().clone();
         notes.warnings.extend(catalogue.warnings().clone());
-        Ok(Self {
+        let pipeline = Self {
             notes,
             limits: Limits {
                 decoded_bytes: config.input.max_decoded_bytes,
@@ -96,6 +96,11 @@ impl Pipeline {
             catalogue,
             routes: config.routes.clone(),
             collects_steps: false,
+        };
+        Ok(if config.sequences.topic.is_empty() {
+            pipeline
+        } else {
+            pipeline.collecting_steps()
         })
     }
 

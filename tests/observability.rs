@@ -83,6 +83,7 @@ fn scrape() -> String {
     });
     metrics.stopped("0", 0);
     metrics.brokers("0", 1);
+    metrics.remembered("0", 0, 0);
     metrics.turned("0", 1);
     metrics.batch(Duration::from_secs(1));
     metrics.transaction(Transaction::Committed, Duration::from_secs(1));

@@ -143,7 +143,8 @@ VALUES = {
         authentication=TEXT,
     ),
     "topicJob": keys(
-        enabled=FLAG, image=TEXT, command=TEXT, partitions=COUNT, replicationFactor=COUNT, existingSecret=TEXT
+        enabled=FLAG, image=TEXT, command=TEXT, partitions=COUNT, replicationFactor=COUNT, stepsRetentionMs=COUNT,
+        existingSecret=TEXT
     ),
     "test": keys(image=TEXT),
     # Helm's own, which a chart of charts passes on.

@@ -153,6 +153,9 @@ fn summary(config: &Config, pipeline: &Pipeline) -> String {
             Action::Forward => format!("forwarded to {}", config.unmatched.topic),
         },
     );
+    if !config.sequences.topic.is_empty() {
+        line("sequences", &format!("steps in {}", config.sequences.topic));
+    }
     line("dead letters", &config.dead_letter.topic);
     let tls = !config.http.tls.cert_file.as_os_str().is_empty();
     let token = !config.http.token_file.as_os_str().is_empty();

@@ -8,19 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::terminal::Colours;
-use super::together::story;
+use super::together::{kind, story};
 use super::{Completion, Failure, demo_view, pipeline, runtime, start_log, wants_colour};
 use crate::config::{self, Config, Guarantee};
-use crate::finding::Sequence;
 use crate::kafka::mock::{Cluster, Feed, MockError, Tail};
 use crate::kafka::topics::TopicLimits;
 use crate::model::SequenceKind;
 use crate::pipeline::{Outputs, Pipeline};
-use crate::sequence::State;
 use crate::service::supervisor::{self, ServiceError};
 use crate::synthetic::{Generator, Options, Shape};
 
@@ -28,12 +27,17 @@ use crate::synthetic::{Generator, Options, Shape};
 const INPUT: &str = "cloudtrail";
 const OUTPUT: &str = "trailtag.findings";
 const DEAD_LETTER: &str = "trailtag.dead-letter";
+const STEPS: &str = "trailtag.steps";
 /// How many records one burst holds, and how long the pause after it is: a speed that a person can follow, and far
 /// below what the mock cluster loses data at.
 const BURST: u64 = 50;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the demo waits for the last findings.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long nothing may come before it is taken for granted that no more sequences do, with something to tell and without. How
+/// many there are nobody knows before.
+const QUIET: Duration = Duration::from_millis(500);
+const QUIET_WITHOUT_STORIES: Duration = Duration::from_secs(3);
 /// Findings are one in this many records: rare in life, frequent enough to watch.
 const MATCH_RATE: f64 = 0.005;
 /// Something follows most removals, so that there is a story to tell.
@@ -93,9 +97,8 @@ impl Demo {
     pub fn run(self) -> Result<Completion, Failure> {
         start_log(config::LogFormat::Text, "warn");
         let pipelines = Pipelines {
-            service: pipeline(&Config::default())?,
-            // The workers do not look for sequences yet: they are found among what is fed.
-            feeder: pipeline(&Config::default())?.collecting_steps(),
+            service: pipeline(&self.config(""))?,
+            feeder: pipeline(&Config::default())?,
         };
         runtime()?.block_on(async {
             let shutdown = CancellationToken::new();
@@ -128,6 +131,7 @@ impl Demo {
             ..config::Route::default()
         }];
         DEAD_LETTER.clone_into(&mut config.dead_letter.topic);
+        STEPS.clone_into(&mut config.sequences.topic);
         config.http.listen.clone_from(&self.listen);
         config
     }
@@ -138,7 +142,8 @@ impl Demo {
         pipelines: Pipelines,
         shutdown: CancellationToken,
     ) -> Result<(), DemoError> {
-        let cluster = Cluster::start(&[(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1)])?;
+        let topics = [(INPUT, 4), (OUTPUT, 1), (DEAD_LETTER, 1), (STEPS, 2)];
+        let cluster = Cluster::start(&topics)?;
         let servers = cluster.bootstrap_servers();
         let config = self.config(&servers);
         let listener = supervisor::bind(&config)?;
@@ -175,22 +180,22 @@ impl Demo {
             tokio::task::spawn_blocking(move || view(&servers, colour, &fed, &shutdown))
         };
         let result = feeder.await.map_err(|_| DemoError::Thread)?;
-        let fed = result.as_ref().map(|(fed, _)| *fed).unwrap_or_default();
+        let fed = result.as_ref().copied().unwrap_or_default();
         // The viewer waits for a number of findings, and must learn that there will be no more, however the feeding ended.
         fed_known.send_replace(Some(fed.findings));
         let seen = viewer.await.map_err(|_| DemoError::Thread)?;
         stop.cancel();
         service.await.map_err(|_| DemoError::Thread)??;
-        let (_, stories) = result?;
+        result?;
         let seen = seen?;
-        if seen < fed.findings && !shutdown.is_cancelled() {
+        if seen.findings < fed.findings && !shutdown.is_cancelled() {
             return Err(DemoError::Missing {
-                seen,
+                seen: seen.findings,
                 expected: fed.findings,
             });
         }
-        tell(&stories, wants_colour())?;
-        summary(fed, seen, began.elapsed())?;
+        tell(&seen.stories, wants_colour())?;
+        summary(fed, &seen, began.elapsed())?;
         Ok(())
     }
 }
@@ -201,50 +206,44 @@ struct Pipelines {
     feeder: Pipeline,
 }
 
-/// A sequence, and its document.
-type Story = (Sequence, serde_json::Value);
-
-/// Finds what several of the fed records are together.
-struct Stories {
-    state: State,
-    found: Vec<Story>,
+/// What came out.
+#[derive(Debug, Default)]
+struct SeenDocuments {
+    findings: u64,
+    sequences: u64,
+    /// The first document of each kind that is told.
+    stories: Vec<Value>,
 }
 
-impl Stories {
-    fn new() -> Self {
-        Self {
-            state: State::new(&config::Sequences::default()),
-            found: Vec::new(),
+impl SeenDocuments {
+    /// Takes the document of a sequence; of any other it says so.
+    fn take_sequence(&mut self, payload: &[u8]) -> bool {
+        let document: Option<Value> = serde_json::from_slice(payload).ok();
+        let Some((kind, document)) = document.and_then(|it| Some((kind(&it)?, it))) else {
+            return false;
+        };
+        self.sequences += 1;
+        if TOLD.contains(&kind) && !self.has(kind) {
+            self.stories.push(document);
         }
+        true
     }
 
-    /// Takes the steps out of the outputs; of each kind that is told, the first is kept.
-    fn find(&mut self, pipeline: &Pipeline, outputs: &mut Outputs) {
-        for step in std::mem::take(&mut outputs.steps) {
-            for sequence in self.state.step(&step) {
-                let kind = sequence.kind;
-                if !TOLD.contains(&kind) || self.found.iter().any(|(it, _)| it.kind == kind) {
-                    continue;
-                }
-                pipeline.complete(&sequence, outputs);
-                let document = outputs.documents.last();
-                let document = document.and_then(|it| serde_json::from_slice(&it.payload).ok());
-                self.found
-                    .extend(document.map(|document| (sequence, document)));
-            }
-        }
+    fn has(&self, kind: SequenceKind) -> bool {
+        let mut kinds = self.stories.iter().filter_map(self::kind);
+        kinds.any(|it| it == kind)
     }
 }
 
 /// Tells what some of the records were together.
-fn tell(stories: &[Story], colour: bool) -> std::io::Result<()> {
+fn tell(stories: &[Value], colour: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if !stories.is_empty() {
         writeln!(out, "Together, records say more than each alone:\n")?;
     }
-    for kind in TOLD {
-        for (sequence, document) in stories.iter().filter(|(it, _)| it.kind == kind) {
-            out.write_all(story(sequence, document, Colours(colour)).as_bytes())?;
+    for told in TOLD {
+        for document in stories.iter().filter(|it| kind(it) == Some(told)) {
+            out.write_all(story(document, Colours(colour)).as_bytes())?;
         }
     }
     Ok(())
@@ -256,9 +255,8 @@ fn feed(
     servers: &str,
     pipeline: &Pipeline,
     shutdown: &CancellationToken,
-) -> Result<(FedRecords, Vec<Story>), DemoError> {
+) -> Result<FedRecords, DemoError> {
     let input = Feed::new(servers, INPUT)?;
-    let mut stories = Stories::new();
     let mut generator = Generator::new(&Options {
         seed: demo.seed,
         match_rate: MATCH_RATE,
@@ -284,7 +282,6 @@ fn feed(
                 timestamp: None,
             };
             fed.findings += pipeline.process(&payload, &origin, &mut outputs).matched;
-            stories.find(pipeline, &mut outputs);
             outputs.documents.clear();
             outputs.dead_letters.clear();
             input.send(&payload)?;
@@ -292,41 +289,54 @@ fn feed(
         input.flush(PATIENCE)?;
         std::thread::sleep(PAUSE);
     }
-    Ok((fed, stories.found))
+    Ok(fed)
 }
 
-/// Prints findings as they come out, until all that were fed have.
+/// Prints findings as they come out, until all that were fed have; sequences come after the records that they are about.
 fn view(
     servers: &str,
     colour: bool,
     expected: &watch::Receiver<Option<u64>>,
     shutdown: &CancellationToken,
-) -> Result<u64, DemoError> {
+) -> Result<SeenDocuments, DemoError> {
     let output = Tail::new(servers, "demo-view", OUTPUT)?;
-    let mut seen = 0;
+    let mut seen = SeenDocuments::default();
     let mut last = Instant::now();
     loop {
         let expected = *expected.borrow();
-        let enough = expected.is_some_and(|expected| seen >= expected || last.elapsed() > PATIENCE);
+        let enough = expected.is_some_and(|expected| {
+            let patience = if seen.findings < expected {
+                PATIENCE
+            } else if TOLD.into_iter().all(|kind| seen.has(kind)) {
+                QUIET
+            } else {
+                QUIET_WITHOUT_STORIES
+            };
+            last.elapsed() > patience
+        });
         if enough || shutdown.is_cancelled() {
             return Ok(seen);
         }
         if let Some(payload) = output.next(Duration::from_millis(100)) {
             last = Instant::now();
-            seen += 1;
-            let text = demo_view::render(&payload, colour);
-            std::io::stdout().lock().write_all(text.as_bytes())?;
+            if !seen.take_sequence(&payload) {
+                seen.findings += 1;
+                let text = demo_view::render(&payload, colour);
+                std::io::stdout().lock().write_all(text.as_bytes())?;
+            }
         }
     }
 }
 
-fn summary(fed: FedRecords, seen: u64, took: Duration) -> std::io::Result<()> {
+fn summary(fed: FedRecords, seen: &SeenDocuments, took: Duration) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{} records ({:.1} MB) in, {seen} findings out, in {:.1} s. Each finding is scored, explained and comes with what to do.",
+        "{} records ({:.1} MB) in, {} findings and {} sequences out, in {:.1} s. Each is scored, explained and comes with what to do.",
         fed.records,
         megabytes(fed.bytes),
+        seen.findings,
+        seen.sequences,
         took.as_secs_f64()
     )
 }

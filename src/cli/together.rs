@@ -1,14 +1,13 @@
 //! What several records are together, and what was missing for a sequence: the end of an explanation.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::terminal::{Colours, clean};
 use crate::config::Config;
 use crate::finding::{Sequence, Step};
-use crate::model::Verdict;
+use crate::model::{SequenceKind, Verdict};
 use crate::pipeline::{Outputs, Pipeline};
 use crate::sequence::{Missing, State, missing};
 
@@ -79,8 +78,8 @@ impl Together {
     /// The same for a person.
     pub(super) fn text(&self, colours: Colours) -> String {
         let mut text = String::new();
-        for (sequence, document) in &self.found {
-            text.push_str(&story(sequence, document, colours));
+        for (_, document) in &self.found {
+            text.push_str(&story(document, colours));
         }
         if !self.missing.is_empty() {
             let head = colours.bold("no sequence, because");
@@ -101,55 +100,64 @@ impl Together {
     }
 }
 
-/// A sequence as a story: how severe, what happened, step by step, and why it counts.
-pub(super) fn story(sequence: &Sequence, document: &Value, colours: Colours) -> String {
-    let severity = |key: &str| document.pointer(&format!("/trailtag/severity/{key}"));
-    let level = severity("level")
-        .and_then(Value::as_str)
-        .unwrap_or("unknown");
-    let score = severity("score")
+/// The document of a sequence as a story: how severe, what happened, step by step, and why it counts.
+pub(super) fn story(document: &Value, colours: Colours) -> String {
+    let text_at = |value: &Value, pointer: &str| -> Option<String> {
+        Some(value.pointer(pointer)?.as_str()?.to_owned())
+    };
+    let level = text_at(document, "/trailtag/severity/level");
+    let level = level.as_deref().unwrap_or("unknown");
+    let score = document
+        .pointer("/trailtag/severity/score")
         .and_then(Value::as_u64)
         .unwrap_or_default();
     let badge = colours.level(level, &format!(" {} {score} ", level.to_uppercase()));
-    let meaning = match sequence.verdict() {
-        Verdict::Escalates => "worse than the record alone",
-        Verdict::Settles => "settles the alarm",
-    };
     let mut text = String::new();
-    let kind = sequence.kind;
     // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "{badge} {}: {meaning} {}",
-        colours.bold(kind.title()),
-        colours.dim(&format!("({})", kind.as_str()))
-    );
-    let mut last: Option<i64> = None;
-    for step in &sequence.steps {
-        let time = step.time().unwrap_or_default();
-        let later = last.map(|last| {
-            let gap = Duration::from_millis(step.event_time.abs_diff(last));
-            format!(", {} later", humantime::format_duration(gap))
+    if let Some(kind) = kind(document) {
+        let meaning = match kind.verdict() {
+            Verdict::Escalates => "worse than the record alone",
+            Verdict::Settles => "settles the alarm",
+        };
+        let _ = writeln!(
+            text,
+            "{badge} {}: {meaning} {}",
+            colours.bold(kind.title()),
+            colours.dim(&format!("({})", kind.as_str()))
+        );
+    }
+    let each = |pointer: &str| {
+        let list = document.pointer(pointer).and_then(Value::as_array);
+        list.into_iter().flatten()
+    };
+    let mut last = None;
+    for step in each("/trailtag/sequence/steps") {
+        let time = text_at(step, "/event_time").unwrap_or_default();
+        let at = humantime::parse_rfc3339(&time).ok();
+        let gap = at.zip(last).map(|(at, last)| at.duration_since(last));
+        let later = gap.and_then(Result::ok).map(|gap| {
+            let gap = humantime::format_duration(gap);
+            format!(", {gap} later")
         });
-        last = Some(step.event_time);
-        let role = step.role.as_deref().map(|role| format!(" role {role},"));
-        let profile = step.profile.as_deref().unwrap_or("unknown");
+        last = at;
+        let role = text_at(step, "/role").map(|role| format!(" role {role},"));
+        let or = |pointer: &str, unknown: &str| {
+            text_at(step, pointer).unwrap_or_else(|| unknown.to_owned())
+        };
         let line = format!(
-            "{time}  {} {},{} instance profile {profile}, by {}{}",
-            step.event_name,
-            step.outcome.as_str(),
+            "{time}  {} {},{} instance profile {}, by {}{}",
+            or("/event_name", "an event"),
+            or("/outcome", "of unknown outcome"),
             role.unwrap_or_default(),
-            step.actor.as_deref().unwrap_or("somebody unknown"),
+            or("/instance_profile", "unknown"),
+            or("/actor", "somebody unknown"),
             later.unwrap_or_default(),
         );
         let _ = writeln!(text, "  {}", clean(&line));
     }
-    let factors = severity("factors").and_then(Value::as_array);
-    let factors: Vec<String> = factors
-        .into_iter()
-        .flatten()
+    let factors: Vec<String> = each("/trailtag/severity/factors")
         .map(|factor| {
-            let id = factor.get("id").and_then(Value::as_str).unwrap_or_default();
+            let id = text_at(factor, "/id").unwrap_or_default();
             let points = factor.get("points").and_then(Value::as_i64);
             format!("{id} {:+}", points.unwrap_or_default())
         })
@@ -161,4 +169,12 @@ pub(super) fn story(sequence: &Sequence, document: &Value, colours: Colours) -> 
         clean(&factors.join(", "))
     );
     text
+}
+
+/// Which sequence a document tells; none if it tells of its record alone.
+pub(super) fn kind(document: &Value) -> Option<SequenceKind> {
+    let name = document.pointer("/trailtag/sequence/kind")?.as_str()?;
+    SequenceKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
 }

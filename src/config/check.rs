@@ -270,6 +270,9 @@ impl Config {
             self.check_output("unmatched.topic", &self.unmatched.topic, faults);
         }
         self.check_output("dead_letter.topic", &self.dead_letter.topic, faults);
+        if !self.sequences.topic.is_empty() {
+            self.check_steps(faults);
+        }
     }
 
     /// A topic that is written to: it must have a name, and not be read from.
@@ -284,6 +287,36 @@ impl Config {
                     "name another topic",
                 )
             });
+        }
+    }
+
+    /// The topic of steps is written and read, and holds nothing else.
+    fn check_steps(&self, faults: &mut Vec<Fault>) {
+        let (key, topic) = ("sequences.topic", &self.sequences.topic);
+        self.check_output(key, topic, faults);
+        let routes = self.routes.iter().map(|route| &route.topic);
+        let mut outputs = routes.chain([&self.unmatched.topic, &self.dead_letter.topic]);
+        if outputs.any(|output| output == topic) {
+            faults.push(Fault {
+                concluded_from: &["routes", "unmatched.topic", "dead_letter.topic"],
+                ..Fault::new(
+                    key,
+                    format!("`{topic}` is an output as well: its documents would be read as steps"),
+                    "name a topic of its own",
+                )
+            });
+        }
+        let key = "partitioner";
+        let producer = self.kafka.producer.get(key).map(|it| ("producer", it));
+        let client = self.kafka.client.get(key).map(|it| ("client", it));
+        if let Some((map, value)) = producer.or(client)
+            && value == "random"
+        {
+            faults.push(Fault::new(
+                format!("kafka.{map}.{key}"),
+                "`random` puts the steps of one group into several partitions: their sequences would not be found",
+                "leave it out, or write `murmur2_random`",
+            ));
         }
     }
 

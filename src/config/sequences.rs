@@ -12,12 +12,11 @@ use crate::model::fault::Fault;
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// Sequences: what several events say together, such as one role taken out of an instance profile and another put in.
-/// `process`, `demo` and `explain` look for them in their input. `run` does not yet.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sequences {
-    /// The topic through which the workers of `run` are to share the steps of sequences. `run` does not look for
-    /// sequences yet, so that this must be empty.
+    /// The topic through which the workers of `run` share the steps of sequences: they write it and read it, in their
+    /// group. `run` looks for sequences only where this is named; `process` and `explain` need no topic.
     pub topic: String,
     /// How long a step is remembered: the longest time from the first to the last event of a sequence. At least `1h`.
     #[serde(with = "humantime_serde")]
@@ -27,8 +26,8 @@ pub struct Sequences {
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "schema::duration")]
     pub lateness: Duration,
-    /// The most steps that are remembered; beyond it, the oldest are forgotten. A step takes about 3 KB of memory; one with
-    /// a record of more than 4 KiB counts as several.
+    /// The most steps that are remembered of each partition of the topic of steps, and by `process` in all; beyond it, the
+    /// oldest are forgotten. A step takes about 3 KB of memory; one with a record of more than 4 KiB counts as several.
     #[schemars(range(min = 100))]
     pub max_steps: usize,
 }
@@ -39,7 +38,7 @@ impl Default for Sequences {
             topic: String::new(),
             window: LONGEST,
             lateness: Duration::from_mins(15),
-            max_steps: 20_000,
+            max_steps: 10_000,
         }
     }
 }
@@ -47,13 +46,6 @@ impl Default for Sequences {
 impl Sequences {
     /// What is wrong with it.
     pub(super) fn check(&self, faults: &mut Vec<Fault>) {
-        if !self.topic.is_empty() {
-            faults.push(Fault::new(
-                "sequences.topic",
-                "`run` does not look for sequences yet, and would leave the topic empty",
-                "write \"\"; `process` finds sequences in its input without a topic",
-            ));
-        }
         if self.window < LONGEST {
             let window = humantime::format_duration(self.window);
             faults.push(Fault::new(

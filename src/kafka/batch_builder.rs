@@ -1,5 +1,7 @@
 //! From messages to a batch: each message is processed at once, and only what it became is kept.
 
+mod steps;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message, OwnedHeaders, OwnedMessage};
+use tracing::warn;
 
 use super::context::WorkerContext;
 use super::dead_letters::{self, Original};
@@ -19,10 +22,11 @@ use super::positions::{Admission, Position, Positions};
 use super::topics::Target;
 use super::unfold::MessagePart;
 use crate::config::Action;
+use crate::finding::Step;
 use crate::model::Origin;
 use crate::model::dead_letter::{DeadLetter, Reason};
 use crate::pipeline::{Document, Outputs, Pipeline, Tally};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Dropped, Metrics};
 
 /// A document that a broker refused for what it is, to be dead-lettered when its message is read again; or a dead letter,
 /// which then goes without the headers of its message.
@@ -131,6 +135,12 @@ impl BatchBuilder<'_> {
                 Admission::Blocked => return Added::Blocked { topic, partition },
             }
         }
+        if position.steps.is_some() {
+            steps::add(
+                message, position, pipeline, context, outputs, batch, refused,
+            );
+            return Added::In;
+        }
         let payload = message.payload().unwrap_or_default();
         let timestamp = message.timestamp().to_millis();
         let origin = Origin {
@@ -232,10 +242,15 @@ pub(super) fn add_part(
     position.read(part.next, epoch, &part.tally);
 }
 
-/// Replaces documents that a broker refused by dead letters with the whole message, one a record.
+/// Replaces documents that a broker refused by dead letters with the whole message, one a record. A step that it refused is
+/// left out: its record has its own document.
 fn refuse(refused: &[Refused], payload: &[u8], outputs: &mut Outputs, tally: &mut Tally) {
     let mut records = BTreeSet::new();
     for it in refused {
+        if it.target == Target::Steps {
+            let is_other = |step: &Step| Some(step.source.index) != it.index;
+            outputs.steps.retain(is_other);
+        }
         let Target::Route(route) = it.target else {
             continue;
         };
@@ -298,6 +313,12 @@ impl<M: Message> SourceMessage<'_, M> {
         for document in outputs.documents.drain(..) {
             batch.push(self.document(document, context));
         }
+        for step in outputs.steps.drain(..) {
+            if let Some(message) = self.step(&step, context) {
+                tally.steps += 1;
+                batch.push(message);
+            }
+        }
         for dead_letter in outputs.dead_letters.drain(..) {
             let limit = context.limits.dead_letter;
             for message in self.dead_letter(dead_letter, limit, refused) {
@@ -335,6 +356,31 @@ impl<M: Message> SourceMessage<'_, M> {
             payload: Some(document.payload.into()),
             ..self.outgoing(Target::Route(document.route), Some(document.index))
         }
+    }
+
+    /// A step, keyed by its group; none where its topic does not take it.
+    fn step(&self, step: &Step, context: &WorkerContext) -> Option<OutgoingMessage> {
+        // Its members are text and numbers.
+        let payload = serde_json::to_vec(step).ok()?;
+        let key = step.group.key();
+        if payload.len() + key.len() > context.limits.steps {
+            context.metrics.steps_dropped(Dropped::Refused, 1);
+            warn!(
+                topic = self.message.topic(),
+                partition = self.message.partition(),
+                offset = self.message.offset(),
+                index = step.source.index,
+                bytes = payload.len() + key.len(),
+                limit = context.limits.steps,
+                "its step is too large for the topic of steps (max.message.bytes); the record is left out of sequences"
+            );
+            return None;
+        }
+        Some(OutgoingMessage {
+            key: Some(key.into()),
+            payload: Some(payload.into()),
+            ..self.outgoing(Target::Steps, Some(step.source.index))
+        })
     }
 
     /// The original message, untouched; or, when it is larger than its topic takes, a dead letter.

@@ -21,6 +21,8 @@ pub struct OffsetMetadata {
     pub topic_id: Option<String>,
     /// How many elements of the message at the offset are done.
     pub elements: u32,
+    /// Of the topic of steps: the offset from which on it has to be read to remember what was remembered here.
+    pub remembered_from: Option<i64>,
 }
 
 /// What our metadata begins with; anything else was not written by this program.
@@ -39,6 +41,9 @@ impl OffsetMetadata {
             // Writing to a string cannot fail.
             let _ = write!(text, " elements_done={}", self.elements);
         }
+        if let Some(offset) = self.remembered_from {
+            let _ = write!(text, " remembered_from={offset}");
+        }
         text
     }
 
@@ -54,6 +59,7 @@ impl OffsetMetadata {
             match key {
                 "topic_id" => metadata.topic_id = Some(value.to_owned()),
                 "elements_done" => metadata.elements = value.parse().unwrap_or(0),
+                "remembered_from" => metadata.remembered_from = value.parse().ok(),
                 _ => {}
             }
         }
@@ -153,10 +159,12 @@ mod tests {
             OffsetMetadata {
                 topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
                 elements: 0,
+                remembered_from: None,
             },
             OffsetMetadata {
                 topic_id: Some("q0eyFg-_SyGpr3D1HGRDmg".to_owned()),
                 elements: u32::MAX,
+                remembered_from: Some(i64::MAX),
             },
         ] {
             assert_eq!(OffsetMetadata::parse(&metadata.to_text()), metadata);

@@ -48,6 +48,9 @@ pub struct PartitionStats {
     pub partition: i32,
     /// The offset behind the last message that was handed out; none before the first one, and after each seek.
     pub next: Option<i64>,
+    /// The offset behind the last one that was fetched, if all that was fetched was handed out. The end of a transaction takes
+    /// an offset and is never handed out.
+    pub fetched: Option<i64>,
     /// The last stable offset, as the last answer of its broker had it.
     pub end: i64,
 }
@@ -196,6 +199,9 @@ impl ClientContext for ConsumerEvents {
                         topic: name.clone(),
                         partition: partition.partition,
                         next: (partition.app_offset >= 0).then_some(partition.app_offset),
+                        // The client counts all partitions' messages here, since they share a queue.
+                        fetched: (partition.fetchq_cnt == 0 && partition.next_offset >= 0)
+                            .then_some(partition.next_offset),
                         end: partition.ls_offset,
                     })
                 })

@@ -15,6 +15,16 @@
 //!    `at_least_once` without.
 //! 5. `worker/commit_outcome`: positions are settled, sent back or stopped at a message that failed.
 //!
+//! # The way of a step
+//!
+//! 1. Where `sequences.topic` is set, the pipeline finds the steps of sequences in a message too. They leave as [`outgoing`]
+//!    messages to that topic, in the same commit.
+//! 2. Workers read that topic as well. `batch_builder/steps` folds each step at once by the [`step_log`] of its partition; what
+//!    it completes is a document like any other.
+//! 3. What a partition remembers is not stored. Beside each of its offsets, `delivery/offsets` commits from where it must be
+//!    read again for that. [`start`] begins there, and so does a rewind ([`positions`]); what was settled before is only
+//!    remembered then.
+//!
 //! # A rebalance
 //!
 //! 1. librdkafka calls [`events`] inside `poll`, on the worker's own thread. The answer is at once; the event is kept.
@@ -29,7 +39,7 @@
 //! # Beside it
 //!
 //! - [`client`]: librdkafka's settings; [`context`]: what a worker is given; [`place`]: where in a partition
-//! - [`topics`]: the topics that are written, and how large a message they take
+//! - [`topics`]: the topics that are read and written, and how large a message they take
 //! - [`preflight`]: what is asked before a worker runs, and by `check --connect`
 //! - [`outage`]: whether brokers answer, and why they do not; `rebootstrap`: clients that have no broker left
 //! - [`producer_epochs`] and `worker/fencing`: why a worker lost its transaction or its name
@@ -62,6 +72,7 @@ pub mod reader;
 mod rebootstrap;
 pub mod start;
 mod start_offsets;
+pub mod step_log;
 pub mod topics;
 mod transactions;
 mod unfold;

@@ -75,8 +75,8 @@ impl OutgoingMessage {
 pub enum Verdict {
     /// Try again: it may pass.
     Retry,
-    /// The broker refuses this document for what it is: it would refuse it again.
-    DeadLetter,
+    /// The broker refuses this for what it is, and would refuse it again: a document becomes a dead letter.
+    GiveUp,
     /// The broker refuses this dead letter for its size: a smaller one may pass.
     Smaller,
 }
@@ -88,7 +88,7 @@ impl Verdict {
         match code {
             RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord => match target
             {
-                Target::Route(_) | Target::Unmatched => Self::DeadLetter,
+                Target::Route(_) | Target::Unmatched | Target::Steps => Self::GiveUp,
                 Target::DeadLetter if matches!(code, RDKafkaErrorCode::InvalidRecord) => {
                     Self::Retry
                 }

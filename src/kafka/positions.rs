@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::place::{LeaderEpoch, Place};
 use super::start::Start;
+use super::step_log::StepLog;
 use crate::pipeline::Tally;
 
 /// The first wait after a failed delivery; each further one doubles.
@@ -63,6 +64,12 @@ pub struct Position {
     pub barrier: Option<Barrier>,
     /// It was rewound, and the consumer does not know yet.
     pub rewound: bool,
+    /// What is remembered of it, if it is one of the topic of steps.
+    pub steps: Option<Box<StepLog>>,
+    /// What comes before this place is read again for that, and is only to be remembered.
+    pub remember_until: Place,
+    /// The leader epoch of the message before that place. Of one with a later epoch, another leader has written it since.
+    pub remember_epoch: LeaderEpoch,
     /// Unique among all positions that a worker ever had, so that a partition that left and came back is another.
     pub id: u64,
 }
@@ -88,7 +95,19 @@ pub struct Positions {
 
 impl Positions {
     /// Begins a partition, and gives its index in the list.
-    pub fn begin(&mut self, topic: &str, partition: i32, start: &Start) -> usize {
+    pub fn begin(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        start: &Start,
+        steps: Option<Box<StepLog>>,
+    ) -> usize {
+        let (offset, epoch) = start.read_from();
+        let next = if start.remembered_from.is_some() {
+            Place::at(offset)
+        } else {
+            start.place
+        };
         self.remove(topic, partition);
         self.ids += 1;
         self.list.push(Position {
@@ -97,11 +116,14 @@ impl Positions {
             topic_id: start.topic_id.clone(),
             settled: start.place,
             settled_epoch: start.epoch,
-            next: start.place,
-            epoch: start.epoch,
+            next,
+            epoch,
             pending: Tally::default(),
             barrier: None,
             rewound: false,
+            steps,
+            remember_until: start.place,
+            remember_epoch: start.epoch,
             id: self.ids,
         });
         self.list.len() - 1
@@ -207,8 +229,14 @@ impl Position {
 
     /// Notes that everything that was read stands and its offset is committed; returns what it was.
     pub fn settle(&mut self) -> Tally {
+        if self.is_remembering() {
+            return Tally::default();
+        }
         self.settled = self.next;
         self.settled_epoch = self.epoch;
+        if let Some(steps) = &mut self.steps {
+            steps.settle(self.settled.offset);
+        }
         if self
             .barrier
             .as_ref()
@@ -227,12 +255,55 @@ impl Position {
     /// Goes back to `place`, which is to be read again; returns what was read since and is no longer in flight. `before` is
     /// what became of the messages from `settled` up to there.
     pub fn rewind(&mut self, place: Place, epoch: LeaderEpoch, before: &Tally) -> Tally {
+        if self.is_remembering() {
+            return Tally::default();
+        }
         let mut given_up = std::mem::replace(&mut self.pending, *before);
         given_up.subtract(before);
         self.rewound |= place != self.next;
         self.next = place;
         self.epoch = epoch;
         given_up
+    }
+
+    /// Whether what comes next was settled before, and is only to be remembered.
+    #[must_use]
+    pub fn is_remembering(&self) -> bool {
+        self.next < self.remember_until
+    }
+
+    /// Where the consumer has to go after a rewind: where the reading goes on, or before it, where steps that are remembered
+    /// there begin.
+    pub fn go_back(&mut self) -> (i64, LeaderEpoch) {
+        self.rewound = false;
+        if let Some(steps) = &mut self.steps {
+            let from = steps.forget(self.next.offset);
+            self.remember_until = self.next;
+            self.remember_epoch = self.epoch;
+            if from < self.next.offset {
+                self.next = Place::at(from);
+                self.epoch = None;
+            }
+        }
+        (self.next.offset, self.epoch)
+    }
+
+    /// A log that was read before has another message at this offset: from there on it is new. Returns what is no longer in
+    /// flight.
+    pub fn was_cut_at(&mut self, offset: i64) -> Tally {
+        let place = Place::at(offset);
+        self.remember_until = place;
+        self.remember_epoch = self.epoch;
+        if place < self.settled {
+            self.settled = place;
+            self.settled_epoch = self.epoch;
+        }
+        std::mem::take(&mut self.pending)
+    }
+
+    /// How many steps were forgotten before their time, since this was last asked: because of messages that are settled.
+    pub fn forgotten_steps(&mut self) -> u64 {
+        self.steps.as_mut().map_or(0, |it| it.forgotten())
     }
 
     /// Stops the partition at `place`, which failed now. Returns how often it has failed, and the wait.
@@ -248,6 +319,14 @@ impl Position {
             attempts,
         });
         (attempts, wait)
+    }
+
+    /// Notes that the next message is at the barrier or behind it. What lies between is the end of a transaction or was
+    /// compacted: no message, and no reason to look again.
+    pub fn come_to_barrier(&mut self) {
+        if let Some(barrier) = &self.barrier {
+            self.next = self.next.max(Place::at(barrier.place.offset));
+        }
     }
 
     /// Whether the partition stands at its barrier and has nothing to do before the barrier's time.
@@ -269,6 +348,8 @@ impl Position {
 }
 
 #[cfg(test)]
+mod steps_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -285,6 +366,7 @@ mod tests {
             within: offset,
             place: Place::at(offset),
             epoch: None,
+            remembered_from: None,
             topic_id: None,
             reset: None,
         }
@@ -310,7 +392,7 @@ mod tests {
     fn a_barrier_counts_its_tries_and_falls_when_it_is_passed() {
         let now = Instant::now();
         let mut positions = Positions::default();
-        let index = positions.begin("in", 0, &start(10));
+        let index = positions.begin("in", 0, &start(10), None);
         let position = positions.at_mut(index).unwrap();
         read(position, 10);
         read(position, 11);
@@ -335,13 +417,32 @@ mod tests {
         assert_eq!(position.settled, Place::at(12));
     }
 
+    /// In a topic that is written in transactions, most messages have the end of one before them.
+    #[test]
+    fn offsets_without_a_message_are_nothing_that_keeps_a_partition_from_its_barrier() {
+        let now = Instant::now();
+        let mut positions = Positions::default();
+        let index = positions.begin("in", 0, &start(10), None);
+        let position = positions.at_mut(index).unwrap();
+        read(position, 10);
+        position.settle();
+        position.stop_at(Place::at(12), now);
+        assert!(!position.is_stopped(now), "11 may be a message");
+        assert_eq!(position.admit(12, now), Admission::Blocked);
+        position.come_to_barrier();
+        assert!(position.is_stopped(now));
+        assert_eq!(position.settle(), Tally::default());
+        assert_eq!(position.settled, Place::at(12));
+        assert!(position.is_retry(12), "it stands there still");
+    }
+
     #[test]
     fn a_partition_that_comes_back_is_another() {
         let mut positions = Positions::default();
         assert_eq!(positions.index_of("in", 0), None);
-        positions.begin("in", 0, &start(5));
+        positions.begin("in", 0, &start(5), None);
         let first = positions.remove("in", 0).unwrap().id;
-        let index = positions.begin("in", 0, &start(5));
+        let index = positions.begin("in", 0, &start(5), None);
         assert_eq!(positions.index_of("in", 0), Some(index));
         assert_ne!(positions.at_mut(index).unwrap().id, first);
         assert!(positions.find(first).is_none());
@@ -393,7 +494,7 @@ mod tests {
         fn settled_never_passes_what_is_not_delivered(steps in steps()) {
             let mut now = Instant::now();
             let mut positions = Positions::default();
-            let at = positions.begin("in", 0, &start(0));
+            let at = positions.begin("in", 0, &start(0), None);
             let mut delivered = std::collections::BTreeSet::new();
             let mut returned = 0;
             let mut received = 0;

@@ -5,6 +5,7 @@
 //! or one partition waits at a message whose delivery failed.
 
 mod owned;
+mod reports;
 mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,8 +33,9 @@ use super::place::{LeaderEpoch, Partition};
 use super::positions::{Position, Positions};
 use super::start::FirstStart;
 use super::start_offsets::StartOffsets;
+use crate::config::Sequences;
 use crate::telemetry::health::WorkerHealth;
-use crate::telemetry::metrics::{Lag, Metrics};
+use crate::telemetry::metrics::Metrics;
 
 /// How much of what the client has to say is heard at once in a wait: a rebalance may stand behind many errors.
 const EVENTS: usize = 16;
@@ -87,6 +89,7 @@ pub struct Reader {
     metrics: Arc<Metrics>,
     health: Arc<WorkerHealth>,
     shutdown: CancellationToken,
+    sequences: Sequences,
     /// How long a stop may take, and when it has to be over.
     grace: Duration,
     deadline: Option<Instant>,
@@ -104,8 +107,13 @@ impl Reader {
         let consumer: BaseConsumer<ConsumerEvents> = settings
             .create_with_context(ConsumerEvents::reporting_to(monitor, &context.config))
             .map_err(ReaderError::Consumer)?;
-        let start_offsets = StartOffsets::new(settings.clone(), first, context.topic_ids)
-            .map_err(ReaderError::Thread)?;
+        let start_offsets = StartOffsets::new(
+            settings.clone(),
+            first,
+            context.config.sequences.topic.clone(),
+            context.topic_ids,
+        )
+        .map_err(ReaderError::Thread)?;
         Ok(Self {
             log_lines: LogQueue::of_client(consumer.client()),
             consumer,
@@ -123,15 +131,15 @@ impl Reader {
             metrics: Arc::clone(&context.metrics),
             health: Arc::clone(&context.health),
             shutdown: context.shutdown.clone(),
+            sequences: context.config.sequences.clone(),
             grace: context.config.shutdown_grace,
             deadline: None,
         })
     }
 
     /// Joins the group.
-    pub fn subscribe(&self, topics: &[String]) -> Result<(), KafkaError> {
-        let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-        self.consumer.subscribe(&topics)
+    pub fn subscribe(&self, topics: &[&str]) -> Result<(), KafkaError> {
+        self.consumer.subscribe(topics)
     }
 
     /// Says that the loop turns; breaks when the worker is to stop. For waits before the group is joined.
@@ -159,45 +167,6 @@ impl Reader {
     /// Says that the loop turns.
     pub fn beat(&self) {
         self.metrics.turned(&self.worker, self.health.turned());
-    }
-
-    /// Reports what the client's statistics say, and how many partitions stand still; helps the client where it needs it.
-    pub fn report(&self) {
-        let context = self.consumer.context();
-        context
-            .rebootstrap
-            .if_needed(self.consumer.client(), &self.settings);
-        let standing = self
-            .positions
-            .iter()
-            .filter(|position| position.barrier.is_some())
-            .count();
-        self.metrics.stopped(&self.worker, standing);
-        self.health.standing(standing);
-        let Some(stats) = context.latest_stats() else {
-            return;
-        };
-        self.metrics.brokers(&self.worker, stats.brokers);
-        let (silent, for_long) = stats.answers.silence();
-        self.health.silent(silent, for_long, context.why());
-        for stats in stats.partitions {
-            let partition = (stats.topic, stats.partition);
-            // Statistics go on about partitions that are gone; their lag is the new owner's to report.
-            if !self.owned.contains(&partition) {
-                continue;
-            }
-            // Ours first: the client forgets where it stands when it is sent back, and a partition that stands still is
-            // the last one whose lag may be missing.
-            let ours = self.positions.of_partition(&partition.0, partition.1);
-            let ours = ours.map(|position| position.next.offset);
-            if let Some(next) = ours.or(stats.next) {
-                self.metrics.lag(&Lag {
-                    topic: partition.0,
-                    partition: partition.1,
-                    messages: (stats.end - next).max(0),
-                });
-            }
-        }
     }
 
     /// Whether a rebalance happened that was not looked at yet.
@@ -354,9 +323,9 @@ impl Reader {
             .iter_mut()
             .filter(|position| position.rewound)
         {
-            position.rewound = false;
             let partition = (position.topic.clone(), position.partition);
-            back.push((partition, position.next.offset, position.epoch));
+            let (offset, epoch) = position.go_back();
+            back.push((partition, offset, epoch));
         }
         self.seek(back.into_iter())?;
         let now = Instant::now();
@@ -375,6 +344,10 @@ impl Reader {
 
     /// A message at or behind its partition's barrier was read: back to where the position stands, and wait there.
     pub fn stand_still(&mut self, topic: &str, partition: i32) -> Result<(), KafkaError> {
+        let index = self.positions.index_of(topic, partition);
+        if let Some(position) = index.and_then(|index| self.positions.at_mut(index)) {
+            position.come_to_barrier();
+        }
         self.go_to_next(topic, partition)?;
         let partition = (topic.to_owned(), partition);
         self.pause(std::slice::from_ref(&partition));
@@ -481,6 +454,9 @@ impl Reader {
         }
         self.metrics.stopped(&self.worker, 0);
         self.metrics.brokers(&self.worker, 0);
+        if !self.sequences.topic.is_empty() {
+            self.metrics.remembered(&self.worker, 0, 0);
+        }
     }
 
     /// The group's state of this moment, which fences members of the past.

@@ -65,12 +65,23 @@ pub struct Start {
     pub place: Place,
     /// The leader epoch of the message before it.
     pub epoch: LeaderEpoch,
-    /// An offset that the log has: the place's, or where it ended when it was asked.
+    /// Before the place, where reading begins so as to remember what was remembered there; of the topic of steps.
+    pub remembered_from: Option<i64>,
+    /// An offset that the log has: where reading begins, or where it ended when it was asked.
     pub within: i64,
     /// The id of the topic that it is a place in.
     pub topic_id: Option<String>,
     /// What is not as the group left it.
     pub reset: Option<Reset>,
+}
+
+impl Start {
+    /// Where reading begins, with the leader epoch that goes with it where that is known.
+    #[must_use]
+    pub fn read_from(&self) -> (i64, LeaderEpoch) {
+        self.remembered_from
+            .map_or((self.place.offset, self.epoch), |offset| (offset, None))
+    }
 }
 
 /// Decides where a partition begins; none where `first` refuses to.
@@ -83,6 +94,7 @@ pub fn decide(
     let start = |offset, reset| Start {
         place: Place::at(offset),
         epoch: None,
+        remembered_from: None,
         within: offset,
         topic_id: log.topic_id.clone(),
         reset,
@@ -118,13 +130,19 @@ pub fn decide(
         let again = log.end - log.begin;
         return Some(start(log.begin, reset(ResetReason::Truncated, 0, again)));
     }
+    let remembered_from = committed.metadata.remembered_from;
+    let remembered_from = remembered_from
+        .map(|offset| offset.max(log.begin))
+        // Where all of it is gone, the leader is asked where the log was cut.
+        .filter(|offset| *offset < committed.offset && *offset <= log.end);
     Some(Start {
         place: Place {
             offset: committed.offset,
             elements: committed.metadata.elements,
         },
         epoch: committed.epoch,
-        within: committed.offset.min(log.end),
+        remembered_from,
+        within: remembered_from.unwrap_or(committed.offset).min(log.end),
         topic_id: log.topic_id.clone(),
         reset: None,
     })
@@ -156,6 +174,7 @@ mod tests {
             metadata: OffsetMetadata {
                 topic_id: topic_id.map(str::to_owned),
                 elements,
+                remembered_from: None,
             },
         }
     }
@@ -197,6 +216,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_remembered_is_read_from_where_it_lies_still() {
+        for (from, expected) in [(150, Some(150)), (40, Some(100)), (180, None), (190, None)] {
+            let mut committed = committed(180, Some(3), Some("new"), 0);
+            committed.metadata.remembered_from = Some(from);
+            let start = decide(Some(&committed), &log(), FirstStart::Latest).unwrap();
+            assert_eq!(start.remembered_from, expected, "{from}");
+            assert_eq!(start.place, Place::at(180));
+            let read_from = expected.map_or((180, Some(3)), |offset| (offset, None));
+            assert_eq!(start.read_from(), read_from);
+            assert_eq!(start.within, read_from.0);
+        }
+        // Of a log that was cut before it, the leader is asked at the committed place, with its epoch.
+        let mut cut = committed(300, Some(3), Some("new"), 0);
+        cut.metadata.remembered_from = Some(250);
+        let start = decide(Some(&cut), &log(), FirstStart::Earliest).unwrap();
+        assert_eq!(start.read_from(), (300, Some(3)));
+        assert_eq!(start.within, 200);
+        // Of another topic, nothing of it counts.
+        let mut old = committed(150, Some(3), Some("old"), 0);
+        old.metadata.remembered_from = Some(120);
+        let start = decide(Some(&old), &log(), FirstStart::Earliest).unwrap();
+        assert_eq!((start.remembered_from, start.within), (None, 100));
     }
 
     #[test]

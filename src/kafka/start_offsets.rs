@@ -82,6 +82,7 @@ impl StartOffsets {
     pub(super) fn new(
         mut settings: ClientConfig,
         first: FirstStart,
+        steps: String,
         topic_ids: TopicIds,
     ) -> std::io::Result<Self> {
         // It is no member, and nobody asks for its statistics.
@@ -93,6 +94,7 @@ impl StartOffsets {
         let thread = StartOffsetsThread {
             settings,
             first,
+            steps,
             topic_ids,
             questions: asked,
             is_over: Arc::clone(&is_over),
@@ -146,6 +148,8 @@ impl Drop for StartOffsets {
 struct StartOffsetsThread {
     settings: ClientConfig,
     first: FirstStart,
+    /// The topic of steps, which is read from its first message on, whatever the user wishes for the input.
+    steps: String,
     topic_ids: TopicIds,
     questions: mpsc::Receiver<Question>,
     is_over: Arc<AtomicBool>,
@@ -304,7 +308,12 @@ impl StartOffsetsThread {
         let mut starts = Vec::new();
         let mut problem = None;
         for partition in partitions {
-            match found.start(partition, self.first) {
+            let first = if partition.0 == self.steps {
+                FirstStart::Earliest
+            } else {
+                self.first
+            };
+            match found.start(partition, first) {
                 Ok(start) => starts.push((partition.clone(), start)),
                 Err(why) if problem.is_none() => {
                     problem = Some(Problem {
@@ -452,7 +461,8 @@ mod tests {
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .set("group.id", "group");
         let first = FirstStart::Earliest;
-        let mut offsets = StartOffsets::new(settings, first, TopicIds::Unknown).unwrap();
+        let mut offsets =
+            StartOffsets::new(settings, first, String::new(), TopicIds::Unknown).unwrap();
         let partitions: Vec<_> = (0..3).map(|number| ("in".to_owned(), number)).collect();
         let number = offsets.ask(partitions.clone());
         let begun = Instant::now();

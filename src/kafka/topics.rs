@@ -1,4 +1,4 @@
-//! The topics that are written: their names, and how large a message each takes; and whether topic ids are asked for.
+//! The topics that are read and written: their names, and how large a message each takes; and whether topic ids are asked for.
 
 use crate::config::{Action, Config};
 
@@ -14,6 +14,8 @@ pub enum Target {
     Unmatched,
     /// The topic for what cannot be read or sent.
     DeadLetter,
+    /// The topic of the steps of sequences.
+    Steps,
 }
 
 impl Target {
@@ -24,6 +26,7 @@ impl Target {
             Self::Route(route) => config.routes.get(route).map_or("", |route| &route.topic),
             Self::Unmatched => &config.unmatched.topic,
             Self::DeadLetter => &config.dead_letter.topic,
+            Self::Steps => &config.sequences.topic,
         }
     }
 
@@ -34,6 +37,7 @@ impl Target {
             Self::Route(route) => config.routes.get(route).map_or("", |route| &route.name),
             Self::Unmatched => "unmatched",
             Self::DeadLetter => "dead_letter",
+            Self::Steps => "sequences",
         }
     }
 
@@ -44,6 +48,7 @@ impl Target {
             Self::Route(route) => limits.routes.get(route).copied().unwrap_or(usize::MAX),
             Self::Unmatched => limits.unmatched,
             Self::DeadLetter => limits.dead_letter,
+            Self::Steps => limits.steps,
         }
     }
 }
@@ -57,6 +62,8 @@ pub struct TopicLimits {
     pub unmatched: usize,
     /// The dead-letter topic.
     pub dead_letter: usize,
+    /// The topic of steps.
+    pub steps: usize,
 }
 
 impl TopicLimits {
@@ -76,6 +83,7 @@ impl TopicLimits {
                 .collect(),
             unmatched: limit(&config.unmatched.topic),
             dead_letter: limit(&config.dead_letter.topic),
+            steps: limit(&config.sequences.topic),
         }
     }
 
@@ -83,10 +91,18 @@ impl TopicLimits {
         self.routes
             .iter()
             .copied()
-            .chain([self.unmatched, self.dead_letter])
+            .chain([self.unmatched, self.dead_letter, self.steps])
             .min()
             .unwrap_or(usize::MAX)
     }
+}
+
+/// The topics that the workers read: the input, and the steps that they find in it.
+#[must_use]
+pub fn read(config: &Config) -> Vec<&str> {
+    let steps = Some(config.sequences.topic.as_str()).filter(|topic| !topic.is_empty());
+    let input = config.kafka.topics.iter().map(String::as_str);
+    input.chain(steps).collect()
 }
 
 /// The topics that are written, each once.
@@ -101,6 +117,9 @@ pub fn written(config: &Config) -> Vec<&str> {
         topics.push(&config.unmatched.topic);
     }
     topics.push(&config.dead_letter.topic);
+    if !config.sequences.topic.is_empty() {
+        topics.push(&config.sequences.topic);
+    }
     topics.sort_unstable();
     topics.dedup();
     topics

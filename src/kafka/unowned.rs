@@ -20,6 +20,7 @@ use super::client::{self, ClientError, WorkerResources};
 use super::events::ConsumerEvents;
 use super::ffi::admin::{self, GroupAnswer};
 use super::place::Partition;
+use super::topics;
 use crate::config::Config;
 
 /// How long to wait from one look to the next.
@@ -117,7 +118,7 @@ fn ask(
     client: &BaseConsumer<ConsumerEvents>,
     config: &Config,
 ) -> Result<(GroupAnswer, Vec<(String, usize)>), RDKafkaErrorCode> {
-    let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
+    let topics = topics::read(config);
     let handle = client.client();
     let group = admin::describe_group(handle, &config.kafka.group_id)?;
     let topics = admin::describe_topics(handle, &topics, PATIENCE)?;
@@ -158,7 +159,7 @@ fn deal_out(
 ) -> Result<(), KafkaError> {
     let member: BaseConsumer<ConsumerEvents> =
         settings.create_with_context(ConsumerEvents::default())?;
-    let topics: Vec<&str> = config.kafka.topics.iter().map(String::as_str).collect();
+    let topics = topics::read(config);
     member.subscribe(&topics)?;
     let until = Instant::now() + JOIN;
     while Instant::now() < until && !shutdown.is_cancelled() {

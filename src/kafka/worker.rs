@@ -15,6 +15,7 @@ mod budget;
 mod changed_logs;
 mod commit_outcome;
 mod fencing;
+mod forgotten_steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use rdkafka::message::Message;
 use tracing::{info, warn};
 
 use self::budget::Budget;
+use self::forgotten_steps::ForgottenSteps;
 use super::TICK;
 use super::batch_builder::{Added, Batch, BatchBuilder, Refused, add_part};
 use super::client::{self, ClientError, WorkerResources};
@@ -34,6 +36,7 @@ use super::outgoing::OutgoingMessage;
 use super::place::Place;
 use super::positions::Position;
 use super::reader::{Reader, ReaderError};
+use super::topics;
 use super::unfold::{NextPart, Unfolding};
 use crate::config::Guarantee;
 use crate::pipeline::{Outputs, Pipeline};
@@ -117,6 +120,7 @@ struct Worker {
     unfolding: Option<Unfolding>,
     /// Batches that failed in a row with no message to blame.
     failed_commits: u32,
+    forgotten_steps: ForgottenSteps,
     budget: Budget,
 }
 
@@ -134,7 +138,7 @@ pub fn run(context: WorkerContext) -> Result<WorkerEnd, WorkerError> {
     }
     context.health.waited();
     reader
-        .subscribe(&config.kafka.topics)
+        .subscribe(&topics::read(&config))
         .map_err(WorkerError::Consumer)?;
     info!(worker = context.number, id = resources.id, guarantee = ?config.delivery.guarantee, "worker ready");
     let mut context = context;
@@ -151,6 +155,7 @@ pub fn run(context: WorkerContext) -> Result<WorkerEnd, WorkerError> {
         undelivered: BTreeSet::new(),
         unfolding: None,
         failed_commits: 0,
+        forgotten_steps: ForgottenSteps::default(),
         budget: Budget::new(resources.batch_bytes()),
     };
     let result = worker.run().map_err(|error| {

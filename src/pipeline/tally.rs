@@ -1,8 +1,8 @@
 //! What became of messages and their elements, counted.
 
 use crate::cloudtrail::envelope::Skip;
-use crate::model::Level;
 use crate::model::dead_letter::Reason;
+use crate::model::{Level, SequenceKind};
 
 /// How many of what: adds up over messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +19,10 @@ pub struct Tally {
     pub dead_letters: [u64; Reason::ALL.len()],
     /// Findings by level, in the order of [`Level::ALL`].
     pub findings: [u64; Level::ALL.len()],
+    /// Steps of sequences that records are.
+    pub steps: u64,
+    /// Sequences that became documents, by kind, in the order of [`SequenceKind::ALL`].
+    pub sequences: [u64; SequenceKind::ALL.len()],
 }
 
 impl Tally {
@@ -50,6 +54,13 @@ impl Tally {
         }
     }
 
+    /// Counts a sequence.
+    pub fn sequence(&mut self, kind: SequenceKind) {
+        if let Some(count) = self.sequences.get_mut(kind as usize) {
+            *count += 1;
+        }
+    }
+
     /// Adds another tally to this one.
     pub fn add(&mut self, other: &Self) {
         self.zip(other, |mine, theirs| mine + theirs);
@@ -65,6 +76,8 @@ impl Tally {
         zip_list(&mut self.skipped, &other.skipped, &combine);
         zip_list(&mut self.dead_letters, &other.dead_letters, &combine);
         zip_list(&mut self.findings, &other.findings, &combine);
+        zip_list(&mut self.sequences, &other.sequences, &combine);
+        self.steps = combine(self.steps, other.steps);
         self.ignored = combine(self.ignored, other.ignored);
         self.matched = combine(self.matched, other.matched);
         self.dead_lettered = combine(self.dead_lettered, other.dead_lettered);

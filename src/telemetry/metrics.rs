@@ -10,6 +10,8 @@
 //! Returned are records that were read, not settled, and given back: the partition moved to another member, or an
 //! aborted transaction is read again. Labels are closed lists or configuration; never an ARN, an account or a user.
 
+mod sequences;
+
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -24,6 +26,9 @@ use crate::cloudtrail::envelope::Skip;
 use crate::model::Level;
 use crate::model::dead_letter::Reason;
 use crate::pipeline::Tally;
+
+pub use self::sequences::Dropped;
+use self::sequences::SequenceMetrics;
 
 /// Every metric of the program.
 #[derive(Debug)]
@@ -60,6 +65,7 @@ pub struct Metrics {
     config_reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     last_reload_success: IntGauge,
+    of_sequences: SequenceMetrics,
 }
 
 /// What a transaction ended as.
@@ -203,6 +209,7 @@ impl Metrics {
                 "config_last_reload_success_timestamp_seconds",
                 "When the rules, lists and remediation in use were read.",
             )?,
+            of_sequences: SequenceMetrics::new(&new)?,
             gate: RwLock::new(()),
             registry: registry.clone(),
             process,
@@ -297,6 +304,7 @@ impl Metrics {
                 Level::ALL.map(Level::as_str),
                 tally.findings,
             );
+            self.of_sequences.settled(tally);
         });
     }
 

@@ -27,6 +27,7 @@ use super::support::{
 const DASHBOARD: &str = include_str!("../../config/observability/grafana/trailtag.json");
 const INPUT: &str = "cloudtrail";
 const OUTPUT: &str = "findings";
+const STEPS: &str = "steps";
 
 /// A Prometheus with the alerts and recording rules of this repository.
 struct Prometheus {
@@ -212,6 +213,15 @@ fn critical() -> Vec<u8> {
     record.to_string().into_bytes()
 }
 
+/// Another role into the profile of [`ours`].
+fn addition() -> Vec<u8> {
+    let mut record: Value = serde_json::from_slice(&of_this_minute(&ours(3))).unwrap();
+    record["eventName"] = "AddRoleToInstanceProfile".into();
+    record["eventID"] = "e-addition".into();
+    record["requestParameters"]["roleName"] = "batch".into();
+    record.to_string().into_bytes()
+}
+
 /// Prometheus' own opinion of names, units and help texts.
 fn lint(scrape: &str) {
     let mut promtool = Command::new("promtool")
@@ -282,8 +292,8 @@ fn refuse_a_file(prometheus: &Prometheus, trailtag: &mut Trailtag, rules: &Path,
 
 /// The topic of the findings is gone, and a backlog grows; then it is there again.
 fn lose_the_output(prometheus: &Prometheus, broker: &Broker, begun: &[&str]) {
-    // Each try is an aborted transaction.
-    let natural = ["TransactionAborts"];
+    // Each try is an aborted transaction, after which steps are read again.
+    let natural = ["TransactionAborts", "SequencesRebuilding"];
     broker.delete_topic(OUTPUT);
     let stopped = [begun, &["PartitionStopped", "DeliveryFailing"]].concat();
     prometheus.wait_alerts("without the topic of the findings", &stopped, &natural);
@@ -306,23 +316,29 @@ fn lose_the_output(prometheus: &Prometheus, broker: &Broker, begun: &[&str]) {
     prometheus.wait_alerts("once the topic is there", &after, &natural);
 }
 
-#[test]
-fn each_fault_makes_the_right_alert_begin() {
-    let broker = Arc::new(Broker::start());
+/// Makes the topics, and settings for the program that reads and writes them.
+fn prepare(broker: &Broker, rules: &Path) -> Settings {
     broker.create_topic(INPUT, 2, &[]);
     broker.create_topic(OUTPUT, 1, &[]);
     broker.create_topic("dead", 1, &[]);
-    let rules = tempfile::tempdir().unwrap();
-    std::fs::write(rules.path().join("good.yml"), ADDED).unwrap();
-    let group = unique("group");
-    let settings = Settings::new(&broker, &group, INPUT, OUTPUT, "dead")
-        .set("/detection", json!({"rules": [rules.path()]}))
+    broker.create_topic(STEPS, 2, &[]);
+    Settings::new(broker, &unique("group"), INPUT, OUTPUT, "dead")
+        .set("/detection", json!({"rules": [rules]}))
         .set("/delivery/commit_interval", "200ms")
+        .set("/sequences/topic", STEPS)
         // A topic that is gone is believed to be gone sooner.
         .set(
             "/kafka/producer",
             json!({"topic.metadata.propagation.max.ms": "1000", "topic.metadata.refresh.interval.ms": "1000"}),
-        );
+        )
+}
+
+#[test]
+fn each_fault_makes_the_right_alert_begin() {
+    let broker = Arc::new(Broker::start());
+    let rules = tempfile::tempdir().unwrap();
+    std::fs::write(rules.path().join("good.yml"), ADDED).unwrap();
+    let settings = prepare(&broker, rules.path());
     let mut trailtag = Trailtag::start(&settings);
     let prometheus = Prometheus::start();
     prometheus.scrape(&[&trailtag]);
@@ -356,6 +372,10 @@ fn each_fault_makes_the_right_alert_begin() {
     broker.produce(INPUT, 0, None, &critical(), &[]);
     let begun = ["DeadLetters", "CriticalFinding"];
     prometheus.wait_alerts("after a critical finding", &begun, &[]);
+    broker.produce(INPUT, 1, None, &of_this_minute(&ours(3)), &[]);
+    broker.produce(INPUT, 0, None, &addition(), &[]);
+    let begun = ["DeadLetters", "CriticalFinding", "RoleSwap"];
+    prometheus.wait_alerts("after a swap", &begun, &[]);
     refuse_a_file(&prometheus, &mut trailtag, rules.path(), &begun);
     broker.produce_many(
         INPUT,
@@ -371,12 +391,18 @@ fn each_fault_makes_the_right_alert_begin() {
     let mut begun = [&begun[..], &["DeliveryFailing", "WorkerRestarts"]].concat();
     let mut twin = Trailtag::start(&settings);
     prometheus.scrape(&[&trailtag, &twin]);
-    let natural = ["TransactionAborts", "BrokersAway", "NoMembers"];
+    let natural = [
+        "TransactionAborts",
+        "BrokersAway",
+        "NoMembers",
+        "SequencesRebuilding",
+    ];
     prometheus.wait_alerts("with a twin", &begun, &natural);
     twin.kill9();
     prometheus.scrape(&[&trailtag]);
     trailtag.wait_ready();
-    prometheus.wait_alerts("without the twin", &begun, &["TransactionAborts"]);
+    let natural = ["TransactionAborts", "SequencesRebuilding"];
+    prometheus.wait_alerts("without the twin", &begun, &natural);
     evaluate(&prometheus);
 
     drop(traffic);
@@ -395,7 +421,7 @@ fn each_fault_makes_the_right_alert_begin() {
         .parse()
         .unwrap();
     drop(broker);
-    begun.extend(["TransactionAborts", "NoMembers"]);
+    begun.extend(["TransactionAborts", "NoMembers", "SequencesRebuilding"]);
     prometheus.wait_alerts("without a broker", &["BrokersAway"], &begun);
     assert_eq!(trailtag.http("/livez").0, 200);
     let _another = Broker::start_on(Some(port));

@@ -283,6 +283,84 @@ fn check_names_what_to_grant_at_least_once() {
     check_names_what_to_grant("at_least_once");
 }
 
+/// The topic of steps is written and read.
+#[test]
+fn check_names_what_to_grant_for_sequences() {
+    let guest = Guest::new();
+    guest.grant_all("exactly_once");
+    let steps = guest.broker.admin().topic("steps", 1);
+    let settings = guest
+        .settings("exactly_once")
+        .set("/sequences/topic", steps.as_str());
+    let key = "sequences.topic: ";
+    assert_faults(&settings, &[&[key, &steps, "DESCRIBE and WRITE"]]);
+    guest.grant(&["Describe"], Resource::Topic(&steps));
+    assert_faults(&settings, &[&[key, "no permission to write", "WRITE"]]);
+    guest.grant(&["Write"], Resource::Topic(&steps));
+    assert_faults(&settings, &[&[key, "no permission to read", "READ"]]);
+    guest.grant(&["Read"], Resource::Topic(&steps));
+    assert_fine(&settings);
+    assert_eq!(guest.broker.admin().end_offset(&steps, 0), 0);
+}
+
+#[test]
+fn check_says_what_the_topic_of_steps_lacks_and_what_to_set() {
+    let broker = Broker::shared();
+    let [input, output, dead_letters] = ["in", "out", "dead"].map(|name| broker.topic(name, 1));
+    let large = [("max.message.bytes", "2000000")];
+    for topic in [&input, &output, &dead_letters] {
+        broker.alter_topic(topic, &large);
+    }
+    let steps = unique("steps");
+    let group = unique("group");
+    let settings = Settings::new(broker, &group, &input, &output, &dead_letters)
+        .set("/sequences/topic", steps.as_str());
+    assert_faults(
+        &settings,
+        &[&["sequences.topic: ", &steps, "does not exist"]],
+    );
+
+    broker.create_topic(
+        &steps,
+        1,
+        &[
+            ("cleanup.policy", "compact"),
+            ("retention.ms", "60000"),
+            ("max.message.bytes", "500000"),
+        ],
+    );
+    let notes = || {
+        let (code, output, lines) = check(&settings);
+        assert_eq!(code, 0, "{lines:#?}");
+        let notes = output
+            .lines()
+            .filter(|line| line.contains("sequences.topic: "));
+        notes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let said = notes();
+    assert_eq!(said.len(), 3, "{said:#?}");
+    let mut wanted = Vec::new();
+    for (note, name) in said
+        .iter()
+        .zip(["cleanup.policy", "retention.ms", "max.message.bytes"])
+    {
+        let (_, setting) = note.rsplit_once(" --add-config ").unwrap();
+        let (key, value) = setting.split_once('=').unwrap();
+        assert_eq!(key, name, "{note}");
+        wanted.push((key, value));
+    }
+    // What it says is enough.
+    broker.alter_topic(&steps, &wanted);
+    wait_until(PATIENCE, "the broker has taken it", || {
+        let said = notes();
+        if said.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{said:#?}"))
+        }
+    });
+}
+
 #[test]
 fn the_documented_permissions_are_enough() {
     let guest = Guest::new();

@@ -27,6 +27,7 @@ mod outage;
 mod readiness;
 mod records;
 mod reload;
+mod sequences;
 mod stage;
 mod support;
 mod unfold;

@@ -155,6 +155,41 @@ fn nothing_that_is_written_is_read_again() {
 }
 
 #[test]
+fn the_topic_of_steps_holds_nothing_else_and_the_window_every_sequence() {
+    let steps = |topic: &str| changed(|config| config.sequences.topic = topic.into());
+    assert_eq!(steps("trailtag.steps"), "");
+    assert_eq!(
+        steps("cloudtrail"),
+        "sequences.topic: `cloudtrail` is in kafka.topics: what is written would be read again, for ever; name another topic"
+    );
+    for output in ["trailtag.findings", "trailtag.dead-letter"] {
+        assert_eq!(
+            steps(output),
+            format!(
+                "sequences.topic: `{output}` is an output as well: its documents would be read as steps; name a topic of its own"
+            )
+        );
+    }
+    let partitioner = |topic: &str| {
+        changed(|config| {
+            config.sequences.topic = topic.into();
+            let random = ("partitioner".to_owned(), "random".to_owned());
+            config.kafka.producer = [random].into();
+        })
+    };
+    assert_eq!(partitioner(""), "");
+    assert_eq!(
+        partitioner("trailtag.steps"),
+        "kafka.producer.partitioner: `random` puts the steps of one group into several partitions: their sequences would not be \
+         found; leave it out, or write `murmur2_random`"
+    );
+    assert_eq!(
+        changed(|config| config.sequences.window = Duration::from_mins(59)),
+        "sequences.window: 59m is shorter than a sequence may take, from its first event to its last; write `1h` or more"
+    );
+}
+
+#[test]
 fn something_leaves_and_each_route_has_a_name_and_a_topic() {
     assert_eq!(
         changed(|config| config.routes.clear()),

@@ -33,6 +33,7 @@ pub(in crate::kafka) fn add_offset_to_commit(
     let metadata = OffsetMetadata {
         topic_id: position.topic_id.clone(),
         elements: place.elements,
+        remembered_from: position.steps.as_ref().map(|it| it.remembered_from()),
     };
     let (topic, partition) = (&position.topic, position.partition);
     let metadata = metadata.to_text();

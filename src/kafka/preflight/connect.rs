@@ -101,13 +101,14 @@ impl BrokerProbe {
 struct Topic {
     key: String,
     name: String,
+    read: bool,
     written: bool,
 }
 
 impl Topic {
     fn judge(&self, answer: &TopicAnswer) -> Option<Fault> {
         let name = &self.name;
-        let (verb, operation) = if self.written {
+        let (verb, operation) = if self.written && !(self.read && answer.write) {
             ("write", "WRITE")
         } else {
             ("read", "READ")
@@ -128,7 +129,7 @@ impl Topic {
                 format!("topic {name}: {code}"),
                 "see the brokers' log".to_owned(),
             ),
-            None if self.written && !answer.write || !self.written && !answer.read => fault(
+            None if self.written && !answer.write || self.read && !answer.read => fault(
                 format!("no permission to {verb} topic {name}"),
                 format!("grant this user {operation} on it"),
             ),
@@ -138,9 +139,10 @@ impl Topic {
 }
 
 fn topics(config: &Config) -> Vec<Topic> {
-    let topic = |key: String, name: &str, written| Topic {
+    let topic = |key: String, name: &str, written: bool| Topic {
         key,
         name: name.to_owned(),
+        read: !written,
         written,
     };
     let mut topics: Vec<_> = config
@@ -169,6 +171,12 @@ fn topics(config: &Config) -> Vec<Topic> {
         &config.dead_letter.topic,
         true,
     ));
+    if !config.sequences.topic.is_empty() {
+        topics.push(Topic {
+            read: true,
+            ..topic("sequences.topic".to_owned(), &config.sequences.topic, true)
+        });
+    }
     topics
 }
 

@@ -1,6 +1,7 @@
 //! How large a message each topic takes, as the brokers say.
 //!
-//! Asked at the start, before there is a worker, and by `check --connect`. Only `max.message.bytes` is read.
+//! Asked at the start, before there is a worker, and by `check --connect`. Of the topic of steps, the check also
+//! reads how long it keeps them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,28 +58,48 @@ impl LimitsClient {
     }
 
     /// The size limit of each topic for which the brokers tell it.
-    pub(super) async fn describe(
+    async fn describe(
         &self,
         topics: &[&str],
         patience: Duration,
     ) -> Result<BTreeMap<String, usize>, KafkaError> {
+        let settings = self.settings(topics, patience).await?;
+        Ok(size_limits(&settings))
+    }
+
+    /// The settings of each topic for which the brokers tell them.
+    pub(super) async fn settings(
+        &self,
+        topics: &[&str],
+        patience: Duration,
+    ) -> Result<TopicSettings, KafkaError> {
         let resources: Vec<_> = topics
             .iter()
             .map(|topic| ResourceSpecifier::Topic(topic))
             .collect();
         let options = AdminOptions::new().request_timeout(Some(patience));
         let answers = self.0.describe_configs(&resources, &options).await?;
-        let mut known = BTreeMap::new();
+        let mut known = TopicSettings::new();
         for (topic, answer) in topics.iter().zip(answers) {
             // The binding passes over what a broker says of one topic alone: then the answer is empty.
-            let limit = answer.ok().and_then(|resource| {
-                let entry = resource.get("max.message.bytes")?;
-                entry.value.as_ref()?.parse().ok()
-            });
-            if let Some(limit) = limit {
-                known.insert((*topic).to_owned(), limit);
-            }
+            let entries = answer.map(|resource| resource.entries).unwrap_or_default();
+            let values = entries
+                .into_iter()
+                .filter_map(|entry| Some((entry.name, entry.value?)));
+            known.insert((*topic).to_owned(), values.collect());
         }
         Ok(known)
     }
+}
+
+/// What brokers say of topics: the values of their settings, by name.
+pub(super) type TopicSettings = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The size limit of each topic that says it.
+pub(super) fn size_limits(settings: &TopicSettings) -> BTreeMap<String, usize> {
+    let limits = settings.iter().filter_map(|(topic, values)| {
+        let limit = values.get("max.message.bytes")?.parse().ok()?;
+        Some((topic.clone(), limit))
+    });
+    limits.collect()
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use rdkafka::error::KafkaError;
 
 use super::connect;
-use super::limits::LimitsClient;
+use super::limits::{LimitsClient, size_limits};
+use super::step_topic;
 use crate::config::{Action, Config};
 use crate::kafka::client::{self, ClientError};
 use crate::kafka::dead_letters::{LEAST_LIMIT, most_added};
@@ -25,7 +26,8 @@ pub enum SizesError {
     Unanswered(#[source] KafkaError),
 }
 
-/// Asks the brokers how large a message each topic takes, and returns what will not fit and what to set, a line each.
+/// Asks the brokers how large a message each topic takes, and how long that of steps keeps them; returns what will not fit and
+/// what to set, a line each.
 pub async fn notes(config: &Config) -> Result<Vec<String>, SizesError> {
     let settings = client::common(config)?;
     let mut names = topics::written(config);
@@ -34,11 +36,13 @@ pub async fn notes(config: &Config) -> Result<Vec<String>, SizesError> {
     names.dedup();
     let asked = async {
         LimitsClient::new(&settings)?
-            .describe(&names, connect::PATIENCE)
+            .settings(&names, connect::PATIENCE)
             .await
     };
-    let known = asked.await.map_err(SizesError::Unanswered)?;
-    Ok(compare(config, &names, &known))
+    let settings = asked.await.map_err(SizesError::Unanswered)?;
+    let mut notes = compare(config, &names, &size_limits(&settings));
+    notes.extend(step_topic::notes(config, &settings));
+    Ok(notes)
 }
 
 fn compare(config: &Config, names: &[&str], known: &BTreeMap<String, usize>) -> Vec<String> {

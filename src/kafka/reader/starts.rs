@@ -13,6 +13,7 @@ use crate::kafka::client;
 use crate::kafka::ffi;
 use crate::kafka::place::Partition;
 use crate::kafka::start::Start;
+use crate::kafka::step_log::StepLog;
 
 /// How long a partition that was just assigned may be without its start before that is said.
 const SLOW_START: Duration = Duration::from_secs(5);
@@ -98,9 +99,10 @@ impl Reader {
             .collect();
         self.give(&known)?;
         // With the leader epoch that goes with it, the broker says whether its log still has what came before.
-        let targets = known
-            .iter()
-            .map(|(partition, start)| (partition.clone(), start.place.offset, start.epoch));
+        let targets = known.iter().map(|(partition, start)| {
+            let (offset, epoch) = start.read_from();
+            (partition.clone(), offset, epoch)
+        });
         let refused = self.try_seek(targets)?;
         let mut begun = Vec::new();
         for (partition, start) in known {
@@ -117,7 +119,9 @@ impl Reader {
             }
             self.owned.begin(&partition);
             self.say_start(&partition, &start);
-            self.positions.begin(&partition.0, partition.1, &start);
+            let steps = self.steps_of(&partition.0, &start);
+            self.positions
+                .begin(&partition.0, partition.1, &start, steps);
             begun.push(partition);
         }
         // librdkafka keeps a pause beyond the assignment.
@@ -142,7 +146,8 @@ impl Reader {
                 && !starting.is_given
             {
                 starting.is_given = true;
-                let epoch = start.epoch.filter(|_| start.within == start.place.offset);
+                let (offset, epoch) = start.read_from();
+                let epoch = epoch.filter(|_| start.within == offset);
                 ffi::add_offset(
                     &mut list,
                     &partition.0,
@@ -157,6 +162,12 @@ impl Reader {
             self.consumer.incremental_assign(&list)?;
         }
         Ok(())
+    }
+
+    /// What is remembered of a partition, if it is one of the topic of steps.
+    fn steps_of(&self, topic: &str, start: &Start) -> Option<Box<StepLog>> {
+        let is_of_steps = topic == self.sequences.topic;
+        is_of_steps.then(|| Box::new(StepLog::new(&self.sequences, start)))
     }
 
     /// Whether an open transaction keeps partitions from their start for longer than one can be open. Says so once, and again

@@ -22,6 +22,7 @@ use crate::kafka::outgoing::{DeliveryFailure, OutgoingMessage, Verdict, first_fa
 use crate::kafka::positions::{Position, backoff};
 use crate::kafka::topics::Target;
 use crate::model::dead_letter::Reason;
+use crate::telemetry::metrics::Dropped;
 
 impl Worker {
     pub(super) fn is_exactly_once(&self) -> bool {
@@ -41,15 +42,19 @@ impl Worker {
                     self.budget.went_through();
                 }
                 self.forwarded(messages.iter());
+                let mut forgotten = 0;
                 for position in self.reader.positions.iter_mut() {
                     self.context.metrics.settled(&position.settle());
+                    forgotten += position.forgotten_steps();
                 }
                 if self.is_exactly_once() {
                     // Taken away after their offsets were in the transaction: they stand as well.
                     for position in self.reader.gone_mut() {
                         self.context.metrics.settled(&position.settle());
+                        forgotten += position.forgotten_steps();
                     }
                 }
+                self.say_forgotten(forgotten);
                 let positions = &self.reader.positions;
                 self.refused.retain(|(id, offset), _| {
                     positions
@@ -89,6 +94,22 @@ impl Worker {
         Ok(())
     }
 
+    /// Counts steps that were forgotten before their time, and says so, not too often.
+    fn say_forgotten(&mut self, steps: u64) {
+        if steps > 0 {
+            self.context.metrics.steps_dropped(Dropped::TooMany, steps);
+        }
+        if let Some(steps) = self.forgotten_steps.say(steps, Instant::now()) {
+            warn!(
+                worker = self.context.number,
+                steps,
+                max_steps = self.context.config.sequences.max_steps,
+                "steps of sequences were forgotten before their time: a partition of their topic has more than max_steps of \
+                 them; what they begin is not found"
+            );
+        }
+    }
+
     /// What is delivered stands; its offsets go with the next commit.
     fn commit_later(&mut self, error: &KafkaError) {
         warn!(worker = self.context.number, %error, "offsets were not committed; they go with the next commit");
@@ -110,7 +131,7 @@ impl Worker {
                     .metrics
                     .delivery_failed(message.target.name(&self.context.config), 1);
                 match failure.verdict {
-                    Verdict::DeadLetter => self.give_up(message, failure.code),
+                    Verdict::GiveUp => self.give_up(message, failure.code),
                     Verdict::Smaller => is_smaller |= self.make_smaller(message),
                     Verdict::Retry => {}
                 }
@@ -125,7 +146,8 @@ impl Worker {
         self.reader.seek_back().map_err(WorkerError::Consumer)
     }
 
-    /// A broker refuses a document for what it is: its message becomes a dead letter when it is read again.
+    /// A broker refuses a document for what it is: its message becomes a dead letter when it is read again. A step is left
+    /// out then.
     fn give_up(&mut self, message: &OutgoingMessage, code: RDKafkaErrorCode) {
         let Some(position) = self.reader.positions.find(message.position) else {
             return;
@@ -133,6 +155,12 @@ impl Worker {
         let route = message.target.name(&self.context.config).to_owned();
         let bytes = message.payload.as_ref().map_or(0, Bytes::len);
         let limit = message.target.limit(&self.context.limits);
+        let what = if message.target == Target::Steps {
+            self.context.metrics.steps_dropped(Dropped::Refused, 1);
+            "the broker refuses a step; its record is left out of sequences"
+        } else {
+            "the broker refuses the document; its message goes to the dead-letter topic"
+        };
         warn!(
             topic = position.topic,
             partition = position.partition,
@@ -141,7 +169,7 @@ impl Worker {
             bytes,
             limit,
             error = %code,
-            "the broker refuses the document; its message goes to the dead-letter topic"
+            "{what}"
         );
         let reason = if code == RDKafkaErrorCode::MessageSizeTooLarge {
             Reason::DocumentTooLarge
@@ -252,7 +280,7 @@ impl Worker {
         let mut late = 0;
         for failure in failures
             .iter()
-            .filter(|failure| failure.verdict != Verdict::DeadLetter)
+            .filter(|failure| failure.verdict != Verdict::GiveUp)
         {
             let Some(message) = messages.get(failure.message) else {
                 continue;

@@ -38,6 +38,8 @@ impl Settings {
             "workers": 1,
             "routes": [{"name": "findings", "topic": output}],
             "dead_letter": {"topic": dead_letters},
+            // Only tests of sequences have a topic for their steps.
+            "sequences": {"topic": ""},
         }))
     }
 
