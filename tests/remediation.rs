@@ -276,6 +276,36 @@ fn a_name_in_the_user_agent_hides_no_attack_tool() {
 }
 
 #[test]
+fn a_swap_by_a_service_or_by_karpenter_ends_no_sessions() {
+    let pipeline = pipeline();
+    for name in ["service", "Karpenter"] {
+        let mut event = events()[name].clone();
+        event[SWAPPED_IN] = json!("benign-swapped-in");
+        let tagged = tagged(&pipeline, &event);
+        assert_eq!(tagged["sequence"]["kind"], "role_swap", "{name}");
+        let ids = ids(&tagged);
+        let swapped = ids.iter().any(|id| id.starts_with("contain.swapped"));
+        assert!(
+            !swapped && !ids.contains(&"contain.role_sessions"),
+            "{name}: {ids:?}"
+        );
+    }
+    // Whoever takes Karpenter's name and is no role's session is not taken for it.
+    for swap in [false, true] {
+        let mut event = events()["user"].clone();
+        event["userAgent"] = json!("aws-sdk-go karpenter.sh-1.6.0");
+        if swap {
+            event[SWAPPED_IN] = json!("benign-swapped-in");
+        }
+        let tagged = tagged(&pipeline, &event);
+        let swapped = ids(&tagged)
+            .iter()
+            .any(|id| id.starts_with("contain.swapped"));
+        assert!(swapped, "swap: {swap}");
+    }
+}
+
+#[test]
 fn a_removal_in_the_console_may_be_a_deletion() {
     for (name, ids) in chosen() {
         let restores: Vec<&str> = ids

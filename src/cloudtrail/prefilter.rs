@@ -17,6 +17,20 @@ const ESCAPE: &[u8] = b"\\u";
 /// strings alone, and there seldom.
 const SEAMS: [&[u8]; 6] = [b"}{", b"} ", b"}\n", b"}\r", b"}\t", b"\n{"];
 
+/// How long the piece of a literal is that is searched for: long enough to be found seldom, and short enough that literals
+/// of one kind share one, which costs no more than a single literal does.
+const PIECE: usize = 8;
+
+/// Of more literals than these, each is searched for as it is: to compare them all with each other takes too long.
+const MOST_COMPARED: usize = 16;
+
+/// The names that every record has. Where a piece begins like something in here, it is looked at too often.
+const EVERYWHERE: &str = "eventVersion userIdentity type principalId arn accountId accessKeyId userName sessionContext \
+    sessionIssuer attributes creationDate mfaAuthenticated eventTime eventSource eventName awsRegion sourceIPAddress userAgent \
+    requestParameters responseElements requestID eventID readOnly eventType managementEvent recipientAccountId eventCategory \
+    tlsDetails tlsVersion cipherSuite clientProvidedHostHeader resources amazonaws.com AssumedRole AwsApiCall Management \
+    Describe List Get Add Delete Remove Update Create Put";
+
 /// The literals that the loaded rules require, ready to be searched for.
 #[derive(Debug)]
 pub struct Prefilter {
@@ -26,12 +40,21 @@ pub struct Prefilter {
 
 #[derive(Debug)]
 struct Searches {
-    /// The escape, then the literals.
+    /// The pieces by which the literals are found.
+    pieces: Vec<Piece>,
+    /// The escape, then the pieces.
     literals: Search,
-    /// The escape, then the literals and the seams.
+    /// The escape, then the pieces and the seams.
     literals_and_seams: Search,
     /// What is in a literal and is neither letter nor digit.
     signs: Vec<u8>,
+}
+
+/// Bytes that some literals share, and those literals, each with its place of these bytes.
+#[derive(Debug)]
+struct Piece {
+    bytes: Vec<u8>,
+    of: Vec<(Vec<u8>, usize)>,
 }
 
 /// One pass for several patterns.
@@ -129,13 +152,16 @@ impl Searches {
             .flat_map(|literal| literal.bytes())
             .filter(|byte| !byte.is_ascii_alphanumeric())
             .collect();
+        let pieces = pieces(literals);
         let mut patterns = vec![ESCAPE];
-        patterns.extend(literals.iter().map(String::as_bytes));
+        patterns.extend(pieces.iter().map(|piece| piece.bytes.as_slice()));
         let plain = Search::new(&patterns)?;
         patterns.extend(SEAMS);
+        let literals_and_seams = Search::new(&patterns)?;
         Some(Self {
+            pieces,
             literals: plain,
-            literals_and_seams: Search::new(&patterns)?,
+            literals_and_seams,
             signs,
         })
     }
@@ -144,10 +170,15 @@ impl Searches {
     fn any(&self, search: &Search, text: &[u8]) -> bool {
         let mut from = 0;
         while let Some((pattern, at)) = search.find(text, from) {
-            if pattern.as_usize() != 0 || self.may_hide_a_letter(text, at) {
+            let is_found = match pattern.as_usize().checked_sub(1) {
+                None => self.may_hide_a_letter(text, at),
+                // Behind the pieces come the seams.
+                Some(place) => (self.pieces.get(place)).is_none_or(|it| it.is_of_literal(text, at)),
+            };
+            if is_found {
                 return true;
             }
-            from = at + ESCAPE.len();
+            from = at + 1;
         }
         false
     }
@@ -160,6 +191,66 @@ impl Searches {
             })
         })
     }
+}
+
+impl Piece {
+    /// Whether what was found at `at` is part of a literal there.
+    fn is_of_literal(&self, text: &[u8], at: usize) -> bool {
+        self.of.iter().any(|(literal, offset)| {
+            at.checked_sub(*offset)
+                .and_then(|begin| text.get(begin..))
+                .is_some_and(|text| text.starts_with(literal))
+        })
+    }
+}
+
+/// Pieces of the literals, of which each has one: those that most of them share, and of these those that begin as nothing
+/// does that every record has.
+fn pieces(literals: &[String]) -> Vec<Piece> {
+    if literals.len() > MOST_COMPARED {
+        let whole = literals.iter().map(|literal| Piece {
+            bytes: literal.as_bytes().to_vec(),
+            of: vec![(literal.as_bytes().to_vec(), 0)],
+        });
+        return whole.collect();
+    }
+    let mut left: Vec<&[u8]> = literals.iter().map(String::as_bytes).collect();
+    let mut pieces = Vec::new();
+    while !left.is_empty() {
+        let windows = left
+            .iter()
+            .flat_map(|literal| literal.windows(PIECE.min(literal.len())));
+        let rank = |piece: &[u8]| {
+            let sharing = left.iter().filter(|it| place(it, piece).is_some()).count();
+            (sharing, std::cmp::Reverse(times_everywhere(piece)))
+        };
+        let Some(best) = windows.max_by_key(|piece| rank(piece)) else {
+            break;
+        };
+        let (sharing, others) = left
+            .iter()
+            .partition::<Vec<&[u8]>, _>(|it| place(it, best).is_some());
+        let of = sharing.iter().filter_map(|literal| {
+            let place = place(literal, best)?;
+            Some((literal.to_vec(), place))
+        });
+        pieces.push(Piece {
+            bytes: best.to_vec(),
+            of: of.collect(),
+        });
+        left = others;
+    }
+    pieces
+}
+
+fn place(literal: &[u8], piece: &[u8]) -> Option<usize> {
+    memchr::memmem::find(literal, piece)
+}
+
+/// How often something in every record begins as a piece does: by its first two bytes, which are what is looked for.
+fn times_everywhere(piece: &[u8]) -> usize {
+    let pair = piece.get(..2).unwrap_or(piece);
+    memchr::memmem::find_iter(EVERYWHERE.as_bytes(), pair).count()
 }
 
 /// Whether the text begins as CloudTrail itself writes a record: the version 1 of something, then an identity.
@@ -294,5 +385,38 @@ mod tests {
         assert!(prefilter.may_match(record("Action499x").as_bytes()));
         assert!(prefilter.is_one_ignored_record(record("Action499").as_bytes()));
         assert!(prefilter.may_match(record(r"Action49\u0039x").as_bytes()));
+    }
+
+    #[test]
+    fn literals_that_share_a_piece_cost_one_search() {
+        let literals =
+            |names: &[&str]| pieces(&names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+        let calls = literals(&[
+            "RemoveRoleFromInstanceProfile",
+            "AddRoleToInstanceProfile",
+            "DeleteInstanceProfile",
+        ]);
+        assert_eq!(calls.len(), 1);
+        assert_eq!(calls[0].of.len(), 3);
+        let others = literals(&["DeleteInstanceProfile", "iam", "CreateUser"]);
+        assert_eq!(others.len(), 3);
+        assert_eq!(literals(&[]).len(), 0);
+    }
+
+    proptest::proptest! {
+        /// However the literals are searched for, a text without escapes passes if it holds one, and only then.
+        #[test]
+        fn a_text_passes_if_it_holds_a_literal(
+            literals in proptest::collection::vec("[abR]{1,12}", 0..20),
+            text in "[abR]{0,40}",
+            held in proptest::option::of(0usize..20),
+        ) {
+            let mut text = text;
+            if let Some(literal) = held.and_then(|place| literals.get(place)) {
+                text.insert_str(text.len() / 2, literal);
+            }
+            let holds = literals.iter().any(|literal| text.contains(literal.as_str()));
+            proptest::prop_assert_eq!(Prefilter::new(Some(&literals)).may_match(text.as_bytes()), holds);
+        }
     }
 }

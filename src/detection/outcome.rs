@@ -58,7 +58,7 @@ pub(super) fn from_record<'a>(record: &'a Record<'_>) -> (Outcome, Option<&'a st
         None | Some(Value::Null | Value::String(_)) => {
             if refused {
                 (Outcome::Denied, None)
-            } else if has_message(record) || responds_failure(record) {
+            } else if responds_failure(record) || !names_success(record) && has_message(record) {
                 (Outcome::Failed, None)
             } else {
                 (Outcome::Success, None)
@@ -74,11 +74,20 @@ fn says_success(code: &str) -> bool {
     code.is_empty() || code.eq_ignore_ascii_case("Success")
 }
 
+/// Whether the code is the word itself: what is beside it is no error then.
+fn names_success(record: &Record<'_>) -> bool {
+    let code = record.text(&["errorCode"]);
+    code.is_some_and(|code| !code.trim().is_empty())
+}
+
 fn is_denial(family: &str) -> bool {
     // Few records have an error, so that the search costs nothing that counts.
     let mut parts = family.as_bytes().windows(ACCESS_DENIED.len());
     parts.any(|part| part.eq_ignore_ascii_case(ACCESS_DENIED.as_bytes()))
-        || DENIED.iter().any(|name| name.eq_ignore_ascii_case(family))
+        // Any service may stand before it: `EC2.UnauthorizedOperation`.
+        || family.rsplit('.').next().is_some_and(|last| {
+            DENIED.iter().any(|name| name.eq_ignore_ascii_case(last))
+        })
 }
 
 /// Whether the answer says that it went wrong, as only sign-ins do: `"responseElements": {"ConsoleLogin": "Failure"}`. A
@@ -147,6 +156,11 @@ mod tests {
             ),
             ("Client.AuthFailure", Outcome::Denied, "AuthFailure"),
             ("AuthFailure", Outcome::Denied, "AuthFailure"),
+            (
+                "EC2.UnauthorizedOperation",
+                Outcome::Denied,
+                "EC2.UnauthorizedOperation",
+            ),
             ("NotAuthorizedException", Outcome::Denied, "NotAuthorized"),
             ("NoSuchEntityException", Outcome::Failed, "NoSuchEntity"),
             ("NoSuchEntity", Outcome::Failed, "NoSuchEntity"),
@@ -181,6 +195,7 @@ mod tests {
             json!({"errorCode": null, "errorMessage": null}),
             json!({"errorCode": "", "errorMessage": ""}),
             json!({"errorCode": "Success"}),
+            json!({"errorCode": "Success", "errorMessage": "ok"}),
         ] {
             assert_eq!(outcome(&errors), (Outcome::Success, None), "{errors}");
         }

@@ -104,6 +104,9 @@ impl ProfilesInUse {
         let instances = accounts.entry(account(&row.account)).or_default();
         instances.running = instances.running.saturating_add(row.running_instances);
         for id in ids {
+            if instances.ids.iter().any(|known| **known == *id) {
+                continue;
+            }
             if instances.ids.len() < MOST_IDS {
                 instances.ids.push(id.into());
             } else {
