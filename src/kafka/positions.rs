@@ -354,14 +354,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn one_ignored() -> Tally {
+    pub(super) fn one_ignored() -> Tally {
         Tally {
             ignored: 1,
             ..Tally::default()
         }
     }
 
-    fn start(offset: i64) -> Start {
+    pub(super) fn start(offset: i64) -> Start {
         Start {
             within: offset,
             place: Place::at(offset),

@@ -1,25 +1,8 @@
 //! Positions in the topic of steps, which is read again from before what is settled.
 
+use super::tests::{one_ignored, start};
 use super::*;
 use crate::config;
-
-fn one_ignored() -> Tally {
-    Tally {
-        ignored: 1,
-        ..Tally::default()
-    }
-}
-
-fn start(offset: i64) -> Start {
-    Start {
-        within: offset,
-        place: Place::at(offset),
-        epoch: None,
-        remembered_from: None,
-        topic_id: None,
-        reset: None,
-    }
-}
 
 /// A partition of the topic of steps, of which nothing is remembered yet.
 fn of_steps(start: &Start) -> Position {
